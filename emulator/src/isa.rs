@@ -1,0 +1,1 @@
+//! The single list of operations.

@@ -1,0 +1,21 @@
+//! A CUDA driver library on the CPU.
+//!
+//! The crate executes the PTX that NVRTC emits, behind the functions of the CUDA driver API, so that a program
+//! written for an NVIDIA GPU runs unchanged on a machine without one. Data flows
+//!
+//! ```text
+//! PTX text ─► ptx (lexer, parser, syntax tree) ─► lower (passes) ─► isa program ─► exec (grid, block, warp)
+//!                                                                        ▲
+//! cu* calls ─► api (contexts, streams, events, graphs) ──────────────────┘   memory, device
+//! ```
+//!
+//! It knows nothing of the program above it: nothing depends on a kernel's name, source or hash.
+
+pub mod api;
+pub mod device;
+pub mod exec;
+pub mod isa;
+pub mod lower;
+pub mod memory;
+pub mod ptx;
+pub mod report;

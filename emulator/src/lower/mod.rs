@@ -1,0 +1,1 @@
+//! Syntax tree to executable program, one pass a file.
