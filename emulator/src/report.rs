@@ -32,7 +32,15 @@ pub struct Report {
 impl Report {
     /// A report of `class` that says `message`; the place is filled in by whoever knows it.
     pub fn new(class: Class, message: impl Into<String>) -> Self {
-        Report { class, message: message.into(), kernel: None, block: None, thread: None, ptx_line: None, instruction: None }
+        Report {
+            class,
+            message: message.into(),
+            kernel: None,
+            block: None,
+            thread: None,
+            ptx_line: None,
+            instruction: None,
+        }
     }
 }
 

@@ -116,22 +116,46 @@ pub struct Variable {
 pub enum Init {
     Number(Immediate),
     /// Address of a symbol plus bytes; `generic(sym)` sets the flag.
-    Address { symbol: String, offset: i64, generic: bool },
+    Address {
+        symbol: String,
+        offset: i64,
+        generic: bool,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Statement {
     /// `.reg .b32 %r<10>;` gives prefix `%r`, count `Some(10)`; `.reg .pred p, q;` gives one entry a name.
-    Registers { line: u32, ty: Type, names: Vec<(String, Option<u32>)> },
+    Registers {
+        line: u32,
+        ty: Type,
+        names: Vec<(String, Option<u32>)>,
+    },
     Variable(Variable),
-    Label { line: u32, name: String },
+    Label {
+        line: u32,
+        name: String,
+    },
     Instruction(Instruction),
     Scope(Vec<Statement>),
     /// `.loc file line column`
-    Loc { file: u32, line: u32, column: u32 },
+    Loc {
+        file: u32,
+        line: u32,
+        column: u32,
+    },
     /// `.branchtargets` / `.calltargets` / `.callprototype`, under the label that precedes it.
-    Targets { line: u32, label: String, names: Vec<String> },
-    Prototype { line: u32, label: String, returns: Vec<Variable>, params: Vec<Variable> },
+    Targets {
+        line: u32,
+        label: String,
+        names: Vec<String>,
+    },
+    Prototype {
+        line: u32,
+        label: String,
+        returns: Vec<Variable>,
+        params: Vec<Variable>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -168,7 +192,10 @@ pub enum Operand {
     Pair(String, String),
     Immediate(Immediate),
     /// `[base+offset]`; a bare number has an empty base.
-    Address { base: String, offset: i64 },
+    Address {
+        base: String,
+        offset: i64,
+    },
     /// `{a, b, c, d}` of names and immediates; `_` is the name `_`.
     Vector(Vec<Operand>),
     /// `(a, b)` of a call: returns or arguments.
