@@ -1,0 +1,28 @@
+//! One checked launcher a kernel: shapes are checked when a launch is recorded, so that a kernel never sees tensors it
+//! was not written for.
+
+use crate::error::{Error, Result};
+use crate::plan::{DType, Tensor};
+
+/// Fails with the operator's name and what it wanted unless `condition` holds.
+pub(crate) fn ensure(op: &'static str, condition: bool, message: impl FnOnce() -> String) -> Result<()> {
+    if condition { Ok(()) } else { Err(Error::Shape { op, message: message() }) }
+}
+
+/// Fails unless `tensor` has this dtype and shape.
+pub(crate) fn ensure_tensor(
+    op: &'static str,
+    name: &str,
+    tensor: &Tensor,
+    dtype: DType,
+    shape: &[usize],
+) -> Result<()> {
+    ensure(op, tensor.dtype() == dtype && tensor.shape() == shape, || {
+        format!("{name} is {:?} {:?}, not {dtype:?} {shape:?}", tensor.dtype(), tensor.shape())
+    })
+}
+
+/// A count for a kernel's 32-bit parameter.
+pub(crate) fn count(op: &'static str, value: usize) -> Result<u32> {
+    u32::try_from(value).map_err(|_| Error::Shape { op, message: format!("{value} does not fit 32 bits") })
+}

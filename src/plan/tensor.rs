@@ -1,0 +1,115 @@
+//! Tensors: typed, shaped views of device memory that either exists already or is planned.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::device::Buffer;
+
+/// Element type of a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DType {
+    F16,
+    F32,
+    U8,
+    I32,
+}
+
+impl DType {
+    /// Bytes of one element.
+    pub const fn bytes(self) -> usize {
+        match self {
+            DType::U8 => 1,
+            DType::F16 => 2,
+            DType::F32 | DType::I32 => 4,
+        }
+    }
+}
+
+/// Where a tensor's elements lie.
+#[derive(Clone)]
+pub(crate) enum Storage {
+    /// In the plan's arena, once the plan is bound: an index into the plan's tensors.
+    Planned(usize),
+    /// In memory that outlives the plan: weights, tables, what passes from stage to stage.
+    Buffer(Arc<Buffer>),
+}
+
+/// A dense row-major tensor on the device. Cloning copies the handle, not the elements.
+#[derive(Clone)]
+pub struct Tensor {
+    pub(crate) storage: Storage,
+    /// Of the first element, from the start of the storage, in bytes.
+    pub(crate) byte_offset: usize,
+    dtype: DType,
+    shape: Vec<usize>,
+}
+
+impl Tensor {
+    pub(crate) fn new(storage: Storage, dtype: DType, shape: &[usize]) -> Tensor {
+        Tensor { storage, byte_offset: 0, dtype, shape: shape.to_vec() }
+    }
+
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Dimensions, outermost first; activations are (batch, height, width, channels).
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Dimension `axis`, outermost first.
+    pub fn dim(&self, axis: usize) -> usize {
+        self.shape[axis]
+    }
+
+    /// The innermost dimension.
+    pub fn columns(&self) -> usize {
+        *self.shape.last().expect("a tensor has at least one dimension")
+    }
+
+    /// The product of all dimensions but the innermost.
+    pub fn rows(&self) -> usize {
+        self.elements() / self.columns().max(1)
+    }
+
+    pub fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.elements() * self.dtype.bytes()
+    }
+
+    /// The same elements under another shape.
+    ///
+    /// # Panics
+    /// If the number of elements differs.
+    pub fn reshape(&self, shape: &[usize]) -> Tensor {
+        assert_eq!(shape.iter().product::<usize>(), self.elements(), "{:?} as {shape:?}", self.shape);
+        Tensor { shape: shape.to_vec(), ..self.clone() }
+    }
+
+    /// Entries `start .. start + count` of the outermost dimension.
+    ///
+    /// # Panics
+    /// If they are not all there.
+    pub fn slice(&self, start: usize, count: usize) -> Tensor {
+        assert!(start + count <= self.shape[0], "{start}+{count} of {:?}", self.shape);
+        let stride = self.bytes() / self.shape[0].max(1);
+        let mut slice = self.clone();
+        slice.byte_offset += start * stride;
+        slice.shape[0] = count;
+        slice
+    }
+}
+
+impl fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = match &self.storage {
+            Storage::Planned(index) => format!("planned {index}"),
+            Storage::Buffer(_) => "buffer".into(),
+        };
+        write!(f, "{:?}{:?} ({place} + {})", self.dtype, self.shape, self.byte_offset)
+    }
+}
