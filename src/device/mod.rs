@@ -2,22 +2,26 @@
 
 mod buffer;
 mod compiler;
+mod driver;
 mod nvrtc;
 mod program;
 
 pub use buffer::Buffer;
-pub use compiler::{Compiler, Image};
+pub use compiler::{Compiler, Image, Resources};
+pub use driver::DeviceChoice;
 pub use nvrtc::Nvrtc;
-pub use program::{Graph, Program};
+pub use program::{Graph, Memory, Program};
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use cudarc::driver::sys::CUdevice_attribute_enum as Attribute;
-use cudarc::driver::{CudaContext, CudaModule, CudaStream};
+use cudarc::driver::{CudaContext, CudaEvent, CudaFunction, CudaModule, CudaStream, DriverError, result};
+use cudarc::nvrtc::Ptx;
 
 use crate::error::{Error, Result};
-use crate::plan::Unit;
+use crate::plan::{DType, Plan, Tensor, Unit};
+use driver::Driver;
 
 /// What kernels are chosen for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,4 +43,149 @@ impl Capabilities {
         let (major, minor) = self.compute_capability;
         format!("sm_{major}{minor}")
     }
+}
+
+/// An open device: a context and a stream of ours on it, and the kernels loaded so far.
+pub struct Device {
+    driver: Driver,
+    context: Arc<CudaContext>,
+    stream: Arc<CudaStream>,
+    capabilities: Capabilities,
+    compiler: Compiler,
+    modules: Mutex<HashMap<Unit, Arc<CudaModule>>>,
+}
+
+impl Device {
+    /// Opens a device. `compiler` makes the kernels when they are first prepared.
+    pub fn open(choice: &DeviceChoice, compiler: Compiler) -> Result<Arc<Device>> {
+        let (driver, ordinal) = driver::open(choice)?;
+        let context = CudaContext::new(ordinal).map_err(Error::driver(format!("opening cuda:{ordinal}")))?;
+        // SAFETY: all our work is on one stream, so that no event is needed to order it; tracking would put events
+        // into captured graphs.
+        unsafe { context.disable_event_tracking() };
+        let capabilities = capabilities(&context).map_err(Error::driver("asking the device what it is"))?;
+        if capabilities.compute_capability < (8, 0) {
+            let (major, minor) = capabilities.compute_capability;
+            return Err(Error::Device(format!(
+                "{} has compute capability {major}.{minor}; diffedit needs 8.0 or above (Ampere, 2020)",
+                capabilities.name
+            )));
+        }
+        let stream = context.new_stream().map_err(Error::driver("creating a stream"))?;
+        let modules = Mutex::new(HashMap::new());
+        Ok(Arc::new(Device { driver, context, stream, capabilities, compiler, modules }))
+    }
+
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    /// Compiles and loads every kernel of the plans that is not loaded yet. `progress` is told how many of how many
+    /// are compiled, from any thread.
+    pub fn prepare(&self, plans: &[&Plan], progress: &(dyn Fn(usize, usize) + Sync)) -> Result<()> {
+        let mut units: Vec<Unit> =
+            plans.iter().flat_map(|plan| plan.launches().iter().map(|launch| launch.unit.clone())).collect();
+        units.sort();
+        units.dedup();
+        let mut modules = self.modules.lock().expect("no panics under it");
+        units.retain(|unit| !modules.contains_key(unit));
+        let total = units.len();
+        let images = self.compiler.images(&units, &self.capabilities.arch(), &|done| progress(done, total))?;
+        for (unit, image) in units.into_iter().zip(images) {
+            let ptx = Ptx::from_binary(self.driver.image(&image));
+            let module = self
+                .context
+                .load_module(ptx)
+                .map_err(|source| self.failure(format!("loading kernel {}", unit.file), source))?;
+            modules.insert(unit, module);
+        }
+        Ok(())
+    }
+
+    /// A function of a prepared unit.
+    fn function(&self, unit: &Unit, entry: &str) -> Result<CudaFunction> {
+        let modules = self.modules.lock().expect("no panics under it");
+        let module = modules.get(unit).unwrap_or_else(|| panic!("kernel {} was not prepared", unit.file));
+        module.load_function(entry).map_err(Error::driver(format!("kernel {} of {}.cu", entry, unit.file)))
+    }
+
+    /// Device memory with undefined contents.
+    pub fn allocate(&self, bytes: usize) -> Result<Arc<Buffer>> {
+        Buffer::new(&self.context, bytes)
+    }
+
+    /// Sets every byte of a buffer.
+    pub fn fill(&self, buffer: &Buffer, byte: u8) -> Result<()> {
+        self.bind_thread()?;
+        // SAFETY: the range is the buffer's own.
+        unsafe { result::memset_d8_async(buffer.address(), byte, buffer.bytes(), self.stream.cu_stream()) }
+            .map_err(|source| self.failure("filling device memory".into(), source))
+    }
+
+    /// A new tensor with these elements.
+    pub fn upload<T: bytemuck::NoUninit>(&self, dtype: DType, shape: &[usize], elements: &[T]) -> Result<Tensor> {
+        let bytes = std::mem::size_of_val(elements);
+        let tensor = self.allocate(bytes)?.tensor(dtype, shape);
+        self.write(&tensor, elements)?;
+        Ok(tensor)
+    }
+
+    /// Queues a copy of host elements over a tensor; the elements may change after the call.
+    ///
+    /// # Panics
+    /// If the tensor is planned, or has other bytes.
+    pub fn write<T: bytemuck::NoUninit>(&self, tensor: &Tensor, elements: &[T]) -> Result<()> {
+        let bytes: &[u8] = bytemuck::cast_slice(elements);
+        assert_eq!(bytes.len(), tensor.bytes(), "into {tensor:?}");
+        self.bind_thread()?;
+        // SAFETY: the tensor lies in its buffer; pageable host memory is staged before the call returns.
+        unsafe { result::memcpy_htod_async(tensor.address(), bytes, self.stream.cu_stream()) }
+            .map_err(|source| self.failure("copying to the device".into(), source))
+    }
+
+    /// Waits for all queued work, then copies a tensor's elements to the host.
+    ///
+    /// # Panics
+    /// If the tensor is planned or `T` does not divide its bytes.
+    pub fn read<T: bytemuck::Pod>(&self, tensor: &Tensor) -> Result<Vec<T>> {
+        let mut elements = vec![T::zeroed(); tensor.bytes() / size_of::<T>()];
+        assert_eq!(std::mem::size_of_val(elements.as_slice()), tensor.bytes(), "from {tensor:?}");
+        self.bind_thread()?;
+        // SAFETY: the tensor lies in its buffer, the vector has its bytes and outlives the copy.
+        unsafe { result::memcpy_dtoh_async(&mut elements, tensor.address(), self.stream.cu_stream()) }
+            .map_err(|source| self.failure("copying from the device".into(), source))?;
+        self.synchronize()?;
+        Ok(elements)
+    }
+
+    /// Waits for all queued work.
+    pub fn synchronize(&self) -> Result<()> {
+        self.stream.synchronize().map_err(|source| self.failure("running the kernels".into(), source))
+    }
+
+    /// Marks the end of the work queued so far.
+    pub fn mark(&self) -> Result<CudaEvent> {
+        self.stream.record_event(None).map_err(|source| self.failure("recording an event".into(), source))
+    }
+
+    /// A driver error with what the driver says beyond its number.
+    fn failure(&self, doing: String, source: DriverError) -> Error {
+        Error::Driver { doing: self.driver.explain(doing), source }
+    }
+
+    fn bind_thread(&self) -> Result<()> {
+        self.context.bind_to_thread().map_err(Error::driver("binding the context"))
+    }
+}
+
+fn capabilities(context: &CudaContext) -> Result<Capabilities, DriverError> {
+    let attribute = |attribute| context.attribute(attribute).map(|value| value as u32);
+    let (major, minor) = context.compute_capability()?;
+    Ok(Capabilities {
+        name: context.name()?,
+        compute_capability: (major as u32, minor as u32),
+        multiprocessors: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
+        shared_bytes_per_block: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?,
+        memory_bytes: context.total_mem()? as u64,
+    })
 }

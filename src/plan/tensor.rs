@@ -49,6 +49,15 @@ impl Tensor {
         Tensor { storage, byte_offset: 0, dtype, shape: shape.to_vec() }
     }
 
+    /// The device address of an existing tensor's first element.
+    ///
+    /// # Panics
+    /// If the tensor is planned: it lies nowhere until its plan is bound.
+    pub(crate) fn address(&self) -> u64 {
+        let Storage::Buffer(buffer) = &self.storage else { panic!("{self:?} has no address yet") };
+        buffer.address() + self.byte_offset as u64
+    }
+
     pub fn dtype(&self) -> DType {
         self.dtype
     }

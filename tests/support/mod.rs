@@ -1,0 +1,120 @@
+//! What the integration tests share: the device, running a plan, random tensors, and the measure of error.
+#![allow(dead_code)]
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use diffedit::device::{Compiler, Device, DeviceChoice, Memory, Nvrtc};
+use diffedit::plan::{DType, Layout, Plan, Tensor};
+use half::f16;
+
+/// The device under test: `DIFFEDIT_TEST_DEVICE`, or the emulator.
+pub fn device() -> &'static Arc<Device> {
+    static DEVICE: OnceLock<Arc<Device>> = OnceLock::new();
+    DEVICE.get_or_init(|| {
+        let choice = std::env::var("DIFFEDIT_TEST_DEVICE").unwrap_or_else(|_| "emulator".into());
+        let choice: DeviceChoice = choice.parse().expect("DIFFEDIT_TEST_DEVICE");
+        Device::open(&choice, compiler()).expect("a device to test on")
+    })
+}
+
+/// NVRTC, with images kept under the target folder.
+pub fn compiler() -> Compiler {
+    let nvrtc = std::env::var_os("DIFFEDIT_NVRTC").expect("DIFFEDIT_NVRTC: path of libnvrtc.so.12");
+    let nvrtc = Nvrtc::load(&PathBuf::from(nvrtc)).expect("NVRTC");
+    Compiler::new(Some(nvrtc), Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("kernels"))).expect("a compiler")
+}
+
+/// Compiles what the plan needs, runs it in one arena and waits for it.
+pub fn run(plan: &Plan) {
+    let device = device();
+    device.prepare(&[plan], &|_, _| ()).expect("kernels compile");
+    let arena = device.allocate(Layout::new(plan).bytes).expect("memory");
+    let program = device.bind(plan, &Memory::Arena(arena)).expect("the plan binds");
+    program.run(device).expect("the plan runs");
+    device.synchronize().expect("the plan runs");
+}
+
+/// A device tensor of fp16.
+pub fn upload(shape: &[usize], values: &[f16]) -> Tensor {
+    device().upload(DType::F16, shape, values).expect("an upload")
+}
+
+/// A device tensor of fp32.
+pub fn upload_f32(shape: &[usize], values: &[f32]) -> Tensor {
+    device().upload(DType::F32, shape, values).expect("an upload")
+}
+
+/// A tensor for a plan's result, which outlives the plan: `plan.place(&output, &kept(&output))`.
+pub fn kept(tensor: &Tensor) -> Tensor {
+    device().allocate(tensor.bytes()).expect("memory").tensor(tensor.dtype(), tensor.shape())
+}
+
+/// Makes `output` outlive the plan, runs the plan and reads it back as f32.
+pub fn run_for(plan: &mut Plan, output: &Tensor) -> Vec<f32> {
+    let destination = kept(output);
+    plan.place(output, &destination);
+    run(plan);
+    read(&destination)
+}
+
+/// The elements of an existing tensor as f32.
+pub fn read(tensor: &Tensor) -> Vec<f32> {
+    match tensor.dtype() {
+        DType::F16 => device().read::<f16>(tensor).expect("a download").into_iter().map(f16::to_f32).collect(),
+        DType::F32 => device().read::<f32>(tensor).expect("a download"),
+        DType::U8 => device().read::<u8>(tensor).expect("a download").into_iter().map(f32::from).collect(),
+        DType::I32 => device().read::<i32>(tensor).expect("a download").into_iter().map(|value| value as f32).collect(),
+    }
+}
+
+/// A small reproducible generator (SplitMix64).
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Random {
+        Random(seed)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// Roughly normal, mean 0, variance 1.
+    pub fn normal(&mut self) -> f32 {
+        let sum: f64 = (0..4).map(|_| (self.next() >> 11) as f64 / (1u64 << 53) as f64 - 0.5).sum();
+        (sum * 3f64.sqrt()) as f32
+    }
+
+    /// `count` values of standard deviation `scale`, as fp16.
+    pub fn halves(&mut self, count: usize, scale: f32) -> Vec<f16> {
+        (0..count).map(|_| f16::from_f32(self.normal() * scale)).collect()
+    }
+}
+
+/// fp16 values as f32.
+pub fn widen(values: &[f16]) -> Vec<f32> {
+    values.iter().map(|value| value.to_f32()).collect()
+}
+
+/// Root mean square of `actual - expected` over that of `expected`.
+pub fn relative_rms(actual: &[f32], expected: &[f32]) -> f64 {
+    assert_eq!(actual.len(), expected.len());
+    let square = |value: f64| value * value;
+    let error: f64 = actual.iter().zip(expected).map(|(&a, &e)| square(f64::from(a) - f64::from(e))).sum();
+    let norm: f64 = expected.iter().map(|&e| square(f64::from(e))).sum();
+    (error / norm.max(f64::MIN_POSITIVE)).sqrt()
+}
+
+/// Fails unless `actual`, computed in fp16, is within twice the error of rounding `expected` to fp16.
+pub fn assert_close(case: &str, actual: &[f32], expected: &[f32]) {
+    let rounded: Vec<f32> = expected.iter().map(|&value| f16::from_f32(value).to_f32()).collect();
+    let (error, yardstick) = (relative_rms(actual, expected), relative_rms(&rounded, expected));
+    if !(error <= 2.0 * yardstick) {
+        panic!("{case}: relative RMS error {error:.3e}, over twice the yardstick's {yardstick:.3e}");
+    }
+}
