@@ -7,7 +7,7 @@ use image::RgbImage;
 
 use super::noise::Noise;
 use crate::error::{Error, Result};
-use crate::mask::{Map, Mask};
+use crate::mask::{MAX_BLUR, Map, Mask};
 
 /// Where the picture may change.
 #[derive(Clone, Debug)]
@@ -140,11 +140,8 @@ impl EditRequest {
 }
 
 impl MaskSettings {
-    /// The widest blur, in cells.
-    pub const MAX_BLUR: usize = 31;
-
     fn is_valid(&self) -> bool {
-        (0.0..=1.0).contains(&self.threshold) && self.blur % 2 == 1 && self.blur <= Self::MAX_BLUR
+        (0.0..=1.0).contains(&self.threshold) && self.blur % 2 == 1 && self.blur <= MAX_BLUR
     }
 
     fn complaint(&self) -> String {
@@ -152,7 +149,7 @@ impl MaskSettings {
             "threshold {} must be in 0..=1 and blur {} odd, up to {}",
             self.threshold,
             self.blur,
-            Self::MAX_BLUR
+            MAX_BLUR
         )
     }
 }

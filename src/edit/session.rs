@@ -237,7 +237,7 @@ fn coefficients(settings: &Settings, scheduler: &Scheduler) -> Vec<f32> {
             let update = scheduler.step_coefficients(timesteps[step]);
             let (signal, noise) =
                 timesteps.get(step + 1).map_or((1.0, 0.0), |&next| scheduler.noise_coefficients(next));
-            [update.latents, update.prediction, signal, noise]
+            [update.latents, update.epsilon, signal, noise]
         })
         .collect()
 }
