@@ -28,6 +28,7 @@ use crate::picture;
 use crate::plan::Tensor;
 use crate::scheduler::Scheduler;
 use noise::channels_last;
+pub use stages::Plans;
 use session::{MapStage, NEGATIVE, PROMPTS, SOURCE, Session, Settings, TARGET};
 
 /// The most steps queued on the device ahead of the one it runs.
@@ -96,6 +97,15 @@ impl Editor {
         run.encode()?;
         run.find_mask(observer)?;
         run.finish(request)
+    }
+
+    /// An edit's stages as they would run, recorded but not compiled.
+    pub fn plans(&self, request: &EditRequest) -> Result<Plans> {
+        request.check()?;
+        let settings = self.settings(request)?;
+        let scheduler = Scheduler::new(&self.model.scheduler, settings.steps)?;
+        let state = session::State::new(&self.device, &self.model, &settings, &scheduler)?;
+        stages::record(&self.device, &self.model, &settings, &scheduler, &state)
     }
 
     /// Makes or finds the session for a request, and uploads what the request brings.

@@ -175,7 +175,7 @@ impl Session {
 }
 
 impl State {
-    fn new(device: &Device, model: &Model, settings: &Settings, scheduler: &Scheduler) -> Result<State> {
+    pub fn new(device: &Device, model: &Model, settings: &Settings, scheduler: &Scheduler) -> Result<State> {
         let &Settings { height, width, .. } = settings;
         let (steps, maps) = (settings.run_steps(), settings.map.as_ref().map_or(0, |map| map.maps));
         let scale = model.vae.config().scale();

@@ -7,16 +7,20 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::model::{Model, Time};
 use crate::ops;
-use crate::plan::{Plan, Tensor};
+use crate::plan::{Plan, Tensor, Unit};
 use crate::scheduler::Scheduler;
 
-/// All stages of an edit.
-pub(super) struct Plans {
+/// All stages of an edit, as recorded.
+pub struct Plans {
+    /// Prompts to keys and values, timesteps to time projections, picture to latents.
     pub encode: Plan,
     /// One a UNet call; the last one normalises.
     pub map: Vec<Plan>,
+    /// Map to mask.
     pub mask: Plan,
+    /// The noised latents that denoising starts from.
     pub start: Plan,
+    /// One denoising step.
     pub step: Plan,
     pub decode: Plan,
 }
@@ -24,6 +28,21 @@ pub(super) struct Plans {
 impl Plans {
     pub fn all(&self) -> impl Iterator<Item = &Plan> {
         [&self.encode, &self.mask, &self.start, &self.step, &self.decode].into_iter().chain(&self.map)
+    }
+
+    /// What has to be compiled for them, each once.
+    pub fn units(&self) -> Vec<Unit> {
+        let launches = self.all().flat_map(Plan::launches);
+        let mut units: Vec<Unit> = launches.map(|launch| launch.unit.clone()).collect();
+        units.sort();
+        units.dedup();
+        units
+    }
+
+    /// Multiply-accumulates of an edit of `steps` denoising steps.
+    pub fn macs(&self, steps: usize) -> u64 {
+        let once = [&self.encode, &self.decode].into_iter().chain(&self.map);
+        once.map(Plan::macs).sum::<u64>() + self.step.macs() * steps as u64
     }
 }
 
@@ -108,38 +127,39 @@ fn record_map(
         signal,
         sigma,
         repeat: prompts,
+        keep_latents: false,
     }
-    .record_input(plan)?;
+    .record(plan)?
+    .input;
     let time = Time { table: &state.map_time, step: None };
     let predictions = model.unet.record(plan, &input, time, &context)?;
     ops::difference::Difference {
         predictions: &predictions,
         sum: &state.difference,
-        means: Some(&means.slice(maps.start, maps.len())),
-        guided: state.predictions.as_ref(),
-        guidance: settings.guidance,
         first: maps.start == 0,
-        maps: map.maps,
+        maps: Some(&means.slice(maps.start, maps.len())),
+        guided: state.predictions.as_ref().map(|mean| ops::difference::Guided {
+            mean,
+            guidance: settings.guidance,
+            weight: 1.0 / map.maps as f32,
+        }),
     }
     .record(plan)?;
     if maps.end < map.maps {
         return Ok(());
     }
-    let map = ops::normalise::Normalise { sum: &state.difference }.record(plan)?;
+    let map = ops::normalise::normalise(plan, &state.difference)?;
     plan.place(&map, &state.map);
     Ok(())
 }
 
 /// Map to mask: threshold, holes, blur.
 fn record_mask(plan: &mut Plan, settings: &Settings, state: &State) -> Result<()> {
-    let thresholded = ops::threshold::Threshold { map: &state.map, threshold: settings.mask.threshold }.record(plan)?;
+    let thresholded = ops::threshold::threshold(plan, &state.map, settings.mask.threshold)?;
     plan.place(&thresholded, &state.thresholded);
-    let blurred = ops::gaussian_blur::GaussianBlur { mask: &thresholded, kernel: &state.blur_kernel }.record(plan)?;
-    let mask = if settings.mask.fill_holes {
-        ops::fill_holes::FillHoles { mask: &blurred }.record(plan)?
-    } else {
-        blurred
-    };
+    let blurred = ops::gaussian_blur::gaussian_blur(plan, &thresholded, &state.blur_kernel)?;
+    let mask =
+        if settings.mask.fill_holes { ops::fill_holes::fill_holes(plan, &blurred)? } else { blurred };
     plan.place(&mask, &state.mask);
     Ok(())
 }
@@ -147,16 +167,17 @@ fn record_mask(plan: &mut Plan, settings: &Settings, state: &State) -> Result<()
 /// The noised latents that denoising starts from, and the UNet's first input.
 fn record_start(plan: &mut Plan, settings: &Settings, scheduler: &Scheduler, state: &State) -> Result<()> {
     let (signal, sigma) = scheduler.start_coefficients(settings.start_step);
-    let (input, latents) = ops::add_noise::AddNoise {
+    let noised = ops::add_noise::AddNoise {
         latents: &state.original,
         noise: &state.start_noise,
         signal,
         sigma,
         repeat: 2,
+        keep_latents: true,
     }
-    .record_both(plan)?;
-    plan.place(&input, &state.input);
-    plan.place(&latents, &state.latents);
+    .record(plan)?;
+    plan.place(&noised.input, &state.input);
+    plan.place(&noised.latents.expect("asked for"), &state.latents);
     Ok(())
 }
 
@@ -168,21 +189,23 @@ fn record_step(plan: &mut Plan, model: &Model, settings: &Settings, state: &Stat
     ops::step::Step {
         predictions: &predictions,
         latents: &state.latents,
-        original: &state.original,
-        mask: &state.mask,
-        noise: &state.step_noise,
+        background: Some(ops::step::Background {
+            original: &state.original,
+            mask: &state.mask,
+            noise: &state.step_noise,
+        }),
         coefficients: &state.coefficients,
         counter: &state.counter,
-        next: &state.input,
-        history: state.history.as_ref(),
         guidance: settings.guidance,
+        next: &state.input,
+        history: state.history.as_ref().map(|latents| ops::step::History { latents, reversed: false }),
     }
     .record(plan)
 }
 
 /// Latents fp32 (1, h, w, 4) to a picture u8 (H, W, 3).
 pub(super) fn record_decode(plan: &mut Plan, model: &Model, latents: &Tensor, output: &Tensor) -> Result<()> {
-    let unscaled = ops::unscale::Unscale { latents, scaling_factor: model.vae.config().scaling_factor }.record(plan)?;
+    let unscaled = ops::unscale::unscale(plan, latents, model.vae.config().scaling_factor)?;
     let decoded = model.vae.record_decode(plan, &unscaled)?;
     let picture = ops::picture::to_picture(plan, &decoded)?;
     plan.place(&picture, &output.reshape(picture.shape()));
