@@ -1,9 +1,23 @@
 //! One checked launcher a kernel: shapes are checked when a launch is recorded, so that a kernel never sees tensors it
 //! was not written for.
 
-pub mod conv2d;
-pub mod linear;
-mod tiles;
+pub mod add_noise;
+pub mod difference;
+pub mod fill_holes;
+pub mod gaussian_blur;
+pub mod group_norm;
+pub mod layer_norm;
+pub mod normalise;
+pub mod picture;
+pub mod posterior;
+pub mod silu;
+pub mod step;
+pub mod text_embedding;
+pub mod threshold;
+pub mod time_embedding;
+pub mod unscale;
+
+mod launch;
 
 use crate::error::{Error, Result};
 use crate::plan::{DType, Tensor};
