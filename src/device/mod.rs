@@ -3,12 +3,16 @@
 mod buffer;
 mod compiler;
 mod driver;
+mod list;
+mod locate;
 mod nvrtc;
 mod program;
 
 pub use buffer::Buffer;
 pub use compiler::{Compiler, Image, Resources};
 pub use driver::DeviceChoice;
+pub use list::{gpus, resolve, target};
+pub use locate::{NotFound, Target, find_nvrtc};
 pub use nvrtc::Nvrtc;
 pub use program::{Graph, Memory, Program};
 
