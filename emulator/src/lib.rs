@@ -14,6 +14,7 @@
 pub mod api;
 pub mod device;
 pub mod exec;
+pub mod install;
 pub mod isa;
 pub mod lower;
 pub mod memory;
