@@ -1,6 +1,7 @@
 //! The same bits with AVX2, FMA and F16C, which every function wants: a row of eight columns is one vector, and the
 //! eight rows of a block are eight independent chains, enough to hide the latency of a fused multiply-add.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 
 use super::{Wide, parameters};
@@ -57,11 +58,10 @@ pub fn widen_a(format: HalfFormat, wide: &mut Wide, a: &Lanes) {
     }
 }
 
-/// The transpose of a block of 16-bit numbers, two of its columns a vector, from its rows in the order 0, 2, 4, 6, 1,
-/// 3, 5, 7 where `interleave`, else in order.
+/// Columns of a block from its rows, two a vector; their elements are in the order of the rows.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
-pub fn transpose(rows: [__m128i; 8]) -> [__m256i; 4] {
+fn transpose(rows: [__m128i; 8]) -> [__m256i; 4] {
     // Row i beside row i + 4, so that one vector works on two halves of a column.
     let pair = |i: usize| _mm256_set_m128i(rows[i + 4], rows[i]);
     let (r0, r1, r2, r3) = (pair(0), pair(1), pair(2), pair(3));
@@ -84,20 +84,6 @@ pub fn widen_b(format: HalfFormat, wide: &mut Wide, b: &Lanes) {
         store_wide(wide, 2 * index, widen(format, _mm256_castsi256_si128(columns)));
         store_wide(wide, 2 * index + 1, widen(format, _mm256_extracti128_si256::<1>(columns)));
     }
-}
-
-#[target_feature(enable = "avx2,fma,f16c")]
-pub fn mma(shape: MmaShape, d: &mut [Lanes; 4], a: [&Lanes; 4], b: [&Lanes; 2], c: [&Lanes; 4]) {
-    let (format, blocks, _) = parameters(shape);
-    let mut wide_a: [Wide; 4] = Default::default();
-    let mut wide_b: [Wide; 2] = Default::default();
-    for (wide, register) in wide_a.iter_mut().zip(a).take(2 * blocks) {
-        widen_a(format, wide, register);
-    }
-    for (wide, register) in wide_b.iter_mut().zip(b).take(blocks) {
-        widen_b(format, wide, register);
-    }
-    multiply(shape, d, wide_a.each_ref(), wide_b.each_ref(), c);
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]
@@ -126,6 +112,29 @@ fn accumulate(rows: &mut [__m256; 8], a: &Wide, b: &Wide) {
         for (row, sum) in rows.iter_mut().enumerate() {
             *sum = _mm256_fmadd_ps(_mm256_set1_ps(a.0[8 * row + k]), b, *sum);
         }
+        keep_in_registers(rows);
+    }
+}
+
+/// Ends a step: unrolled, the loop would otherwise load ahead of its sixteen registers and spill the sums.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn keep_in_registers(rows: &mut [__m256; 8]) {
+    let [r0, r1, r2, r3, r4, r5, r6, r7] = rows;
+    // SAFETY: there is no instruction; the operands are registers that stay as they are.
+    unsafe {
+        asm!(
+            "/* {0} {1} {2} {3} {4} {5} {6} {7} */",
+            inout(ymm_reg) * r0,
+            inout(ymm_reg) * r1,
+            inout(ymm_reg) * r2,
+            inout(ymm_reg) * r3,
+            inout(ymm_reg) * r4,
+            inout(ymm_reg) * r5,
+            inout(ymm_reg) * r6,
+            inout(ymm_reg) * r7,
+            options(nostack, preserves_flags),
+        );
     }
 }
 
@@ -198,31 +207,12 @@ fn store_half(rows: &[__m256; 8], pairs: &mut Lanes) {
     }
 }
 
-/// Gathers the eight rows of a block, transposed where `transposed`.
+/// Transposes a block.
 #[target_feature(enable = "avx2,fma,f16c")]
-pub fn gather(rows: [&[u8; 16]; 8], transposed: bool, d: &mut Lanes) {
-    // SAFETY: each row is 16 readable bytes.
-    let rows = rows.map(|row| unsafe { _mm_loadu_si128(row.as_ptr().cast()) });
-    if !transposed {
-        for (index, row) in rows.into_iter().enumerate() {
-            store_row(d, index, row);
-        }
-        return;
-    }
-    for (index, columns) in transpose(rows).into_iter().enumerate() {
-        store_row(d, 2 * index, _mm256_castsi256_si128(columns));
-        store_row(d, 2 * index + 1, _mm256_extracti128_si256::<1>(columns));
-    }
-}
-
-/// The transpose of a block.
-#[target_feature(enable = "avx2,fma,f16c")]
-pub fn transpose_block(block: &Lanes) -> Lanes {
-    let mut transposed = [0; 32];
+pub fn transpose_block(block: &mut Lanes) {
     let rows = std::array::from_fn(|row| load_row(block, row));
     for (index, columns) in transpose(rows).into_iter().enumerate() {
-        store_row(&mut transposed, 2 * index, _mm256_castsi256_si128(columns));
-        store_row(&mut transposed, 2 * index + 1, _mm256_extracti128_si256::<1>(columns));
+        store_row(block, 2 * index, _mm256_castsi256_si128(columns));
+        store_row(block, 2 * index + 1, _mm256_extracti128_si256::<1>(columns));
     }
-    transposed
 }

@@ -24,19 +24,13 @@ pub fn load_block(
     for (index, (slice, &offset)) in slices.iter_mut().zip(rows).enumerate() {
         *slice = shared.get(offset as usize..).and_then(|rest| rest.first_chunk()).ok_or(index)?;
     }
-    #[cfg(target_arch = "x86_64")]
-    if level.has_avx2() {
-        // SAFETY: the level says that the host has AVX2, FMA and F16C.
-        unsafe { avx2::gather(slices, transposed, d) };
-        return Ok(());
-    }
     for (lanes, row) in d.as_chunks_mut::<4>().0.iter_mut().zip(slices) {
         for (lane, bytes) in lanes.iter_mut().zip(row.as_chunks::<4>().0) {
             *lane = u32::from_le_bytes(*bytes);
         }
     }
     if transposed {
-        *d = transpose(level, d);
+        transpose(level, d);
     }
     Ok(())
 }
@@ -56,7 +50,10 @@ pub fn store_block(
     if let Some(index) = rows.iter().position(|offset| !fits(offset)) {
         return Err(index);
     }
-    let block = if transposed { transpose(level, a) } else { *a };
+    let mut block = *a;
+    if transposed {
+        transpose(level, &mut block);
+    }
     for (lanes, &offset) in block.as_chunks::<4>().0.iter().zip(rows) {
         let row = &mut shared[offset as usize..][..ROW_BYTES];
         for (bytes, lane) in row.as_chunks_mut::<4>().0.iter_mut().zip(lanes) {
@@ -66,15 +63,15 @@ pub fn store_block(
     Ok(())
 }
 
-fn transpose(level: SimdLevel, block: &Lanes) -> Lanes {
+fn transpose(level: SimdLevel, block: &mut Lanes) {
     #[cfg(target_arch = "x86_64")]
     if level.has_avx2() {
         // SAFETY: the level says that the host has AVX2, FMA and F16C.
         return unsafe { avx2::transpose_block(block) };
     }
     let element = |row: usize, column: usize| block[4 * row + column / 2] >> (16 * (column % 2)) & 0xffff;
-    std::array::from_fn(|lane| {
+    *block = std::array::from_fn(|lane| {
         let (row, column) = (lane / 4, 2 * (lane % 4));
         element(column, row) | element(column + 1, row) << 16
-    })
+    });
 }

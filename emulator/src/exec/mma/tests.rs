@@ -74,7 +74,7 @@ impl Case {
 
     fn run(&self, level: SimdLevel, shape: MmaShape) -> [Lanes; 4] {
         let mut d = [[0; 32]; 4];
-        mma(level, shape, &mut d, self.a.each_ref(), self.b.each_ref(), self.c.each_ref());
+        mma(level, shape, &mut Operands::default(), &mut d, self.a.each_ref(), self.b.each_ref(), self.c.each_ref());
         d
     }
 }
