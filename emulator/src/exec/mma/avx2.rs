@@ -207,12 +207,27 @@ fn store_half(rows: &[__m256; 8], pairs: &mut Lanes) {
     }
 }
 
-/// Transposes a block.
+/// Stores the transpose of a block given by its rows.
 #[target_feature(enable = "avx2,fma,f16c")]
-pub fn transpose_block(block: &mut Lanes) {
-    let rows = std::array::from_fn(|row| load_row(block, row));
+#[inline]
+fn store_transposed(rows: [__m128i; 8], block: &mut Lanes) {
     for (index, columns) in transpose(rows).into_iter().enumerate() {
         store_row(block, 2 * index, _mm256_castsi256_si128(columns));
         store_row(block, 2 * index + 1, _mm256_extracti128_si256::<1>(columns));
     }
+}
+
+/// Transposes a block.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub fn transpose_block(block: &mut Lanes) {
+    let rows = std::array::from_fn(|row| load_row(block, row));
+    store_transposed(rows, block);
+}
+
+/// Gathers the rows of a block and transposes it.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub fn gather_transposed(rows: [&[u8; 16]; 8], block: &mut Lanes) {
+    // SAFETY: each row is 16 readable bytes.
+    let rows = rows.map(|row| unsafe { _mm_loadu_si128(row.as_ptr().cast()) });
+    store_transposed(rows, block);
 }

@@ -24,6 +24,12 @@ pub fn load_block(
     for (index, (slice, &offset)) in slices.iter_mut().zip(rows).enumerate() {
         *slice = shared.get(offset as usize..).and_then(|rest| rest.first_chunk()).ok_or(index)?;
     }
+    #[cfg(target_arch = "x86_64")]
+    if transposed && level.has_avx2() {
+        // SAFETY: the level says that the host has AVX2, FMA and F16C.
+        unsafe { avx2::gather_transposed(slices, d) };
+        return Ok(());
+    }
     for (lanes, row) in d.as_chunks_mut::<4>().0.iter_mut().zip(slices) {
         for (lane, bytes) in lanes.iter_mut().zip(row.as_chunks::<4>().0) {
             *lane = u32::from_le_bytes(*bytes);
