@@ -32,7 +32,7 @@ fn floats(count: usize) -> Vec<u32> {
     let number = |index: usize, bits: u32| match index % 4 {
         0 => SPECIAL[index / 4 % SPECIAL.len()],
         // Around the range of fp16, with few bits so that ties come up.
-        1 => (bits & 0x8000_f000) | (0x3280_0000 + ((bits >> 8) % 0x1600_0000) & 0x7fff_f000),
+        1 => (bits & 0x8000_f000) | ((0x3280_0000 + (bits >> 8) % 0x1600_0000) & 0x7fff_f000),
         2 => (bits & 0x8fff_ffff) | 0x3000_0000,
         _ => bits,
     };
@@ -58,7 +58,7 @@ fn widening_agrees_with_the_half_crate_for_every_number() {
 #[test]
 fn widening_is_the_same_on_both_paths() {
     for base in (0..=0xffffu32).step_by(32) {
-        let a: Lanes = std::array::from_fn(|lane| (base + lane as u32) * 0x0001_0001 ^ 0x5a5a_0000);
+        let a: Lanes = std::array::from_fn(|lane| ((base + lane as u32) * 0x0001_0001) ^ 0x5a5a_0000);
         for format in FORMATS {
             let run = |level| {
                 let (mut single, mut low, mut high) = ([1; 32], [2; 32], [3; 32]);

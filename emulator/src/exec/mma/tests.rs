@@ -182,14 +182,14 @@ fn blocks_load_in_fragment_order() {
         for transposed in [false, true] {
             let mut d = [0; 32];
             assert_eq!(load_block(level, &shared, &rows, transposed, &mut d), Ok(()));
-            for lane in 0..32 {
+            for (lane, found) in d.into_iter().enumerate() {
                 let (row, column) = (lane / 4, 2 * (lane % 4));
                 let expected = if transposed {
                     half(column, row) | half(column + 1, row) << 16
                 } else {
                     half(row, column) | half(row, column + 1) << 16
                 };
-                assert_eq!(d[lane], expected, "lane {lane}, transposed {transposed}");
+                assert_eq!(found, expected, "lane {lane}, transposed {transposed}");
             }
         }
     }
