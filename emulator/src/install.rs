@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::Mutex;
 
-use crate::api::SYMBOLS;
+use crate::api;
 
 const SONAME: &CStr = c"libcuda.so";
 
@@ -23,7 +23,8 @@ pub fn install() -> io::Result<()> {
     static INSTALLED: Mutex<bool> = Mutex::new(false);
     let mut installed = INSTALLED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     if !*installed {
-        load(&shared_object(SONAME, SYMBOLS))?;
+        let symbols: Vec<Symbol> = api::symbols().copied().collect();
+        load(&shared_object(SONAME, &symbols))?;
         check()?;
         *installed = true;
     }
@@ -58,7 +59,7 @@ fn check() -> io::Result<()> {
     if handle.is_null() {
         return Err(loader_error());
     }
-    for symbol in SYMBOLS {
+    for symbol in api::symbols() {
         // SAFETY: an open handle and a terminated name.
         let found = unsafe { libc::dlsym(handle, symbol.name.as_ptr()) };
         if found.cast_const() != symbol.address {

@@ -22,7 +22,10 @@ pub struct Allocation {
 impl Allocation {
     /// Whether `[address, address + bytes)` lies inside.
     pub fn holds(&self, address: u64, bytes: u64) -> bool {
-        address.checked_sub(self.start).and_then(|offset| offset.checked_add(bytes)).is_some_and(|end| end <= self.bytes)
+        address
+            .checked_sub(self.start)
+            .and_then(|offset| offset.checked_add(bytes))
+            .is_some_and(|end| end <= self.bytes)
     }
 }
 
@@ -85,9 +88,14 @@ impl Memory {
         self.capacity
     }
 
+    /// Gives the device another size. Allocations stay, even if they no longer fit.
+    pub fn set_capacity(&mut self, capacity: u64) {
+        self.capacity = capacity;
+    }
+
     /// Bytes that allocations do not hold.
     pub fn available(&self) -> u64 {
-        self.capacity - self.used
+        self.capacity.saturating_sub(self.used)
     }
 
     /// Allocates `bytes` (at least 1), aligned to 256, filled with NaN patterns; `None` when the device is full.
@@ -365,10 +373,9 @@ mod tests {
         for bytes in [1, 255, 4096, 100_000, PATTERN_BYTES + 5] {
             let start = memory.allocate(bytes).unwrap();
             assert_eq!(start % 512, 256, "{bytes} bytes");
-            for address in [start, start + bytes / 2, start + bytes - 1] {
-                assert_eq!(read(address), 0xFF);
-                write(address, 1);
-            }
+            let addresses = [start, start + bytes / 2, start + bytes - 1];
+            assert_eq!(addresses.map(read), [0xFF; 3], "{bytes} bytes");
+            addresses.map(|address| write(address, 1));
         }
         let again = memory.allocate(4096).unwrap();
         assert_eq!(read(again), 0xFF, "writes do not reach the pattern");

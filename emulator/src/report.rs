@@ -1,6 +1,7 @@
 //! What the emulator says when something is wrong: one report, in one of four classes.
 
 use std::fmt;
+use std::sync::Mutex;
 
 /// Whose fault it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,3 +99,15 @@ impl fmt::Display for Report {
 }
 
 impl std::error::Error for Report {}
+
+static LAST: Mutex<Option<Report>> = Mutex::new(None);
+
+/// The newest report: of a kernel that failed, of a module that did not load, of a call that was refused.
+pub fn last_report() -> Option<Report> {
+    LAST.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+}
+
+/// Makes `report` the newest.
+pub(crate) fn remember(report: Report) {
+    *LAST.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(report);
+}
