@@ -89,8 +89,9 @@ fn record_encode(plan: &mut Plan, model: &Model, state: &State) -> Result<()> {
     let picture = ops::picture::to_tensor(plan, &state.picture)?;
     let moments = model.vae.record_encode(plan, &picture)?;
     let scaling_factor = model.vae.config().scaling_factor;
-    let latents = ops::posterior::Posterior { moments: &moments, noise: state.posterior_noise.as_ref(), scaling_factor }
-        .record(plan)?;
+    let latents =
+        ops::posterior::Posterior { moments: &moments, noise: state.posterior_noise.as_ref(), scaling_factor }
+            .record(plan)?;
     plan.place(&latents, &state.original);
     Ok(())
 }
@@ -158,8 +159,7 @@ fn record_mask(plan: &mut Plan, settings: &Settings, state: &State) -> Result<()
     let thresholded = ops::threshold::threshold(plan, &state.map, settings.mask.threshold)?;
     plan.place(&thresholded, &state.thresholded);
     let blurred = ops::gaussian_blur::gaussian_blur(plan, &thresholded, &state.blur_kernel)?;
-    let mask =
-        if settings.mask.fill_holes { ops::fill_holes::fill_holes(plan, &blurred)? } else { blurred };
+    let mask = if settings.mask.fill_holes { ops::fill_holes::fill_holes(plan, &blurred)? } else { blurred };
     plan.place(&mask, &state.mask);
     Ok(())
 }
