@@ -3,7 +3,7 @@
 #![allow(dead_code)]
 
 use std::ffi::c_void;
-use std::sync::Once;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use cudarc::driver::sys::{self, CUresult};
 
@@ -21,23 +21,38 @@ pub fn install() {
     assert_eq!(unsafe { sys::cuInit(0) }, SUCCESS);
 }
 
-/// A context of its own for a test, current on the thread: faults of other tests do not reach it.
-pub struct TestContext(pub sys::CUcontext);
+/// A context of its own for a test, current on the thread: faults of other tests do not reach it. Tests with a context
+/// run one after another, because captures and reports are the process's.
+pub struct TestContext {
+    pub handle: sys::CUcontext,
+    _turn: Option<MutexGuard<'static, ()>>,
+}
 
 impl TestContext {
     pub fn new() -> Self {
-        install();
-        let mut context = std::ptr::null_mut();
-        // SAFETY: the pointer is valid for the result.
-        assert_eq!(unsafe { sys::cuCtxCreate_v2(&mut context, 0, 0) }, SUCCESS);
-        TestContext(context)
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        TestContext { handle: new_context(), _turn: Some(turn) }
     }
+
+    /// A further context for a test that has one.
+    pub fn another() -> Self {
+        TestContext { handle: new_context(), _turn: None }
+    }
+}
+
+fn new_context() -> sys::CUcontext {
+    install();
+    let mut context = std::ptr::null_mut();
+    // SAFETY: the pointer is valid for the result.
+    assert_eq!(unsafe { sys::cuCtxCreate_v2(&mut context, 0, 0) }, SUCCESS);
+    context
 }
 
 impl Drop for TestContext {
     fn drop(&mut self) {
-        // SAFETY: the context is destroyed once.
-        unsafe { sys::cuCtxDestroy_v2(self.0) };
+        // SAFETY: a handle that is no longer good is refused.
+        unsafe { sys::cuCtxDestroy_v2(self.handle) };
     }
 }
 
