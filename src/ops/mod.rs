@@ -1,8 +1,26 @@
 //! One checked launcher a kernel: shapes are checked when a launch is recorded, so that a kernel never sees tensors it
 //! was not written for.
 
+pub mod add_noise;
+pub mod attention;
 pub mod conv2d;
+pub mod difference;
+pub mod fill_holes;
+pub mod gaussian_blur;
+pub mod group_norm;
+pub mod layer_norm;
 pub mod linear;
+pub mod normalise;
+pub mod picture;
+pub mod posterior;
+pub mod silu;
+pub mod step;
+pub mod text_embedding;
+pub mod threshold;
+pub mod time_embedding;
+pub mod unscale;
+
+mod launch;
 mod tiles;
 
 use crate::error::{Error, Result};
