@@ -12,10 +12,18 @@
 //! It knows nothing of the program above it: nothing depends on a kernel's name, source or hash.
 
 pub mod api;
+mod config;
 pub mod device;
 pub mod exec;
+pub mod install;
 pub mod isa;
 pub mod lower;
 pub mod memory;
 pub mod ptx;
 pub mod report;
+mod statistics;
+
+pub use config::{Config, configure};
+pub use install::install;
+pub use report::last_report;
+pub use statistics::{Statistics, reset_statistics, statistics};

@@ -1,7 +1,16 @@
 //! The device's global address space.
 //!
 //! One range of host addresses is reserved for the life of the process; a device address *is* the host address of the
-//! byte, so that an in-bounds access costs one range check. Fresh memory is filled with NaN patterns.
+//! byte, so that an in-bounds access costs one range check. Fresh memory is filled with NaN patterns: every byte is
+//! `0xFF`, a NaN in half, single and double precision. The filling is paid a page at a time, at the first write: fresh
+//! pages are private mappings of one small file full of `0xFF`.
+//!
+//! Allocations lie apart, with address space that belongs to nobody between them, and a freed range is not handed out
+//! again before all fresh address space is used up: a stale pointer and an overrun hit nothing instead of something.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 /// A live allocation: `[start, start + bytes)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,26 +19,442 @@ pub struct Allocation {
     pub bytes: u64,
 }
 
+impl Allocation {
+    /// Whether `[address, address + bytes)` lies inside.
+    pub fn holds(&self, address: u64, bytes: u64) -> bool {
+        address
+            .checked_sub(self.start)
+            .and_then(|offset| offset.checked_add(bytes))
+            .is_some_and(|end| end <= self.bytes)
+    }
+}
+
+/// Every allocation starts at a multiple of it, and of nothing larger: that is all that the driver promises.
+pub const ALIGNMENT: u64 = 256;
+const PAGE_BYTES: u64 = 4096;
+/// Address space between two allocations that belongs to neither.
+const GAP_BYTES: u64 = 1 << 20;
+/// Address space asked for; halved until the system grants it.
+const RESERVE_BYTES: u64 = 1 << 40;
+/// Length of the file of `0xFF` bytes that fresh pages map.
+const PATTERN_BYTES: u64 = 16 << 20;
+
+/// What an entry of the table stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Device memory whose stream-ordered allocation has not run yet: it has an address, but nobody may touch it.
+    Reserved,
+    /// Device memory.
+    Live,
+    /// Page-locked host memory, which device code reaches under its host address.
+    Host,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    allocation: Allocation,
+    state: State,
+    /// Counts allocations from the start of the process.
+    serial: u64,
+}
+
 /// The address space and its live allocations.
-#[derive(Debug, Default)]
-pub struct Memory {}
+#[derive(Debug)]
+pub struct Memory {
+    capacity: u64,
+    used: u64,
+    serial: u64,
+    /// Sorted by start.
+    entries: Vec<Entry>,
+    /// Absent until the first allocation.
+    space: Option<AddressSpace>,
+}
+
+impl Default for Memory {
+    /// A device of 16 GiB.
+    fn default() -> Self {
+        Memory::new(16 << 30)
+    }
+}
 
 impl Memory {
+    /// The memory of a device that has `capacity` bytes. Costs nothing before the first allocation.
+    pub fn new(capacity: u64) -> Self {
+        Memory { capacity, used: 0, serial: 0, entries: Vec::new(), space: None }
+    }
+
+    /// Bytes of the device.
+    pub fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    /// Gives the device another size. Allocations stay, even if they no longer fit.
+    pub fn set_capacity(&mut self, capacity: u64) {
+        self.capacity = capacity;
+    }
+
+    /// Bytes that allocations do not hold.
+    pub fn available(&self) -> u64 {
+        self.capacity.saturating_sub(self.used)
+    }
+
     /// Allocates `bytes` (at least 1), aligned to 256, filled with NaN patterns; `None` when the device is full.
     pub fn allocate(&mut self, bytes: u64) -> Option<u64> {
-        let _ = bytes;
-        None
+        let start = self.reserve(bytes)?;
+        self.activate(start);
+        Some(start)
     }
 
-    /// Frees the allocation that starts at `start`; false if none does.
+    /// As [`Memory::allocate`], but [`Memory::find`] does not know the allocation before [`Memory::activate`]: the
+    /// first half of a stream-ordered allocation.
+    pub fn reserve(&mut self, bytes: u64) -> Option<u64> {
+        if bytes == 0 || footprint(bytes)? > self.available() {
+            return None;
+        }
+        if self.space.is_none() {
+            self.space = AddressSpace::new().ok();
+        }
+        let start = self.space.as_mut()?.map(bytes)?;
+        self.used += footprint(bytes)?;
+        self.insert(Allocation { start, bytes }, State::Reserved);
+        Some(start)
+    }
+
+    /// Makes the reserved allocation at `start` live; false if there is none.
+    pub fn activate(&mut self, start: u64) -> bool {
+        match self.position(start) {
+            Some(index) if self.entries[index].state == State::Reserved => {
+                self.entries[index].state = State::Live;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Frees the device allocation that starts at `start`; false if none does.
     pub fn free(&mut self, start: u64) -> bool {
-        let _ = start;
-        false
+        match self.position(start) {
+            Some(index) if self.entries[index].state != State::Host => {
+                let bytes = self.entries.remove(index).allocation.bytes;
+                self.used -= footprint(bytes).unwrap_or(0);
+                if let Some(space) = &mut self.space {
+                    space.unmap(start, bytes);
+                }
+                true
+            }
+            _ => false,
+        }
     }
 
-    /// The live allocation that holds `address`.
+    /// Lets device code reach `bytes` of host memory at `start` under their host address. False when they overlap
+    /// memory that is known already.
+    pub fn map_host(&mut self, start: u64, bytes: u64) -> bool {
+        let Some(end) = start.checked_add(bytes) else { return false };
+        let next = self.entries.partition_point(|entry| entry.allocation.start < start);
+        let after = self.entries.get(next).is_some_and(|entry| entry.allocation.start < end);
+        let before = next > 0 && self.entries[next - 1].allocation.holds(start, 1);
+        if bytes == 0 || after || before {
+            return false;
+        }
+        self.insert(Allocation { start, bytes }, State::Host);
+        true
+    }
+
+    /// Undoes [`Memory::map_host`]; false if no host memory was mapped at `start`.
+    pub fn unmap_host(&mut self, start: u64) -> bool {
+        match self.position(start) {
+            Some(index) if self.entries[index].state == State::Host => {
+                self.entries.remove(index);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The live allocation that holds `address`, mapped host memory included.
     pub fn find(&self, address: u64) -> Option<Allocation> {
-        let _ = address;
-        None
+        self.entry(address).filter(|entry| entry.state != State::Reserved).map(|entry| entry.allocation)
+    }
+
+    /// The device allocation that holds `address`, live or reserved.
+    pub fn find_device(&self, address: u64) -> Option<Allocation> {
+        self.entry(address).filter(|entry| entry.state != State::Host).map(|entry| entry.allocation)
+    }
+
+    /// The page-locked host memory that holds `address`.
+    pub fn find_host(&self, address: u64) -> Option<Allocation> {
+        self.entry(address).filter(|entry| entry.state == State::Host).map(|entry| entry.allocation)
+    }
+
+    /// Number of allocations so far: the argument for a later [`Memory::allocated_since`].
+    pub fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// Starts of the allocations that were made after [`Memory::serial`] was `serial` and that are still there.
+    pub fn allocated_since(&self, serial: u64) -> Vec<u64> {
+        self.entries.iter().filter(|entry| entry.serial >= serial).map(|entry| entry.allocation.start).collect()
+    }
+
+    fn insert(&mut self, allocation: Allocation, state: State) {
+        let index = self.entries.partition_point(|entry| entry.allocation.start < allocation.start);
+        self.entries.insert(index, Entry { allocation, state, serial: self.serial });
+        self.serial += 1;
+    }
+
+    fn position(&self, start: u64) -> Option<usize> {
+        self.entries.binary_search_by_key(&start, |entry| entry.allocation.start).ok()
+    }
+
+    fn entry(&self, address: u64) -> Option<&Entry> {
+        let next = self.entries.partition_point(|entry| entry.allocation.start <= address);
+        self.entries[..next].last().filter(|entry| entry.allocation.holds(address, 1))
+    }
+}
+
+/// Bytes of the device that an allocation of `bytes` takes.
+fn footprint(bytes: u64) -> Option<u64> {
+    bytes.checked_next_multiple_of(ALIGNMENT)
+}
+
+/// Address space of a region for `bytes`: pages, then the gap. The allocation starts `ALIGNMENT` into it.
+fn region_bytes(bytes: u64) -> Option<u64> {
+    ALIGNMENT.checked_add(bytes)?.checked_next_multiple_of(PAGE_BYTES)?.checked_add(GAP_BYTES)
+}
+
+/// The reserved range of addresses and what is left of it.
+#[derive(Debug)]
+struct AddressSpace {
+    base: u64,
+    bytes: u64,
+    /// Everything from here to the end was never handed out.
+    fresh: u64,
+    /// Freed regions that are not to be reused yet: start and bytes.
+    quarantine: Vec<(u64, u64)>,
+    /// Freed regions that may be reused: bytes by start.
+    reusable: BTreeMap<u64, u64>,
+    pattern: OwnedFd,
+}
+
+impl AddressSpace {
+    fn new() -> io::Result<Self> {
+        let pattern = pattern_file()?;
+        let mut bytes = RESERVE_BYTES;
+        loop {
+            match map_pages(0, bytes, Backing::Nothing) {
+                Ok(base) => {
+                    let (quarantine, reusable) = (Vec::new(), BTreeMap::new());
+                    return Ok(AddressSpace { base, bytes, fresh: base, quarantine, reusable, pattern });
+                }
+                Err(error) if bytes <= GAP_BYTES => return Err(error),
+                Err(_) => bytes /= 2,
+            }
+        }
+    }
+
+    /// Maps fresh pages for `bytes` and gives the allocation's start.
+    fn map(&mut self, bytes: u64) -> Option<u64> {
+        let region = self.take(region_bytes(bytes)?)?;
+        let pages = region_bytes(bytes)? - GAP_BYTES;
+        for offset in (0..pages).step_by(PATTERN_BYTES as usize) {
+            let length = PATTERN_BYTES.min(pages - offset);
+            if map_pages(region + offset, length, Backing::Pattern(&self.pattern)).is_err() {
+                self.unmap(region + ALIGNMENT, bytes);
+                return None;
+            }
+        }
+        Some(region + ALIGNMENT)
+    }
+
+    /// Gives the pages back to the system; touching them afterwards ends the process.
+    fn unmap(&mut self, start: u64, bytes: u64) {
+        let region = start - ALIGNMENT;
+        let Some(total) = region_bytes(bytes) else { return };
+        // If even this mapping is refused the pages stay readable, which costs memory and nothing else.
+        let _ = map_pages(region, total - GAP_BYTES, Backing::Nothing);
+        self.quarantine.push((region, total));
+    }
+
+    /// `bytes` of address space: fresh if there is any, otherwise the tightest freed range.
+    fn take(&mut self, bytes: u64) -> Option<u64> {
+        if bytes <= self.base + self.bytes - self.fresh {
+            let start = self.fresh;
+            self.fresh += bytes;
+            return Some(start);
+        }
+        self.end_quarantine();
+        let (&start, &length) =
+            self.reusable.iter().filter(|&(_, &length)| length >= bytes).min_by_key(|&(_, &length)| length)?;
+        self.reusable.remove(&start);
+        if length > bytes {
+            self.reusable.insert(start + bytes, length - bytes);
+        }
+        Some(start)
+    }
+
+    /// Moves every quarantined region to the reusable ones and joins neighbours.
+    fn end_quarantine(&mut self) {
+        self.reusable.extend(self.quarantine.drain(..));
+        let mut joined: BTreeMap<u64, u64> = BTreeMap::new();
+        for (&start, &bytes) in &self.reusable {
+            match joined.last_entry() {
+                Some(mut last) if last.key() + last.get() == start => *last.get_mut() += bytes,
+                _ => {
+                    joined.insert(start, bytes);
+                }
+            }
+        }
+        self.reusable = joined;
+    }
+}
+
+impl Drop for AddressSpace {
+    fn drop(&mut self) {
+        // SAFETY: the range was mapped by `new` and nothing else lives in it.
+        unsafe { libc::munmap(self.base as *mut libc::c_void, self.bytes as usize) };
+    }
+}
+
+/// What stands behind a range of pages.
+enum Backing<'a> {
+    /// No access.
+    Nothing,
+    /// A private view of the pattern file.
+    Pattern(&'a OwnedFd),
+}
+
+/// Maps `bytes` at `address`, or anywhere if it is 0.
+fn map_pages(address: u64, bytes: u64, backing: Backing) -> io::Result<u64> {
+    let (protection, source, file) = match backing {
+        Backing::Nothing => (libc::PROT_NONE, libc::MAP_ANONYMOUS, -1),
+        Backing::Pattern(file) => (libc::PROT_READ | libc::PROT_WRITE, 0, file.as_raw_fd()),
+    };
+    let place = if address == 0 { 0 } else { libc::MAP_FIXED };
+    let flags = libc::MAP_PRIVATE | libc::MAP_NORESERVE | source | place;
+    // SAFETY: a fixed address lies in the range that `AddressSpace` reserved for itself, so that no other mapping is
+    // replaced; the file is at least `bytes` long.
+    let start = unsafe { libc::mmap(address as *mut libc::c_void, bytes as usize, protection, flags, file, 0) };
+    if start == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(start as u64) }
+}
+
+/// An anonymous file of `PATTERN_BYTES` bytes `0xFF`.
+fn pattern_file() -> io::Result<OwnedFd> {
+    // SAFETY: the name is a terminated string.
+    let descriptor = unsafe { libc::memfd_create(c"cuda-emulator-pattern".as_ptr(), libc::MFD_CLOEXEC) };
+    if descriptor < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor was just created and belongs to nobody else.
+    let file = std::fs::File::from(unsafe { OwnedFd::from_raw_fd(descriptor) });
+    let chunk = vec![0xFF; 1 << 20];
+    for _ in 0..PATTERN_BYTES as usize / chunk.len() {
+        io::Write::write_all(&mut &file, &chunk)?;
+    }
+    Ok(file.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(address: u64) -> u8 {
+        // SAFETY: the callers pass addresses inside live allocations.
+        unsafe { (address as *const u8).read() }
+    }
+
+    fn write(address: u64, value: u8) {
+        // SAFETY: the callers pass addresses inside live allocations.
+        unsafe { (address as *mut u8).write(value) }
+    }
+
+    #[test]
+    fn fresh_memory_is_nan_and_aligned_to_nothing_above_256() {
+        let mut memory = Memory::default();
+        for bytes in [1, 255, 4096, 100_000, PATTERN_BYTES + 5] {
+            let start = memory.allocate(bytes).unwrap();
+            assert_eq!(start % 512, 256, "{bytes} bytes");
+            let addresses = [start, start + bytes / 2, start + bytes - 1];
+            assert_eq!(addresses.map(read), [0xFF; 3], "{bytes} bytes");
+            addresses.map(|address| write(address, 1));
+        }
+        let again = memory.allocate(4096).unwrap();
+        assert_eq!(read(again), 0xFF, "writes do not reach the pattern");
+    }
+
+    #[test]
+    fn find_knows_exactly_the_live_bytes() {
+        let mut memory = Memory::default();
+        let starts: Vec<u64> = (0..10).map(|_| memory.allocate(1000).unwrap()).collect();
+        for &start in &starts {
+            let allocation = Some(Allocation { start, bytes: 1000 });
+            assert_eq!(memory.find(start), allocation);
+            assert_eq!(memory.find(start + 999), allocation);
+            assert_eq!(memory.find(start + 1000), None);
+            assert_eq!(memory.find(start - 1), None);
+        }
+        assert!(!memory.free(starts[3] + 1));
+        assert!(memory.free(starts[3]));
+        assert!(!memory.free(starts[3]));
+        assert_eq!(memory.find(starts[3]), None);
+        assert!(memory.find(starts[4]).is_some());
+    }
+
+    #[test]
+    fn capacity_is_the_devices() {
+        let mut memory = Memory::new(1000 * ALIGNMENT);
+        let half = memory.allocate(500 * ALIGNMENT).unwrap();
+        assert_eq!(memory.available(), 500 * ALIGNMENT);
+        assert_eq!(memory.allocate(500 * ALIGNMENT + 1), None);
+        assert_eq!(memory.allocate(u64::MAX), None);
+        assert_eq!(memory.allocate(0), None);
+        assert!(memory.free(half));
+        assert!(memory.allocate(1000 * ALIGNMENT).is_some());
+    }
+
+    #[test]
+    fn huge_allocations_are_paid_by_the_page() {
+        let mut memory = Memory::new(64 << 30);
+        let start = memory.allocate(48 << 30).unwrap();
+        write(start + (47 << 30), 3);
+        assert_eq!((read(start + (47 << 30)), read(start + (24 << 30))), (3, 0xFF));
+    }
+
+    #[test]
+    fn freed_ranges_are_reused_only_when_fresh_space_is_gone() {
+        let mut memory = Memory::new(64 << 30);
+        let first = memory.allocate(1 << 20).unwrap();
+        assert!(memory.free(first));
+        assert_ne!(memory.allocate(1 << 20), Some(first));
+        let space = memory.space.as_mut().unwrap();
+        space.fresh = space.base + space.bytes;
+        let reused = memory.allocate(1 << 20).unwrap();
+        assert_eq!(reused, first);
+        assert_eq!(read(reused), 0xFF);
+    }
+
+    #[test]
+    fn reserved_memory_is_not_found_before_it_is_active() {
+        let mut memory = Memory::default();
+        let start = memory.reserve(64).unwrap();
+        assert_eq!(memory.find(start), None);
+        assert!(memory.find_device(start).is_some());
+        assert!(memory.activate(start));
+        assert!(!memory.activate(start));
+        assert!(memory.find(start).is_some());
+    }
+
+    #[test]
+    fn host_memory_is_mapped_without_overlap() {
+        let mut memory = Memory::default();
+        let bytes = [0u8; 64];
+        let start = bytes.as_ptr() as u64;
+        assert!(memory.map_host(start, 64));
+        assert!(!memory.map_host(start + 32, 64));
+        assert!(!memory.map_host(start - 8, 16));
+        assert!(memory.find(start + 63).is_some() && memory.find_host(start).is_some());
+        assert_eq!(memory.find_device(start), None);
+        assert!(!memory.free(start));
+        assert!(memory.unmap_host(start));
+        assert_eq!(memory.find(start), None);
     }
 }

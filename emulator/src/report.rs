@@ -1,6 +1,7 @@
 //! What the emulator says when something is wrong: one report, in one of four classes.
 
 use std::fmt;
+use std::sync::Mutex;
 
 /// Whose fault it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,11 +16,28 @@ pub enum Class {
     EmulatorBug,
 }
 
+/// How the driver tells the host of a kernel bug: the error that the context keeps from then on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// An access outside every allocation, or to a state space that the address does not belong to.
+    IllegalAddress,
+    /// An access at an address that is no multiple of its size.
+    MisalignedAddress,
+    /// `trap`, or an instruction with operands that it does not allow.
+    IllegalInstruction,
+    /// A failed `assert`.
+    Assert,
+    /// Any other.
+    LaunchFailed,
+}
+
 /// One finding, with as much of its place as is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     pub class: Class,
     pub message: String,
+    /// Of a kernel bug: the error that the host sees, [`Fault::LaunchFailed`] when absent.
+    pub fault: Option<Fault>,
     pub kernel: Option<String>,
     pub block: Option<[u32; 3]>,
     pub thread: Option<[u32; 3]>,
@@ -35,12 +53,20 @@ impl Report {
         Report {
             class,
             message: message.into(),
+            fault: None,
             kernel: None,
             block: None,
             thread: None,
             ptx_line: None,
             instruction: None,
         }
+    }
+}
+
+impl Report {
+    /// The same report of a kernel bug that reaches the host as `fault`.
+    pub fn with_fault(self, fault: Fault) -> Self {
+        Report { fault: Some(fault), ..self }
     }
 }
 
@@ -73,3 +99,15 @@ impl fmt::Display for Report {
 }
 
 impl std::error::Error for Report {}
+
+static LAST: Mutex<Option<Report>> = Mutex::new(None);
+
+/// The newest report: of a kernel that failed, of a module that did not load, of a call that was refused.
+pub fn last_report() -> Option<Report> {
+    LAST.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+}
+
+/// Makes `report` the newest.
+pub(crate) fn remember(report: Report) {
+    *LAST.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(report);
+}

@@ -3,19 +3,24 @@
 mod buffer;
 mod compiler;
 mod driver;
+mod list;
+mod locate;
 mod nvrtc;
 mod program;
 
 pub use buffer::Buffer;
 pub use compiler::{Compiler, Image, Resources};
 pub use driver::DeviceChoice;
+pub use list::{gpus, resolve, target};
+pub use locate::{NotFound, Target, find_nvrtc};
 pub use nvrtc::Nvrtc;
 pub use program::{Graph, Memory, Program};
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use cudarc::driver::sys::CUdevice_attribute_enum as Attribute;
+use cudarc::driver::sys::{CUdevice_attribute_enum as Attribute, CUevent_flags};
 use cudarc::driver::{CudaContext, CudaEvent, CudaFunction, CudaModule, CudaStream, DriverError, result};
 use cudarc::nvrtc::Ptx;
 
@@ -44,6 +49,9 @@ impl Capabilities {
         format!("sm_{major}{minor}")
     }
 }
+
+/// A point in the device's work.
+pub struct Mark(CudaEvent);
 
 /// An open device: a context and a stream of ours on it, and the kernels loaded so far.
 pub struct Device {
@@ -114,11 +122,17 @@ impl Device {
         Buffer::new(&self.context, bytes)
     }
 
-    /// Sets every byte of a buffer.
-    pub fn fill(&self, buffer: &Buffer, byte: u8) -> Result<()> {
+    /// Queues setting every byte of an existing tensor.
+    ///
+    /// # Panics
+    /// If the tensor is planned.
+    pub fn fill(&self, tensor: &Tensor, byte: u8) -> Result<()> {
+        if tensor.bytes() == 0 {
+            return Ok(());
+        }
         self.bind_thread()?;
-        // SAFETY: the range is the buffer's own.
-        unsafe { result::memset_d8_async(buffer.address(), byte, buffer.bytes(), self.stream.cu_stream()) }
+        // SAFETY: the tensor lies in its buffer.
+        unsafe { result::memset_d8_async(tensor.address(), byte, tensor.bytes(), self.stream.cu_stream()) }
             .map_err(|source| self.failure("filling device memory".into(), source))
     }
 
@@ -137,6 +151,9 @@ impl Device {
     pub fn write<T: bytemuck::NoUninit>(&self, tensor: &Tensor, elements: &[T]) -> Result<()> {
         let bytes: &[u8] = bytemuck::cast_slice(elements);
         assert_eq!(bytes.len(), tensor.bytes(), "into {tensor:?}");
+        if bytes.is_empty() {
+            return Ok(());
+        }
         self.bind_thread()?;
         // SAFETY: the tensor lies in its buffer; pageable host memory is staged before the call returns.
         unsafe { result::memcpy_htod_async(tensor.address(), bytes, self.stream.cu_stream()) }
@@ -163,9 +180,27 @@ impl Device {
         self.stream.synchronize().map_err(|source| self.failure("running the kernels".into(), source))
     }
 
-    /// Marks the end of the work queued so far.
-    pub fn mark(&self) -> Result<CudaEvent> {
-        self.stream.record_event(None).map_err(|source| self.failure("recording an event".into(), source))
+    /// Marks the end of the work queued so far, with its time.
+    pub fn mark(&self) -> Result<Mark> {
+        let flags = CUevent_flags::CU_EVENT_DEFAULT;
+        let event = self.stream.record_event(Some(flags));
+        event.map(Mark).map_err(|source| self.failure("recording an event".into(), source))
+    }
+
+    /// Moves a mark to the end of the work queued so far.
+    pub fn mark_again(&self, mark: &Mark) -> Result<()> {
+        mark.0.record(&self.stream).map_err(|source| self.failure("recording an event".into(), source))
+    }
+
+    /// Whether the device has reached a mark.
+    pub fn reached(&self, mark: &Mark) -> Result<bool> {
+        mark.0.try_is_complete().map_err(|source| self.failure("running the kernels".into(), source))
+    }
+
+    /// The device's time from one reached mark to another.
+    pub fn elapsed(&self, from: &Mark, to: &Mark) -> Result<Duration> {
+        let milliseconds = from.0.elapsed_ms(&to.0).map_err(Error::driver("reading an event's time"))?;
+        Ok(Duration::from_secs_f64(f64::from(milliseconds.max(0.0)) / 1e3))
     }
 
     /// A driver error with what the driver says beyond its number.

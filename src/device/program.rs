@@ -10,7 +10,7 @@ use cudarc::driver::{CudaFunction, CudaGraph, result};
 
 use super::{Buffer, Device};
 use crate::error::{Error, Result};
-use crate::plan::{Arg, Launch, Layout, Plan, Storage, Tensor};
+use crate::plan::{Arg, DType, Launch, Layout, Plan, Storage, Tensor};
 
 /// The most parameters a kernel has.
 const MAX_PARAMETERS: usize = 32;
@@ -147,7 +147,7 @@ impl Program {
             for (planned, lifetime) in lifetimes.iter().enumerate() {
                 if lifetime.is_some_and(|(first, _)| first == index) {
                     let buffer = device.allocate(self.plan.tensors[planned].bytes)?;
-                    device.fill(&buffer, 0xFF)?;
+                    device.fill(&buffer.tensor(DType::U8, &[buffer.bytes()]), 0xFF)?;
                     alive[planned] = Some(buffer);
                 }
             }

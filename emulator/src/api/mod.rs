@@ -1,1 +1,80 @@
-//! The functions of the CUDA driver API.
+//! The functions of the CUDA driver API, one file an object.
+//!
+//! Every `cu*` function is exported under the driver's own name and is `unsafe` for one and the same reason: it trusts
+//! its caller that pointers are null or valid for what the driver's documentation says it reads and writes through
+//! them. Handles and device addresses are not trusted: wrong ones are refused with the driver's error code.
+//!
+//! Streams are queues, and work runs as late as their rules allow (`queue`): a pinned buffer is read when its copy
+//! runs, not when it is called for. Nothing runs in the background: a program that polls page-locked memory without
+//! calling the driver waits for ever.
+#![allow(non_snake_case, clippy::missing_safety_doc)]
+
+mod capture;
+mod context;
+mod copy;
+mod device;
+mod driver;
+mod entry;
+mod error;
+mod event;
+mod function;
+mod graph;
+mod host;
+mod launch;
+mod memory;
+mod memset;
+mod module;
+mod occupancy;
+mod pool;
+mod queue;
+mod stream;
+mod types;
+mod work;
+
+use std::ffi::CStr;
+
+use crate::install::Symbol;
+
+/// Lists the exported functions of a file as its `SYMBOLS`.
+macro_rules! exports {
+    ($($name:ident),* $(,)?) => {
+        /// The exported functions of this file.
+        pub(super) const SYMBOLS: &[crate::install::Symbol] = &[$(crate::install::Symbol {
+            name: match std::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
+                Ok(name) => name,
+                Err(_) => panic!("a function's name holds no zero byte"),
+            },
+            address: $name as *const () as *const std::ffi::c_void,
+        }),*];
+    };
+}
+use exports;
+
+const TABLES: &[&[Symbol]] = &[
+    context::SYMBOLS,
+    copy::SYMBOLS,
+    device::SYMBOLS,
+    entry::SYMBOLS,
+    error::SYMBOLS,
+    event::SYMBOLS,
+    function::SYMBOLS,
+    graph::SYMBOLS,
+    host::SYMBOLS,
+    launch::SYMBOLS,
+    memory::SYMBOLS,
+    memset::SYMBOLS,
+    module::SYMBOLS,
+    occupancy::SYMBOLS,
+    pool::SYMBOLS,
+    stream::SYMBOLS,
+];
+
+/// Every function of the driver API that the emulator has.
+pub fn symbols() -> impl Iterator<Item = &'static Symbol> {
+    TABLES.iter().copied().flatten()
+}
+
+/// The function that the driver exports as `name`.
+pub fn symbol(name: &CStr) -> Option<&'static Symbol> {
+    symbols().find(|symbol| symbol.name == name)
+}

@@ -1,5 +1,9 @@
 //! Runs lowered kernels: grid, block, warp.
 
+pub mod half;
+pub mod mma;
+pub mod simd;
+
 use crate::device::Description;
 use crate::memory::Memory;
 use crate::report::Report;

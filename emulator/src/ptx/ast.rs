@@ -17,6 +17,8 @@ pub struct Module {
     pub functions: Vec<Function>,
     /// `.file` directives: index and path.
     pub files: Vec<(u32, String)>,
+    /// `.alias name, aliasee;`
+    pub aliases: Vec<(String, String)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -115,11 +117,13 @@ pub struct Variable {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Init {
     Number(Immediate),
-    /// Address of a symbol plus bytes; `generic(sym)` sets the flag.
+    /// Address of a symbol plus bytes; `generic(sym)` sets the flag. `0xFF00(sym)` keeps only the bits under the mask,
+    /// shifted down to bit 0: NVRTC fills a packed structure byte by byte that way.
     Address {
         symbol: String,
         offset: i64,
         generic: bool,
+        mask: Option<u64>,
     },
 }
 
@@ -195,6 +199,12 @@ pub enum Operand {
     Address {
         base: String,
         offset: i64,
+    },
+    /// `[base+offset, {x, y}]` of tensor copies, and `[base, {x, y}, {i, j}]`: the vectors in order.
+    Tensor {
+        base: String,
+        offset: i64,
+        coordinates: Vec<Operand>,
     },
     /// `{a, b, c, d}` of names and immediates; `_` is the name `_`.
     Vector(Vec<Operand>),

@@ -1,0 +1,251 @@
+//! The state behind the driver API, and the way every call goes into it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+use std::thread::ThreadId;
+
+use super::capture::Capture;
+use super::context::Context;
+use super::error::{CUresult, Failure, Result, fault_code, refused};
+use super::event::Event;
+use super::function::Function;
+use super::graph::{Executable, Graph};
+use super::host::HostBlock;
+use super::memory::Block;
+use super::module::LoadedModule;
+use super::pool::Pool;
+use super::queue::{Queue, Ticket};
+use super::stream::Stream;
+use super::types::{
+    CUcontext, CUevent, CUfunction, CUgraph, CUgraphExec, CUgraphNode, CUmemoryPool, CUmodule, CUstream,
+};
+use super::work::{Work, in_host_function, panic_text};
+use crate::config::{self, Config};
+use crate::memory::Memory;
+use crate::report::{Class, Report, remember};
+
+/// Everything that lives behind the driver API of this process.
+#[derive(Default)]
+pub struct Driver {
+    pub initialised: bool,
+    /// Handles that were given out; none is ever given twice.
+    handles: usize,
+    pub memory: Memory,
+    /// Device allocations by start.
+    pub blocks: HashMap<u64, Block>,
+    /// Page-locked host memory by start.
+    pub host_blocks: HashMap<u64, HostBlock>,
+    pub contexts: HashMap<CUcontext, Context>,
+    pub primary: Option<CUcontext>,
+    pub primary_references: usize,
+    pub primary_flags: u32,
+    pub streams: HashMap<CUstream, Stream>,
+    pub events: HashMap<CUevent, Event>,
+    pub modules: HashMap<CUmodule, LoadedModule>,
+    pub functions: HashMap<CUfunction, Function>,
+    pub graphs: HashMap<CUgraph, Graph>,
+    /// The graph of a node.
+    pub nodes: HashMap<CUgraphNode, CUgraph>,
+    pub executables: HashMap<CUgraphExec, Executable>,
+    pub pools: HashMap<CUmemoryPool, Pool>,
+    pub default_pool: Option<CUmemoryPool>,
+    pub current_pool: Option<CUmemoryPool>,
+    /// Running captures by their number.
+    pub captures: HashMap<u64, Capture>,
+    pub queue: Queue,
+}
+
+static DRIVER: Mutex<Option<Driver>> = Mutex::new(None);
+
+thread_local! {
+    /// The contexts that were pushed on this thread; the last is current. A null handle stands for none.
+    static CURRENT: RefCell<Vec<CUcontext>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lets `change` at this thread's stack of contexts.
+pub fn with_context_stack<T>(change: impl FnOnce(&mut Vec<CUcontext>) -> T) -> T {
+    CURRENT.with_borrow_mut(change)
+}
+
+/// Runs the body of the driver function `name`. Panics end here: none crosses into the caller's language.
+pub fn call(name: &str, body: impl FnOnce(&mut Driver) -> Result) -> CUresult {
+    call_uninitialised(name, |driver| {
+        if !driver.initialised {
+            return refused(CUresult::NOT_INITIALIZED, "cuInit was not called");
+        }
+        body(driver)
+    })
+}
+
+/// As [`call`], for the functions that work before `cuInit`.
+pub fn call_uninitialised(name: &str, body: impl FnOnce(&mut Driver) -> Result) -> CUresult {
+    if in_host_function() {
+        let message = format!("{name} was called by a host function of a stream, which must not call the driver");
+        remember(Report::new(Class::BadApiCall, message));
+        return CUresult::NOT_PERMITTED;
+    }
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let mut driver = DRIVER.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        body(driver.get_or_insert_default())
+    }));
+    let outcome = outcome.unwrap_or_else(|panic| {
+        let report = Report::new(Class::EmulatorBug, panic_text(&*panic));
+        eprintln!("{name}: {report}");
+        Err(Failure { code: CUresult::UNKNOWN, report: Some(report) })
+    });
+    let Err(Failure { code, report }) = outcome else { return CUresult::SUCCESS };
+    if let Some(report) = report {
+        remember(Report { message: format!("{name}: {}", report.message), ..report });
+    }
+    code
+}
+
+/// A report that prevents a call, before anything ran.
+pub fn failed_with(code: CUresult) -> impl Fn(Report) -> Failure {
+    move |report| Failure { code, report: Some(report) }
+}
+
+impl Driver {
+    /// A handle that was never used before, and that no small number can be mistaken for.
+    pub fn new_handle(&mut self) -> usize {
+        self.handles += 1;
+        0x1000 + 16 * self.handles
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> Result<Config> {
+        config::current().map_err(failed_with(CUresult::INVALID_VALUE))
+    }
+
+    /// The calling thread's context, which lives and has no fault.
+    pub fn current(&self) -> Result<CUcontext> {
+        let context = with_context_stack(|stack| stack.last().copied()).filter(|context| context.0 != 0);
+        let Some(context) = context else {
+            return refused(CUresult::INVALID_CONTEXT, "no context is current on this thread");
+        };
+        self.health(context)?;
+        Ok(context)
+    }
+
+    /// The error that `context` is in, if any.
+    pub fn health(&self, context: CUcontext) -> Result {
+        match self.contexts.get(&context) {
+            None => refused(CUresult::CONTEXT_IS_DESTROYED, "the context was destroyed"),
+            Some(Context { fault: Some(code), .. }) => Err(Failure::from(*code)),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// The stream that `handle` names for the calling thread: one of the current context.
+    pub fn stream(&mut self, handle: CUstream) -> Result<CUstream> {
+        let context = self.current()?;
+        match handle.0 {
+            0 | 1 => Ok(self.contexts[&context].legacy),
+            2 => Ok(self.thread_stream(context, std::thread::current().id())),
+            _ => match self.streams.get(&handle) {
+                Some(stream) if stream.context == context => Ok(handle),
+                Some(_) => refused(CUresult::INVALID_HANDLE, "the stream belongs to another context"),
+                None => refused(CUresult::INVALID_HANDLE, "no such stream, or it was destroyed"),
+            },
+        }
+    }
+
+    fn thread_stream(&mut self, context: CUcontext, thread: ThreadId) -> CUstream {
+        let known = self.contexts.get(&context).and_then(|context| context.per_thread.get(&thread)).copied();
+        known.unwrap_or_else(|| {
+            let handle = CUstream(self.new_handle());
+            self.streams.insert(handle, Stream::new(context, 0, 0));
+            if let Some(context) = self.contexts.get_mut(&context) {
+                context.per_thread.insert(thread, handle);
+            }
+            handle
+        })
+    }
+
+    /// Adds work to a stream, or to the capture that the stream is in; then there is no ticket.
+    pub fn enqueue(&mut self, stream: CUstream, work: Work) -> Result<Option<Ticket>> {
+        self.enqueue_after(stream, work, &[])
+    }
+
+    /// As [`Driver::enqueue`], for work that waits for `more` besides its stream.
+    pub fn enqueue_after(&mut self, stream: CUstream, work: Work, more: &[Ticket]) -> Result<Option<Ticket>> {
+        if self.streams[&stream].capture.is_some() {
+            self.capture_work(stream, work)?;
+            return Ok(None);
+        }
+        let needs = self.needs(stream)?;
+        let context = self.streams[&stream].context;
+        let ticket = self.queue.add(context, &[&needs, more].concat(), Arc::new(work));
+        self.set_last(stream, ticket);
+        Ok(Some(ticket))
+    }
+
+    /// What new work of `stream` has to wait for: the stream's last work, and what the legacy default stream orders.
+    pub fn needs(&mut self, stream: CUstream) -> Result<Vec<Ticket>> {
+        let context = self.streams[&stream].context;
+        let legacy = self.contexts[&context].legacy;
+        if stream == legacy {
+            self.forbid_legacy_in_capture(context)?;
+            let blocking = self.streams.values().filter(|stream| stream.context == context && stream.is_blocking());
+            let mut needs: Vec<Ticket> = blocking.filter_map(|stream| stream.last).collect();
+            needs.extend(&self.contexts[&context].orphans);
+            return Ok(needs);
+        }
+        let mut needs: Vec<Ticket> = self.streams[&stream].last.into_iter().collect();
+        if self.streams[&stream].is_blocking() {
+            needs.extend(self.streams[&legacy].last);
+        }
+        Ok(needs)
+    }
+
+    /// Makes `ticket` the last work of `stream`.
+    pub fn set_last(&mut self, stream: CUstream, ticket: Ticket) {
+        if let Some(stream) = self.streams.get_mut(&stream) {
+            stream.last = Some(ticket);
+        }
+    }
+
+    /// Runs what `targets` need and reports the state of `context` afterwards.
+    pub fn wait(&mut self, context: CUcontext, targets: &[Ticket]) -> Result {
+        self.run(targets, usize::MAX)?;
+        self.health(context)
+    }
+
+    /// Whether `targets` are done. If not, a part of what they need runs, so that asking again comes to an end.
+    pub fn query(&mut self, context: CUcontext, targets: &[Ticket]) -> Result {
+        /// Small enough that a program sees its work unfinished, large enough that polling a graph ends soon.
+        const ITEMS_PER_QUERY: usize = 16;
+        if targets.iter().any(|&ticket| self.queue.is_pending(ticket)) {
+            self.run(targets, ITEMS_PER_QUERY)?;
+            self.health(context)?;
+            return Err(CUresult::NOT_READY.into());
+        }
+        self.health(context)
+    }
+
+    fn run(&mut self, targets: &[Ticket], most: usize) -> Result {
+        let seed = self.config()?.seed;
+        for ticket in self.queue.schedule(targets, seed).into_iter().take(most) {
+            // A fault earlier in the order may have dropped it.
+            let Some(item) = self.queue.take(ticket) else { continue };
+            if let Err(report) = item.work.run(self) {
+                self.fault(item.context, report);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a context by `report`: nothing of it runs any more, and every call answers with the same error.
+    fn fault(&mut self, context: CUcontext, report: Report) {
+        self.queue.drop_context(context);
+        if let Some(context) = self.contexts.get_mut(&context) {
+            context.fault = Some(fault_code(&report));
+        }
+        if !config::current().is_ok_and(|config| config.quiet) {
+            eprintln!("{report}");
+        }
+        remember(report);
+    }
+}

@@ -1,0 +1,158 @@
+//! Kernels as the driver sees them: attributes and limits.
+
+use std::sync::Arc;
+
+use super::driver::{Driver, call};
+use super::error::{CUresult, Result, refused};
+use super::types::{CUcontext, CUfunction, CUmodule, Out};
+use crate::device::{Description, REGISTERS_PER_BLOCK, SHARED_BYTES_PER_BLOCK, WARP_THREADS};
+use crate::exec::{KernelInfo, Module};
+
+/// A kernel of a loaded module.
+#[derive(Debug)]
+pub struct Function {
+    pub context: CUcontext,
+    pub module: CUmodule,
+    pub code: Arc<Module>,
+    /// The kernel's place in the module.
+    pub kernel: usize,
+    /// The architecture that the PTX was made for, as 80.
+    target: u32,
+    /// The most dynamic shared memory that a launch may ask for.
+    pub dynamic_shared_limit: u32,
+    carveout: i32,
+    /// Cluster sizes above the portable 8 are allowed; the scheduling policy of clusters.
+    cluster: [i32; 2],
+}
+
+impl Function {
+    pub fn new(context: CUcontext, module: CUmodule, code: Arc<Module>, kernel: usize, target: u32) -> Self {
+        let dynamic_shared_limit = SHARED_BYTES_PER_BLOCK.saturating_sub(code.kernels()[kernel].static_shared_bytes);
+        Function { context, module, code, kernel, target, dynamic_shared_limit, carveout: -1, cluster: [0; 2] }
+    }
+
+    pub fn info(&self) -> &KernelInfo {
+        &self.code.kernels()[self.kernel]
+    }
+}
+
+/// Registers of a block's warp as they are allocated; 0 when the count is not known.
+pub fn registers_per_warp(info: &KernelInfo) -> u32 {
+    let registers = info.registers_per_thread.unwrap_or(0);
+    (registers * WARP_THREADS).next_multiple_of(crate::device::REGISTER_ALLOCATION_UNIT)
+}
+
+/// The most threads of a block: by the kernel's own bound, and by its registers.
+pub fn threads_limit(info: &KernelInfo) -> u32 {
+    match registers_per_warp(info) {
+        0 => info.max_threads_per_block,
+        registers => info.max_threads_per_block.min(REGISTERS_PER_BLOCK / registers * WARP_THREADS),
+    }
+}
+
+const MAX_DYNAMIC_SHARED: u32 = 8;
+const CARVEOUT: u32 = 9;
+const NON_PORTABLE_CLUSTER: u32 = 14;
+const CLUSTER_SCHEDULING: u32 = 15;
+
+impl Driver {
+    /// A kernel of the current context.
+    pub fn function(&self, handle: CUfunction) -> Result<&Function> {
+        let context = self.current()?;
+        match self.functions.get(&handle) {
+            Some(function) if function.context == context => Ok(function),
+            Some(_) => refused(CUresult::INVALID_HANDLE, "the function belongs to another context"),
+            None => refused(CUresult::INVALID_HANDLE, "no such function, or its module was unloaded"),
+        }
+    }
+
+    fn function_attribute(&self, handle: CUfunction, attribute: u32) -> Result<i32> {
+        let device = self.config()?.device;
+        let function = self.function(handle)?;
+        let info = function.info();
+        let value = match attribute {
+            0 => threads_limit(info),
+            1 => info.static_shared_bytes,
+            2 | 7 | 10..=13 => 0,
+            3 => info.local_bytes_per_thread,
+            4 => info.registers_per_thread.unwrap_or(0),
+            5 => function.target,
+            6 => device.architecture(),
+            MAX_DYNAMIC_SHARED => function.dynamic_shared_limit,
+            CARVEOUT => return Ok(function.carveout),
+            NON_PORTABLE_CLUSTER | CLUSTER_SCHEDULING => {
+                return Ok(function.cluster[(attribute - NON_PORTABLE_CLUSTER) as usize]);
+            }
+            _ => return refused(CUresult::INVALID_VALUE, format!("there is no attribute {attribute} of a function")),
+        };
+        Ok(value as i32)
+    }
+
+    fn set_function_attribute(&mut self, handle: CUfunction, attribute: u32, value: i32) -> Result {
+        let device = self.config()?.device;
+        let info = self.function(handle)?.info();
+        let static_bytes = info.static_shared_bytes;
+        let Some(function) = self.functions.get_mut(&handle) else { return Ok(()) };
+        match attribute {
+            MAX_DYNAMIC_SHARED => {
+                function.dynamic_shared_limit = checked_dynamic_shared(value, static_bytes, &device)?;
+            }
+            CARVEOUT if (-1..=100).contains(&value) => function.carveout = value,
+            NON_PORTABLE_CLUSTER if device.compute_capability.0 >= 9 && matches!(value, 0 | 1) => {
+                function.cluster[0] = value;
+            }
+            CLUSTER_SCHEDULING if device.compute_capability.0 >= 9 && (0..=2).contains(&value) => {
+                function.cluster[1] = value;
+            }
+            _ => {
+                let message = format!("attribute {attribute} of a function cannot be set to {value}");
+                return refused(CUresult::INVALID_VALUE, message);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The limit of dynamic shared memory that leaves room for the static.
+fn checked_dynamic_shared(value: i32, static_bytes: u32, device: &Description) -> Result<u32> {
+    let most = device.shared_bytes_per_block_optin.saturating_sub(static_bytes);
+    match u32::try_from(value) {
+        Ok(bytes) if bytes <= most => Ok(bytes),
+        _ => {
+            let message = format!("{value} bytes of dynamic shared memory, of which this kernel can have {most}");
+            refused(CUresult::INVALID_VALUE, message)
+        }
+    }
+}
+
+/// An attribute of a kernel.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuFuncGetAttribute(value: Out<i32>, attribute: u32, function: CUfunction) -> CUresult {
+    call("cuFuncGetAttribute", |driver| value.set(driver.function_attribute(function, attribute)?))
+}
+
+/// Sets an attribute of a kernel.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuFuncSetAttribute(function: CUfunction, attribute: u32, value: i32) -> CUresult {
+    call("cuFuncSetAttribute", |driver| driver.set_function_attribute(function, attribute, value))
+}
+
+/// Sets a kernel's preference between L1 and shared memory, which changes nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuFuncSetCacheConfig(function: CUfunction, preference: u32) -> CUresult {
+    call("cuFuncSetCacheConfig", |driver| {
+        driver.function(function)?;
+        if preference > 3 {
+            return refused(CUresult::INVALID_VALUE, format!("{preference} is no cache preference"));
+        }
+        Ok(())
+    })
+}
+
+/// The module of a kernel.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuFuncGetModule(module: Out<CUmodule>, function: CUfunction) -> CUresult {
+    call("cuFuncGetModule", |driver| module.set(driver.function(function)?.module))
+}
+
+super::exports![cuFuncGetAttribute, cuFuncSetAttribute, cuFuncSetCacheConfig, cuFuncGetModule];

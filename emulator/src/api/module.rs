@@ -1,0 +1,389 @@
+//! Modules: PTX that is loaded and the functions and variables in it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::driver::{Driver, call, failed_with};
+use super::error::{CUresult, Failure, Result, refused};
+use super::function::Function;
+use super::memory::{Block, Origin};
+use super::types::{CUcontext, CUdeviceptr, CUfunction, CUmodule, In, Out, write_text};
+use crate::config::Config;
+use crate::device::{Description, SHARED_BYTES_PER_BLOCK};
+use crate::exec::Module;
+use crate::report::{Class, Report};
+use crate::statistics::count;
+
+/// A module in a context.
+#[derive(Debug)]
+pub struct LoadedModule {
+    pub context: CUcontext,
+    code: Arc<Module>,
+    /// The architecture that the PTX was made for, as 80.
+    pub target: u32,
+    /// Where the module's variables lie.
+    variables: Vec<CUdeviceptr>,
+    functions: HashMap<String, CUfunction>,
+}
+
+/// What the first directives of a PTX text say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Header {
+    /// `.version 8.8` as 88.
+    version: Option<u32>,
+    /// `.target sm_90a` as 90 and `a`.
+    target: Option<(u32, Option<char>)>,
+}
+
+impl Header {
+    fn of(ptx: &str) -> Header {
+        let mut header = Header::default();
+        let mut words = ptx.lines().flat_map(|line| line.split("//").next().unwrap_or("").split_whitespace());
+        while let Some(word) = words.next() {
+            match word {
+                ".version" => header.version = words.next().and_then(parse_version),
+                ".target" => {
+                    header.target = words.next().and_then(parse_target);
+                    break;
+                }
+                _ => {}
+            }
+        }
+        header
+    }
+
+    /// Refuses what a driver of this version cannot compile for this device.
+    fn check(&self, config: &Config) -> Result {
+        let known = newest_ptx(config.driver_version);
+        if let Some(version) = self.version.filter(|&version| version > known) {
+            let message = format!(
+                "PTX ISA {}.{} is newer than driver {}.{} knows (up to {}.{}); set CUDA_EMULATOR_DRIVER_VERSION",
+                version / 10,
+                version % 10,
+                config.driver_version / 1000,
+                config.driver_version % 1000 / 10,
+                known / 10,
+                known % 10,
+            );
+            return refused(CUresult::UNSUPPORTED_PTX_VERSION, message);
+        }
+        match self.target {
+            Some(target) if !runs(target, &config.device) => {
+                let message = "SM version specified by .target is higher than default SM version assumed";
+                refused(CUresult::INVALID_PTX, message)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn parse_version(word: &str) -> Option<u32> {
+    let (major, minor) = word.split_once('.')?;
+    Some(major.parse::<u32>().ok()? * 10 + minor.parse::<u32>().ok()?)
+}
+
+fn parse_target(word: &str) -> Option<(u32, Option<char>)> {
+    let name = word.trim_end_matches(',').strip_prefix("sm_")?;
+    let number = name.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    Some((number.parse().ok()?, name[number.len()..].chars().next()))
+}
+
+/// Whether code for `target` runs on `device`: later devices run it, unless it is for one architecture (`a`) or for
+/// one family (`f`) alone.
+fn runs((number, suffix): (u32, Option<char>), device: &Description) -> bool {
+    let own = device.architecture();
+    match suffix {
+        Some('a') => own == number,
+        Some('f') => own >= number && own / 10 == number / 10,
+        _ => own >= number,
+    }
+}
+
+/// The newest PTX ISA that a driver of CUDA `version` compiles, as 88 for 8.8 (PTX ISA manual, release notes).
+fn newest_ptx(version: i32) -> u32 {
+    let (major, minor) = (version as u32 / 1000, version as u32 % 1000 / 10);
+    match (major, minor) {
+        (..=10, _) => 65,
+        (11, _) => 70 + minor,
+        (12, ..=5) => 80 + minor,
+        (12, _) => 79 + minor,
+        _ => 90 + minor,
+    }
+}
+
+/// Magic numbers of images that hold machine code: ELF, and the containers of nvcc.
+const MACHINE_CODE: [[u8; 4]; 3] = [[0x7f, b'E', b'L', b'F'], [0xb1, 0x43, 0x62, 0x46], [0x50, 0xed, 0x55, 0xba]];
+
+/// The PTX text that `image` points to.
+fn text_of(image: In<u8>) -> Result<String> {
+    let start: Vec<u8> = (0..4).map_while(|index| image.element(index).ok().filter(|&byte| byte != 0)).collect();
+    if MACHINE_CODE.iter().any(|magic| start == magic) {
+        return refused(CUresult::NO_BINARY_FOR_GPU, "the image holds machine code; the emulator executes PTX");
+    }
+    if start.is_empty() && !image.is_null() {
+        return refused(CUresult::INVALID_IMAGE, "the image is empty");
+    }
+    image.cast().text()
+}
+
+impl Driver {
+    fn load(&mut self, ptx: &str) -> Result<CUmodule> {
+        let context = self.current()?;
+        self.forbid_in_capture("loading a module")?;
+        let config = self.config()?;
+        let header = Header::of(ptx);
+        header.check(&config)?;
+        let before = self.memory.serial();
+        let loaded = Module::load(ptx, &config.device, &mut self.memory).map_err(refusal);
+        let loaded = loaded.and_then(|code| check_kernels(&code).map(|()| code));
+        let variables = self.memory.allocated_since(before);
+        if loaded.is_err() {
+            variables.iter().for_each(|&start| {
+                self.memory.free(start);
+            });
+        }
+        let code = Arc::new(loaded?);
+        for &start in &variables {
+            self.blocks.insert(start, Block { context, origin: Origin::Module, releasing: false });
+        }
+        count(|statistics| statistics.module_loads += 1);
+        let target = header.target.map_or(0, |target| target.0);
+        let handle = CUmodule(self.new_handle());
+        self.modules.insert(handle, LoadedModule { context, code, target, variables, functions: HashMap::new() });
+        Ok(handle)
+    }
+
+    fn unload(&mut self, handle: CUmodule) -> Result {
+        let context = self.module(handle)?.context;
+        self.forbid_in_capture("unloading a module")?;
+        self.wait_for_context(context)?;
+        let Some(module) = self.modules.remove(&handle) else { return Ok(()) };
+        for start in module.variables {
+            self.blocks.remove(&start);
+            self.memory.free(start);
+        }
+        self.functions.retain(|_, function| function.module != handle);
+        Ok(())
+    }
+
+    /// A module of the current context.
+    pub fn module(&self, handle: CUmodule) -> Result<&LoadedModule> {
+        let context = self.current()?;
+        match self.modules.get(&handle) {
+            Some(module) if module.context == context => Ok(module),
+            Some(_) => refused(CUresult::INVALID_HANDLE, "the module belongs to another context"),
+            None => refused(CUresult::INVALID_HANDLE, "no such module, or it was unloaded"),
+        }
+    }
+
+    fn function_of(&mut self, handle: CUmodule, name: &str) -> Result<CUfunction> {
+        let module = self.module(handle)?;
+        if let Some(&known) = module.functions.get(name) {
+            return Ok(known);
+        }
+        let (context, code, target) = (module.context, module.code.clone(), module.target);
+        let Some(kernel) = code.kernels().iter().position(|kernel| kernel.name == name) else {
+            return refused(CUresult::NOT_FOUND, format!("the module has no kernel {name}"));
+        };
+        let function = CUfunction(self.new_handle());
+        self.functions.insert(function, Function::new(context, handle, code, kernel, target));
+        if let Some(module) = self.modules.get_mut(&handle) {
+            module.functions.insert(name.to_owned(), function);
+        }
+        Ok(function)
+    }
+}
+
+/// How the driver refuses an image for `report`.
+fn refusal(report: Report) -> Failure {
+    let code = match report.class {
+        Class::KernelBug | Class::BadApiCall => CUresult::INVALID_PTX,
+        Class::UnsupportedPtx => CUresult::NOT_SUPPORTED,
+        Class::EmulatorBug => CUresult::UNKNOWN,
+    };
+    failed_with(code)(report)
+}
+
+/// Refuses kernels that the assembler refuses.
+fn check_kernels(code: &Module) -> Result {
+    for kernel in code.kernels() {
+        if kernel.static_shared_bytes > SHARED_BYTES_PER_BLOCK {
+            let (name, bytes) = (&kernel.name, kernel.static_shared_bytes);
+            let message =
+                format!("kernel {name} uses too much shared data ({bytes:#x} bytes, {SHARED_BYTES_PER_BLOCK:#x} max)");
+            return refused(CUresult::INVALID_PTX, message);
+        }
+    }
+    Ok(())
+}
+
+/// The options of a load that the emulator follows: the buffer for error messages. All others tune the compiler.
+#[derive(Clone, Copy, Debug, Default)]
+struct LoadOptions {
+    /// Buffer, and its size.
+    error_log: Option<(u64, usize)>,
+    /// Where the lengths of the info log and of the error log go.
+    info_length: Option<Out<usize>>,
+    error_length: Option<Out<usize>>,
+}
+
+const JIT_INFO_LOG_BUFFER_SIZE: u32 = 4;
+const JIT_ERROR_LOG_BUFFER: u32 = 5;
+const JIT_ERROR_LOG_BUFFER_SIZE: u32 = 6;
+const JIT_OPTIONS: u32 = 37;
+
+impl LoadOptions {
+    fn read(option_count: u32, options: In<u32>, values: Out<usize>) -> Result<Self> {
+        let mut found = LoadOptions::default();
+        let (mut buffer, mut bytes) = (0, 0);
+        for index in 0..option_count as usize {
+            let place = values.element(index);
+            match options.element(index)? {
+                JIT_INFO_LOG_BUFFER_SIZE => found.info_length = Some(place),
+                JIT_ERROR_LOG_BUFFER => buffer = place.get()? as u64,
+                JIT_ERROR_LOG_BUFFER_SIZE => {
+                    bytes = place.get()? as u32 as usize;
+                    found.error_length = Some(place);
+                }
+                option if option >= JIT_OPTIONS => {
+                    return refused(CUresult::INVALID_VALUE, format!("there is no option {option}"));
+                }
+                _ => {}
+            }
+        }
+        found.error_log = (buffer != 0 && bytes > 0).then_some((buffer, bytes));
+        Ok(found)
+    }
+
+    /// Writes what went wrong, or nothing, as the driver's compiler does.
+    fn write(&self, report: Option<&Report>) -> Result {
+        let text = report.map_or(String::new(), |report| match report.ptx_line {
+            Some(line) => format!("ptxas application ptx input, line {line}; error   : {}\n", report.message),
+            None => format!("ptxas fatal   : {}\n", report.message),
+        });
+        if let Some((buffer, bytes)) = self.error_log {
+            write_text(Out::at(buffer), bytes, &text)?;
+        }
+        if let Some(length) = self.error_length {
+            length.set(text.len().min(self.error_log.map_or(0, |(_, bytes)| bytes - 1)))?;
+        }
+        self.info_length.map_or(Ok(()), |length| length.set(0))
+    }
+}
+
+/// Loads a module from PTX text in memory.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuModuleLoadData(module: Out<CUmodule>, image: In<u8>) -> CUresult {
+    call("cuModuleLoadData", |driver| module.set(driver.load(&text_of(image)?)?))
+}
+
+/// As [`cuModuleLoadData`], with options for the compiler.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuModuleLoadDataEx(
+    module: Out<CUmodule>,
+    image: In<u8>,
+    option_count: u32,
+    options: In<u32>,
+    values: Out<usize>,
+) -> CUresult {
+    call("cuModuleLoadDataEx", |driver| {
+        let options = LoadOptions::read(option_count, options, values)?;
+        let loaded = text_of(image).and_then(|text| driver.load(&text));
+        options.write(loaded.as_ref().err().and_then(|failure| failure.report.as_ref()))?;
+        module.set(loaded?)
+    })
+}
+
+/// Loads a module from a file of PTX text.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuModuleLoad(module: Out<CUmodule>, path: In<std::ffi::c_char>) -> CUresult {
+    call("cuModuleLoad", |driver| {
+        let path = path.text()?;
+        let Ok(mut image) = std::fs::read(&path) else {
+            return refused(CUresult::FILE_NOT_FOUND, format!("{path} cannot be read"));
+        };
+        image.push(0);
+        module.set(driver.load(&text_of(In::at(image.as_ptr() as u64))?)?)
+    })
+}
+
+/// Ends a module, once the work that may use it is done.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuModuleUnload(module: CUmodule) -> CUresult {
+    call("cuModuleUnload", |driver| driver.unload(module))
+}
+
+/// A kernel of a module.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuModuleGetFunction(
+    function: Out<CUfunction>,
+    module: CUmodule,
+    name: In<std::ffi::c_char>,
+) -> CUresult {
+    call("cuModuleGetFunction", |driver| function.set(driver.function_of(module, &name.text()?)?))
+}
+
+/// Address and size of a variable of a module.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuModuleGetGlobal_v2(
+    address: Out<CUdeviceptr>,
+    bytes: Out<usize>,
+    module: CUmodule,
+    name: In<std::ffi::c_char>,
+) -> CUresult {
+    call("cuModuleGetGlobal_v2", |driver| {
+        let name = name.text()?;
+        let Some((start, length)) = driver.module(module)?.code.variable(&name) else {
+            return refused(CUresult::NOT_FOUND, format!("the module has no variable {name}"));
+        };
+        address.set_if_wanted(start);
+        bytes.set_if_wanted(length as usize);
+        Ok(())
+    })
+}
+
+/// Whether functions are loaded when they are asked for (2) or with their module (1).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuModuleGetLoadingMode(mode: Out<u32>) -> CUresult {
+    call("cuModuleGetLoadingMode", |_| mode.set(1))
+}
+
+super::exports![
+    cuModuleLoadData,
+    cuModuleLoadDataEx,
+    cuModuleLoad,
+    cuModuleUnload,
+    cuModuleGetFunction,
+    cuModuleGetGlobal_v2,
+    cuModuleGetLoadingMode,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_is_read_past_comments() {
+        let text = "// .version 1.0\n\n.version 8.8\n.target sm_90a, debug\n.address_size 64\n";
+        assert_eq!(Header::of(text), Header { version: Some(88), target: Some((90, Some('a'))) });
+        assert_eq!(Header::of("hello"), Header::default());
+    }
+
+    #[test]
+    fn targets_run_on_later_devices_unless_they_are_specific() {
+        let [a100, h100] = ["a100", "h100"].map(|key| Description::by_name(key).unwrap());
+        assert!(runs((80, None), &a100) && runs((80, None), &h100) && runs((75, None), &a100));
+        assert!(!runs((86, None), &a100) && !runs((90, None), &a100));
+        assert!(runs((90, Some('a')), &h100) && !runs((80, Some('a')), &h100));
+        assert!(runs((90, Some('f')), &h100) && !runs((80, Some('f')), &h100));
+    }
+
+    #[test]
+    fn driver_versions_know_their_ptx() {
+        let known =
+            [(11080, 78), (12000, 80), (12050, 85), (12060, 85), (12080, 87), (12090, 88), (13000, 90), (13050, 95)];
+        for (version, ptx) in known {
+            assert_eq!(newest_ptx(version), ptx, "driver {version}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Which device is emulated and how it runs: set by the program that links this crate, or by environment variables.
+
+use std::env;
+use std::num::NonZeroUsize;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+use crate::device::{DEVICES, Description};
+use crate::report::{Class, Report};
+
+/// The settings of the emulator.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The device that programs see. `CUDA_EMULATOR_DEVICE`, an A100 by default.
+    pub device: Description,
+    /// Host threads that execute blocks. `CUDA_EMULATOR_THREADS`, by default as many as the machine runs at once.
+    pub threads: usize,
+    /// Permutes every order that CUDA leaves open: streams, blocks, warps. `CUDA_EMULATOR_SEED`; with 0, the default,
+    /// work waits until it is asked for and runs in the order of submission.
+    pub seed: u64,
+    /// What `cuDriverGetVersion` answers: 12090 for CUDA 12.9, the default. `CUDA_EMULATOR_DRIVER_VERSION`. PTX of a
+    /// later version is refused, as a driver of that age would.
+    pub driver_version: i32,
+    /// Whether reports of faults stay off the standard error stream. Never by environment.
+    pub quiet: bool,
+}
+
+impl Default for Config {
+    /// The defaults, whatever the environment says.
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Config { device: Description::default(), threads, seed: 0, driver_version: 12090, quiet: false }
+    }
+}
+
+impl Config {
+    /// The defaults, changed by the environment.
+    ///
+    /// # Errors
+    /// A variable that is set to something it cannot be.
+    pub fn from_environment() -> Result<Self, Report> {
+        let default = Config::default();
+        let device = match env::var("CUDA_EMULATOR_DEVICE") {
+            Ok(name) => Description::by_name(&name).ok_or_else(|| unknown_device(&name))?,
+            Err(_) => default.device,
+        };
+        Ok(Config {
+            device,
+            threads: number("CUDA_EMULATOR_THREADS")?.map_or(default.threads, NonZeroUsize::get),
+            seed: number("CUDA_EMULATOR_SEED")?.unwrap_or(default.seed),
+            driver_version: number("CUDA_EMULATOR_DRIVER_VERSION")?.unwrap_or(default.driver_version),
+            quiet: default.quiet,
+        })
+    }
+}
+
+fn unknown_device(name: &str) -> Report {
+    let known: Vec<&str> = DEVICES.iter().map(|device| device.key).collect();
+    let message = format!("CUDA_EMULATOR_DEVICE is {name}, which is none of {}", known.join(", "));
+    Report::new(Class::BadApiCall, message)
+}
+
+fn number<T: FromStr>(variable: &str) -> Result<Option<T>, Report> {
+    let Ok(text) = env::var(variable) else { return Ok(None) };
+    let parsed = text.parse().map_err(|_| {
+        let message = format!("{variable} is {text:?}, which is not a number of its kind");
+        Report::new(Class::BadApiCall, message)
+    })?;
+    Ok(Some(parsed))
+}
+
+static CONFIG: Mutex<Option<Config>> = Mutex::new(None);
+/// Contexts that live: while there are any, the device stays what it is.
+static CONTEXTS: AtomicUsize = AtomicUsize::new(0);
+
+fn lock() -> MutexGuard<'static, Option<Config>> {
+    CONFIG.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Sets the configuration, against whatever the environment says. Threads, seed and quietness may change at any time.
+///
+/// # Errors
+/// A change of device or driver version while a context lives; zero threads.
+pub fn configure(config: Config) -> Result<(), Report> {
+    let mut current = lock();
+    let fixed = |config: &Config| (config.device.clone(), config.driver_version);
+    let changed = current.as_ref().is_none_or(|current| fixed(current) != fixed(&config));
+    if changed && CONTEXTS.load(Ordering::Relaxed) > 0 {
+        return Err(Report::new(Class::BadApiCall, "the device cannot change while a context lives"));
+    }
+    if config.threads == 0 {
+        return Err(Report::new(Class::BadApiCall, "zero threads execute nothing"));
+    }
+    *current = Some(config);
+    Ok(())
+}
+
+/// The configuration in force; the first call reads the environment.
+pub(crate) fn current() -> Result<Config, Report> {
+    let mut current = lock();
+    if let Some(config) = current.as_ref() {
+        return Ok(config.clone());
+    }
+    let config = Config::from_environment()?;
+    *current = Some(config.clone());
+    Ok(config)
+}
+
+/// Counts a context that begins to live.
+pub(crate) fn context_created() {
+    CONTEXTS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Counts a context that ends.
+pub(crate) fn context_destroyed() {
+    CONTEXTS.fetch_sub(1, Ordering::Relaxed);
+}

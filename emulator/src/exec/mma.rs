@@ -1,0 +1,115 @@
+//! Matrix products of a warp: `mma.sync` on 16-bit operands, and the matrix loads and stores that feed it.
+//!
+//! # Fragments
+//! A register of a fragment is an 8x8 block of 16-bit numbers: lane `4 i + j` holds elements `2 j` and `2 j + 1` of
+//! row `i`, so that the 32 lanes in order are the block in row-major order. For A, 16 x K, the registers are the blocks
+//! (top, k 0..8), (bottom, k 0..8), (top, k 8..16), (bottom, k 8..16); for B, K x 8, they are the *columns* of k 0..8
+//! and of k 8..16. An fp32 accumulator block has two registers, of the even and the odd columns; an fp16 one has a
+//! register like A's (PTX ISA, "Matrix fragments for mma.m16n8k16").
+//!
+//! # Arithmetic
+//! `acc = fma(a[k], b[k], acc)` in fp32, from `c`, in order of k; NaN results are the canonical NaN. Hardware adds
+//! the products of one instruction with truncation, so its last bits may differ. fp16 accumulators are widened, then
+//! rounded once at the end.
+//!
+//! # Runs
+//! A kernel uses a fragment in many products. [`widen_a`] and [`widen_b`] do a register's share of the work that does
+//! not depend on the others; whoever runs several products over the same unchanged registers widens each once and
+//! calls [`multiply`], which is [`mma`] without the widening: the results are the same bits.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod block;
+mod portable;
+#[cfg(test)]
+mod tests;
+
+pub use block::{load_block, store_block};
+
+use super::half::Lanes;
+use super::simd::SimdLevel;
+use crate::isa::{HalfFormat, MmaShape};
+
+/// One register of a fragment as 64 fp32 numbers: for A, `[row][k]`; for B, `[k][column]` with the columns in the
+/// order 0, 2, 4, 6, 1, 3, 5, 7 of the accumulator's registers.
+#[derive(Clone, Debug, PartialEq)]
+#[repr(C, align(32))]
+pub struct Wide([f32; 64]);
+
+impl Default for Wide {
+    fn default() -> Self {
+        Wide([0.0; 64])
+    }
+}
+
+/// Room for the widened operands of one product; reused, it saves clearing 1.5 KiB a product.
+#[derive(Clone, Debug, Default)]
+pub struct Operands {
+    pub a: [Wide; 4],
+    pub b: [Wide; 2],
+}
+
+/// What the products of a shape have in common: the format of A and B, the blocks along k, the accumulator's format.
+fn parameters(shape: MmaShape) -> (HalfFormat, usize, bool) {
+    match shape {
+        MmaShape::M16N8K16F16F32 => (HalfFormat::F16, 2, false),
+        MmaShape::M16N8K8F16F32 => (HalfFormat::F16, 1, false),
+        MmaShape::M16N8K16F16F16 => (HalfFormat::F16, 2, true),
+        MmaShape::M16N8K8F16F16 => (HalfFormat::F16, 1, true),
+        MmaShape::M16N8K16Bf16F32 => (HalfFormat::Bf16, 2, false),
+        MmaShape::M16N8K8Bf16F32 => (HalfFormat::Bf16, 1, false),
+    }
+}
+
+/// `d = a * b + c` of `shape`; operands past the shape's register counts are ignored.
+pub fn mma(
+    level: SimdLevel,
+    shape: MmaShape,
+    operands: &mut Operands,
+    d: &mut [Lanes; 4],
+    a: [&Lanes; 4],
+    b: [&Lanes; 2],
+    c: [&Lanes; 4],
+) {
+    let (format, blocks, _) = parameters(shape);
+    for (wide, register) in operands.a.iter_mut().zip(a).take(2 * blocks) {
+        widen_a(level, format, wide, register);
+    }
+    for (wide, register) in operands.b.iter_mut().zip(b).take(blocks) {
+        widen_b(level, format, wide, register);
+    }
+    multiply(level, shape, d, operands.a.each_ref(), operands.b.each_ref(), c);
+}
+
+/// Widens a register of A.
+pub fn widen_a(level: SimdLevel, format: HalfFormat, wide: &mut Wide, a: &Lanes) {
+    #[cfg(target_arch = "x86_64")]
+    if level.has_avx2() {
+        // SAFETY: the level says that the host has AVX2, FMA and F16C.
+        return unsafe { avx2::widen_a(format, wide, a) };
+    }
+    portable::widen_a(format, wide, a);
+}
+
+/// Widens a register of B.
+pub fn widen_b(level: SimdLevel, format: HalfFormat, wide: &mut Wide, b: &Lanes) {
+    #[cfg(target_arch = "x86_64")]
+    if level.has_avx2() {
+        // SAFETY: the level says that the host has AVX2, FMA and F16C.
+        return unsafe { avx2::widen_b(format, wide, b) };
+    }
+    portable::widen_b(format, wide, b);
+}
+
+/// [`mma`] on widened operands.
+pub fn multiply(level: SimdLevel, shape: MmaShape, d: &mut [Lanes; 4], a: [&Wide; 4], b: [&Wide; 2], c: [&Lanes; 4]) {
+    #[cfg(target_arch = "x86_64")]
+    if level.has_avx2() {
+        // SAFETY: the level says that the host has AVX2, FMA and F16C.
+        return unsafe { avx2::multiply(shape, d, a, b, c) };
+    }
+    portable::multiply(shape, d, a, b, c);
+}
+
+/// Columns of a widened B and of the accumulator rows, in order.
+const COLUMNS: [usize; 8] = [0, 2, 4, 6, 1, 3, 5, 7];

@@ -1,0 +1,225 @@
+//! What an edit is asked for and what it gives.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use image::RgbImage;
+
+use super::noise::Noise;
+use crate::error::{Error, Result};
+use crate::mask::{MAX_BLUR, Map, Mask};
+
+/// Where the picture may change.
+#[derive(Clone, Debug)]
+pub enum MaskSource {
+    /// Found from the prompts: DiffEdit's first half.
+    Prompts(MapSettings),
+    /// From a map computed before.
+    Map(Map),
+    /// Given: one value a latent.
+    Mask(Mask),
+}
+
+/// How the difference of the prompts' predictions is averaged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MapSettings {
+    /// Number of noise draws; draw i is seeded with 3 i.
+    pub maps: usize,
+    /// Share of the schedule that the picture is noised by, in (0, 1].
+    pub strength: f64,
+}
+
+impl Default for MapSettings {
+    fn default() -> Self {
+        MapSettings { maps: 10, strength: 0.5 }
+    }
+}
+
+/// How a map becomes a mask.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MaskSettings {
+    /// Cells of the map over this are edited, in [0, 1].
+    pub threshold: f32,
+    /// Width of the Gaussian blur in cells, odd; 1 for none.
+    pub blur: usize,
+    /// Whether holes inside the mask are filled.
+    pub fill_holes: bool,
+}
+
+impl Default for MaskSettings {
+    fn default() -> Self {
+        MaskSettings { threshold: 0.1, blur: 7, fill_holes: false }
+    }
+}
+
+/// How the VAE's posterior becomes latents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Posterior {
+    /// Its mean.
+    #[default]
+    Mean,
+    /// A sample, drawn from torch's generator under this seed.
+    Sample { seed: u64 },
+}
+
+/// One edit. The defaults are the seed article's values.
+#[derive(Clone, Debug)]
+pub struct EditRequest {
+    /// Stretched to `size` if it has another.
+    pub picture: RgbImage,
+    /// Names what is in the picture.
+    pub source: String,
+    /// Names what should be there instead.
+    pub target: String,
+    /// What guidance leads away from.
+    pub negative: String,
+    /// Width and height in pixels, multiples of the VAE's scale; `None` for the size the model was trained at.
+    pub size: Option<(usize, usize)>,
+    /// Steps of the whole schedule, of which `strength` are run.
+    pub steps: usize,
+    pub guidance: f32,
+    /// Share of the schedule that the picture is noised by before it is denoised, in (0, 1].
+    pub strength: f64,
+    /// Seed of the noise of the denoising, as torch's CPU generator takes it.
+    pub seed: u64,
+    pub posterior: Posterior,
+    pub mask: MaskSource,
+    pub mask_settings: MaskSettings,
+    /// Noise drawn elsewhere, instead of the seeds'.
+    pub noise: Option<Noise>,
+    /// Whether to bring back every stage's tensors.
+    pub dump: bool,
+    /// Whether to compute what the contact sheet shows.
+    pub figures: bool,
+}
+
+impl EditRequest {
+    /// An edit of `picture` from `source` to `target` with the seed article's settings.
+    pub fn new(picture: RgbImage, source: impl Into<String>, target: impl Into<String>) -> EditRequest {
+        EditRequest {
+            picture,
+            source: source.into(),
+            target: target.into(),
+            negative: String::new(),
+            size: None,
+            steps: 50,
+            guidance: 7.5,
+            strength: 0.75,
+            seed: 3,
+            posterior: Posterior::Mean,
+            mask: MaskSource::Prompts(MapSettings::default()),
+            mask_settings: MaskSettings::default(),
+            noise: None,
+            dump: false,
+            figures: false,
+        }
+    }
+
+    /// Fails with the first setting that is out of range.
+    pub(super) fn check(&self) -> Result<()> {
+        let ranges = [
+            ((1..=1000).contains(&self.steps), format!("steps {} is not in 1..=1000", self.steps)),
+            (self.guidance.is_finite(), format!("guidance {} is not a number", self.guidance)),
+            (in_unit(self.strength), format!("strength {} is not in (0, 1]", self.strength)),
+            (self.mask_settings.is_valid(), self.mask_settings.complaint()),
+            (self.map_settings_valid(), "maps must be 1..=1000 and mask strength in (0, 1]".into()),
+            (self.picture.width() > 0 && self.picture.height() > 0, "the picture is empty".into()),
+        ];
+        match ranges.into_iter().find(|(valid, _)| !valid) {
+            Some((_, message)) => Err(Error::Request(message)),
+            None => Ok(()),
+        }
+    }
+
+    fn map_settings_valid(&self) -> bool {
+        match &self.mask {
+            MaskSource::Prompts(settings) => (1..=1000).contains(&settings.maps) && in_unit(settings.strength),
+            _ => true,
+        }
+    }
+}
+
+impl MaskSettings {
+    fn is_valid(&self) -> bool {
+        (0.0..=1.0).contains(&self.threshold) && self.blur % 2 == 1 && self.blur <= MAX_BLUR
+    }
+
+    fn complaint(&self) -> String {
+        format!("threshold {} must be in 0..=1 and blur {} odd, up to {}", self.threshold, self.blur, MAX_BLUR)
+    }
+}
+
+fn in_unit(value: f64) -> bool {
+    value > 0.0 && value <= 1.0
+}
+
+/// What an edit tells while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// `done` of `total` kernels are compiled.
+    Compiling { done: usize, total: usize },
+    /// The device has finished `done` of `total` noise maps.
+    Map { done: usize, total: usize },
+    /// The device has finished `done` of `total` denoising steps.
+    Step { done: usize, total: usize },
+}
+
+/// A tensor brought back: its dump's name is the key it is kept under.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DumpTensor {
+    pub shape: Vec<usize>,
+    pub data: DumpData,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum DumpData {
+    F32(Vec<f32>),
+    U8(Vec<u8>),
+    I32(Vec<i32>),
+}
+
+/// Every stage's tensors, channels first as torch has them.
+pub type Dump = BTreeMap<String, DumpTensor>;
+
+/// How long a stage took on the device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timing {
+    pub stage: &'static str,
+    pub duration: Duration,
+}
+
+/// Pictures and grids behind the contact sheet.
+#[derive(Clone, Debug)]
+pub struct EditFigures {
+    /// Pairs of a label and a decoded picture: the noisy latents.
+    pub noisy: RgbImage,
+    /// Latents of the picture, four planes (h, w).
+    pub latents: [Vec<f32>; 4],
+    /// Noised latents, four planes.
+    pub noisy_latents: [Vec<f32>; 4],
+    /// The guided predictions averaged over the maps, decoded.
+    pub predicted_source: RgbImage,
+    pub predicted_target: RgbImage,
+    /// Their mean absolute difference, decoded.
+    pub difference: RgbImage,
+    /// Number of steps done and the latents after them, decoded.
+    pub steps: Vec<(usize, RgbImage)>,
+}
+
+/// What an edit gives.
+#[derive(Clone, Debug)]
+pub struct EditResult {
+    pub picture: RgbImage,
+    /// The picture as the model saw it: resized.
+    pub original: RgbImage,
+    pub mask: Mask,
+    /// The normalised map, where one was computed or given.
+    pub map: Option<Map>,
+    pub timings: Vec<Timing>,
+    /// Multiply-accumulates of all the kernels that ran.
+    pub macs: u64,
+    /// Ends of prompts that did not fit into the text encoder.
+    pub dropped: Vec<String>,
+    pub dump: Option<Dump>,
+    pub figures: Option<EditFigures>,
+}

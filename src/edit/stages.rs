@@ -1,0 +1,213 @@
+//! The pipeline's stages, each recorded as a plan.
+
+use std::ops::Range;
+
+use super::session::{MapStage, PROMPTS, SOURCE, Settings, State, TARGET};
+use crate::device::Device;
+use crate::error::Result;
+use crate::model::{Model, Time};
+use crate::ops;
+use crate::plan::{Plan, Tensor, Unit};
+use crate::scheduler::Scheduler;
+
+/// All stages of an edit, as recorded.
+pub struct Plans {
+    /// Prompts to keys and values, timesteps to time projections, picture to latents.
+    pub encode: Plan,
+    /// One a UNet call; the last one normalises.
+    pub map: Vec<Plan>,
+    /// Map to mask.
+    pub mask: Plan,
+    /// The noised latents that denoising starts from.
+    pub start: Plan,
+    /// One denoising step.
+    pub step: Plan,
+    pub decode: Plan,
+}
+
+impl Plans {
+    pub fn all(&self) -> impl Iterator<Item = &Plan> {
+        [&self.encode, &self.mask, &self.start, &self.step, &self.decode].into_iter().chain(&self.map)
+    }
+
+    /// What has to be compiled for them, each once.
+    pub fn units(&self) -> Vec<Unit> {
+        let launches = self.all().flat_map(Plan::launches);
+        let mut units: Vec<Unit> = launches.map(|launch| launch.unit.clone()).collect();
+        units.sort();
+        units.dedup();
+        units
+    }
+
+    /// Multiply-accumulates of an edit of `steps` denoising steps.
+    pub fn macs(&self, steps: usize) -> u64 {
+        let once = [&self.encode, &self.decode].into_iter().chain(&self.map);
+        once.map(Plan::macs).sum::<u64>() + self.step.macs() * steps as u64
+    }
+}
+
+/// Records every stage for these settings over this state.
+pub(super) fn record(
+    device: &Device,
+    model: &Model,
+    settings: &Settings,
+    scheduler: &Scheduler,
+    state: &State,
+) -> Result<Plans> {
+    let stage = |record: &dyn Fn(&mut Plan) -> Result<()>| -> Result<Plan> {
+        let mut plan = Plan::new(device.capabilities());
+        record(&mut plan)?;
+        Ok(plan)
+    };
+    let map = match &settings.map {
+        Some(map) => map_chunks(settings, map.maps)
+            .map(|maps| stage(&|plan| record_map(plan, model, settings, map, maps.clone(), scheduler, state)))
+            .collect::<Result<_>>()?,
+        None => Vec::new(),
+    };
+    Ok(Plans {
+        encode: stage(&|plan| record_encode(plan, model, state))?,
+        map,
+        mask: stage(&|plan| record_mask(plan, settings, state))?,
+        start: stage(&|plan| record_start(plan, settings, scheduler, state))?,
+        step: stage(&|plan| record_step(plan, model, settings, state))?,
+        decode: stage(&|plan| record_decode(plan, model, &state.latents, &state.output))?,
+    })
+}
+
+/// Prompts to keys and values, timesteps to time projections, picture to latents.
+fn record_encode(plan: &mut Plan, model: &Model, state: &State) -> Result<()> {
+    let text = model.text.record(plan, &state.ids)?;
+    for (context, kept) in model.unet.record_context(plan, &text)?.iter().zip(&state.context) {
+        plan.place(context, kept);
+    }
+    plan.place(&text, &state.text);
+    for (timesteps, kept) in [(&state.map_timestep, &state.map_time), (&state.timesteps, &state.time)] {
+        let table = model.unet.record_time(plan, timesteps)?;
+        plan.place(&table, kept);
+    }
+    let picture = ops::picture::to_tensor(plan, &state.picture)?;
+    let moments = model.vae.record_encode(plan, &picture)?;
+    let scaling_factor = model.vae.config().scaling_factor;
+    let latents =
+        ops::posterior::Posterior { moments: &moments, noise: state.posterior_noise.as_ref(), scaling_factor }
+            .record(plan)?;
+    plan.place(&latents, &state.original);
+    Ok(())
+}
+
+/// The maps that share a UNet call: all, unless the latents are so large that their activations would be too.
+pub(super) fn map_chunks(settings: &Settings, maps: usize) -> impl Iterator<Item = Range<usize>> {
+    const LATENTS_PER_CALL: usize = 10 * 64 * 64;
+    let per_call = (LATENTS_PER_CALL / settings.pixels()).clamp(1, maps);
+    (0..maps).step_by(per_call).map(move |first| first..maps.min(first + per_call))
+}
+
+/// Some of the maps: noise each draw into the picture, predict for both prompts, accumulate the difference; after the
+/// last, normalise.
+fn record_map(
+    plan: &mut Plan,
+    model: &Model,
+    settings: &Settings,
+    map: &MapStage,
+    maps: Range<usize>,
+    scheduler: &Scheduler,
+    state: &State,
+) -> Result<()> {
+    let (signal, sigma) = scheduler.start_coefficients(map.step);
+    let noise = state.map_noise.as_ref().expect("a map has noise");
+    let means = state.maps.as_ref().expect("a map has maps");
+    // The unconditional prediction cancels in the difference: it is needed only to show the guided ones.
+    let first_prompt = if map.predictions { 0 } else { TARGET };
+    let prompts = PROMPTS - first_prompt;
+    debug_assert!(TARGET < SOURCE && SOURCE == PROMPTS - 1);
+    let context: Vec<Tensor> = state.context.iter().map(|context| context.slice(first_prompt, prompts)).collect();
+    let input = ops::add_noise::AddNoise {
+        latents: &state.original,
+        noise: &noise.slice(maps.start, maps.len()),
+        signal,
+        sigma,
+        repeat: prompts,
+        keep_latents: false,
+    }
+    .record(plan)?
+    .input;
+    let time = Time { table: &state.map_time, step: None };
+    let predictions = model.unet.record(plan, &input, time, &context)?;
+    ops::difference::Difference {
+        predictions: &predictions,
+        sum: &state.difference,
+        first: maps.start == 0,
+        maps: Some(&means.slice(maps.start, maps.len())),
+        guided: state.predictions.as_ref().map(|mean| ops::difference::Guided {
+            mean,
+            guidance: settings.guidance,
+            weight: 1.0 / map.maps as f32,
+        }),
+    }
+    .record(plan)?;
+    if maps.end < map.maps {
+        return Ok(());
+    }
+    let map = ops::normalise::normalise(plan, &state.difference)?;
+    plan.place(&map, &state.map);
+    Ok(())
+}
+
+/// Map to mask: threshold, holes, blur.
+fn record_mask(plan: &mut Plan, settings: &Settings, state: &State) -> Result<()> {
+    let thresholded = ops::threshold::threshold(plan, &state.map, settings.mask.threshold)?;
+    plan.place(&thresholded, &state.thresholded);
+    let blurred = ops::gaussian_blur::gaussian_blur(plan, &thresholded, &state.blur_kernel)?;
+    let mask = if settings.mask.fill_holes { ops::fill_holes::fill_holes(plan, &blurred)? } else { blurred };
+    plan.place(&mask, &state.mask);
+    Ok(())
+}
+
+/// The noised latents that denoising starts from, and the UNet's first input.
+fn record_start(plan: &mut Plan, settings: &Settings, scheduler: &Scheduler, state: &State) -> Result<()> {
+    let (signal, sigma) = scheduler.start_coefficients(settings.start_step);
+    let noised = ops::add_noise::AddNoise {
+        latents: &state.original,
+        noise: &state.start_noise,
+        signal,
+        sigma,
+        repeat: 2,
+        keep_latents: true,
+    }
+    .record(plan)?;
+    plan.place(&noised.input, &state.input);
+    plan.place(&noised.latents.expect("asked for"), &state.latents);
+    Ok(())
+}
+
+/// One denoising step, whichever the counter says, and on to the next.
+fn record_step(plan: &mut Plan, model: &Model, settings: &Settings, state: &State) -> Result<()> {
+    let time = Time { table: &state.time, step: Some(&state.counter) };
+    let context: Vec<Tensor> = state.context.iter().map(|context| context.slice(0, 2)).collect();
+    let predictions = model.unet.record(plan, &state.input, time, &context)?;
+    ops::step::Step {
+        predictions: &predictions,
+        latents: &state.latents,
+        background: Some(ops::step::Background {
+            original: &state.original,
+            mask: &state.mask,
+            noise: &state.step_noise,
+        }),
+        coefficients: &state.coefficients,
+        counter: &state.counter,
+        guidance: settings.guidance,
+        next: &state.input,
+        history: state.history.as_ref().map(|latents| ops::step::History { latents, reversed: false }),
+    }
+    .record(plan)
+}
+
+/// Latents fp32 (1, h, w, 4) to a picture u8 (H, W, 3).
+pub(super) fn record_decode(plan: &mut Plan, model: &Model, latents: &Tensor, output: &Tensor) -> Result<()> {
+    let unscaled = ops::unscale::unscale(plan, latents, model.vae.config().scaling_factor)?;
+    let decoded = model.vae.record_decode(plan, &unscaled)?;
+    let picture = ops::picture::to_picture(plan, &decoded)?;
+    plan.place(&picture, &output.reshape(picture.shape()));
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! Stable Diffusion 1.x: tokenizer, text encoder, UNet and VAE, driven by the configs of a diffusers folder.
+
+mod blocks;
+mod config;
+mod files;
+mod text;
+mod tokenizer;
+mod transformer;
+mod unet;
+mod vae;
+
+pub use config::{TextConfig, UNetConfig, VaeConfig};
+pub use files::ModelFiles;
+pub use text::TextEncoder;
+pub use tokenizer::{Tokenizer, Tokens};
+pub use unet::{Time, UNet};
+pub use vae::Vae;
+
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::scheduler::Config as SchedulerConfig;
+
+/// A model on a device: everything an edit needs.
+pub struct Model {
+    pub tokenizer: Tokenizer,
+    pub text: TextEncoder,
+    pub unet: UNet,
+    pub vae: Vae,
+    pub scheduler: SchedulerConfig,
+}
+
+impl Model {
+    /// Loads a model's parts; `progress` is told each before it is loaded.
+    pub fn load(device: &Device, files: &ModelFiles, progress: &mut dyn FnMut(&'static str)) -> Result<Model> {
+        let checked = |name: &str, checked: Result<(), String>| {
+            checked.map_err(|message| Error::Model { path: files.path(name), message })
+        };
+        let text: TextConfig = files.json("text_encoder/config.json")?;
+        checked("text_encoder/config.json", text.check())?;
+        let unet: UNetConfig = files.json("unet/config.json")?;
+        checked("unet/config.json", unet.check())?;
+        let vae: VaeConfig = files.json("vae/config.json")?;
+        checked("vae/config.json", vae.check())?;
+        let scheduler: SchedulerConfig = files.json("scheduler/scheduler_config.json")?;
+        let fits = unet.cross_attention_dim == text.hidden_size;
+        checked(
+            "unet/config.json",
+            if fits {
+                Ok(())
+            } else {
+                Err(format!(
+                    "cross_attention_dim {} but a text encoder of {}",
+                    unet.cross_attention_dim, text.hidden_size
+                ))
+            },
+        )?;
+
+        progress("tokenizer");
+        let tokenizer = Tokenizer::load(files)?;
+        let largest = tokenizer.largest_id() as usize;
+        checked(
+            "tokenizer/vocab.json",
+            if largest < text.vocab_size {
+                Ok(())
+            } else {
+                Err(format!("token {largest} but a text encoder of {} tokens", text.vocab_size))
+            },
+        )?;
+        progress("text encoder");
+        let text = TextEncoder::load(device, text, &files.checkpoint("text_encoder", "model")?)?;
+        progress("UNet");
+        let unet = UNet::load(device, unet, &files.checkpoint("unet", "diffusion_pytorch_model")?)?;
+        progress("VAE");
+        let vae = Vae::load(device, vae, &files.checkpoint("vae", "diffusion_pytorch_model")?)?;
+        Ok(Model { tokenizer, text, unet, vae, scheduler })
+    }
+}

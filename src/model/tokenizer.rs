@@ -1,0 +1,108 @@
+//! Prompts to token ids, as CLIP does it: lower case, byte-pair encoding, start, end and padding to a fixed length.
+
+use serde_json::{Value, json};
+
+use super::ModelFiles;
+use crate::error::{Error, Result};
+
+/// CLIP's `<|startoftext|>` and `<|endoftext|>`; the latter also pads. Some configs hold other numbers, which the
+/// models were not trained with.
+const START: &str = "<|startoftext|>";
+const END: &str = "<|endoftext|>";
+
+/// CLIP's tokenizer with its vocabulary.
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    start: u32,
+    end: u32,
+}
+
+/// A prompt as the text encoder takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    /// Start, the prompt, end, and ends as padding.
+    pub ids: Vec<i32>,
+    /// The tail of the prompt that did not fit.
+    pub dropped: Option<String>,
+}
+
+impl Tokenizer {
+    /// Reads `tokenizer/tokenizer.json`, or else `vocab.json` and `merges.txt`.
+    pub fn load(files: &ModelFiles) -> Result<Tokenizer> {
+        const WHOLE: &str = "tokenizer/tokenizer.json";
+        let (name, document) = match files.read_optional(WHOLE)? {
+            Some(bytes) => (WHOLE, bytes.into_owned()),
+            None => ("tokenizer/vocab.json", clip_document(files)?),
+        };
+        let wrong = |message: String| Error::Model { path: files.path(name), message };
+        let mut inner = tokenizers::Tokenizer::from_bytes(document)
+            .map_err(|error| wrong(format!("not a tokenizer that can be used: {error}")))?;
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(|error| wrong(error.to_string()))?;
+        let id = |token| inner.token_to_id(token).ok_or_else(|| wrong(format!("the vocabulary lacks {token}")));
+        let (start, end) = (id(START)?, id(END)?);
+        Ok(Tokenizer { start, end, inner })
+    }
+
+    /// The largest id, for a check against the text encoder's table.
+    pub fn largest_id(&self) -> u32 {
+        self.inner.get_vocab(true).into_values().max().unwrap_or(0)
+    }
+
+    /// Encodes a prompt into exactly `length` ids (77 for CLIP), cutting what is too long.
+    pub fn encode(&self, prompt: &str, length: usize) -> Result<Tokens> {
+        let encoding = self
+            .inner
+            .encode(prompt, false)
+            .map_err(|error| Error::Request(format!("prompt {prompt:?} cannot be tokenized: {error}")))?;
+        let room = length - 2;
+        let ids = encoding.get_ids();
+        let dropped = (ids.len() > room).then(|| {
+            let from = encoding.get_offsets()[room].0;
+            prompt.get(from..).unwrap_or_default().trim().to_string()
+        });
+        let ids = std::iter::once(self.start)
+            .chain(ids.iter().copied().take(room))
+            .chain(std::iter::repeat(self.end))
+            .take(length)
+            .map(|id| id as i32)
+            .collect();
+        Ok(Tokens { ids, dropped })
+    }
+}
+
+/// CLIP's tokenizer around the model folder's vocabulary and merges, as a `tokenizer.json`.
+fn clip_document(files: &ModelFiles) -> Result<Vec<u8>> {
+    let vocabulary: Value = files.json("tokenizer/vocab.json")?;
+    let merges = files.read("tokenizer/merges.txt")?;
+    let merges = std::str::from_utf8(&merges)
+        .map_err(|_| Error::Model { path: files.path("tokenizer/merges.txt"), message: "not UTF-8 text".into() })?;
+    let merges: Vec<&str> = merges.lines().filter(|line| !line.starts_with("#version") && !line.is_empty()).collect();
+    let document = json!({
+        "version": "1.0",
+        "normalizer": {"type": "Sequence", "normalizers": [
+            {"type": "NFC"},
+            {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "},
+            {"type": "Lowercase"},
+        ]},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+            {
+                "type": "Split",
+                "pattern": {"Regex": r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"},
+                "behavior": "Removed",
+                "invert": true,
+            },
+            {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+        ]},
+        "model": {
+            "type": "BPE",
+            "unk_token": END,
+            "continuing_subword_prefix": "",
+            "end_of_word_suffix": "</w>",
+            "fuse_unk": false,
+            "vocab": vocabulary,
+            "merges": merges,
+        },
+    });
+    Ok(serde_json::to_vec(&document).expect("a Value serialises"))
+}

@@ -1,0 +1,66 @@
+//! The noise equals PyTorch's: goldens by `tools/goldens.py`.
+
+mod goldens;
+
+use diffedit::rng::TorchRng;
+use goldens::Goldens;
+use half::f16;
+
+/// How far PyTorch's own vector and scalar paths lie apart.
+const NORMALS_WITHIN: f32 = 2e-6;
+
+#[test]
+fn uniforms_are_torchs_to_the_bit() {
+    let goldens = Goldens::open("rng");
+    let cases = goldens.names_after("uniforms.");
+    assert_eq!(cases.len(), 6);
+    for seed in cases {
+        let expected = goldens.f32(&format!("uniforms.{seed}"));
+        let uniforms = TorchRng::new(seed.parse().expect("a seed")).uniforms(expected.len());
+        assert_eq!(uniforms, expected, "seed {seed}");
+    }
+}
+
+#[test]
+fn normals_are_torchs_at_every_size() {
+    let goldens = Goldens::open("rng");
+    let cases = goldens.names_after("normals.");
+    assert_eq!(cases.len(), 10);
+    for case in cases {
+        let (seed, size) = case.split_once('.').expect("seed.size");
+        let normals = TorchRng::new(seed.parse().expect("a seed")).randn(size.parse().expect("a size"));
+        assert_normals(&normals, &goldens.f32(&format!("normals.{case}")), &case);
+    }
+}
+
+#[test]
+fn as_half_precision_hardly_a_normal_differs() {
+    let expected = Goldens::open("rng").f32("normals.3.16384");
+    let normals = TorchRng::new(3).randn(expected.len());
+    let equal = normals.iter().zip(&expected).filter(|(a, b)| f16::from_f32(**a) == f16::from_f32(**b)).count();
+    assert!(equal * 1000 >= expected.len() * 999, "{equal} of {} are equal", expected.len());
+}
+
+#[test]
+fn draws_continue_one_stream() {
+    let goldens = Goldens::open("rng");
+    let mut rng = TorchRng::new(5);
+    for index in 0..7 {
+        let normals = format!("stream.{index}.normals");
+        if goldens.has(&normals) {
+            let expected = goldens.f32(&normals);
+            assert_normals(&rng.randn(expected.len()), &expected, &format!("draw {index}"));
+        } else {
+            let expected = goldens.f32(&format!("stream.{index}.uniforms"));
+            assert_eq!(rng.uniforms(expected.len()), expected, "draw {index}");
+        }
+    }
+}
+
+fn assert_normals(normals: &[f32], expected: &[f32], case: &str) {
+    assert_eq!(normals.len(), expected.len(), "{case}");
+    for (index, (normal, expected)) in normals.iter().zip(expected).enumerate() {
+        let error = (normal - expected).abs();
+        assert!(error <= NORMALS_WITHIN, "{case}: normal {index} is {normal}, torch's {expected}");
+    }
+}
