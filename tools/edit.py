@@ -104,7 +104,7 @@ def denoise(reference, case, tensors):
     current = tensors["latents.start"] = reference.add_noise(latents, tensors["noise.start"], start)
     noises, after, checks = [], [], []
     for step in range(start, case.steps):
-        predictions = [reference.predict(current, reference.timesteps[step], text[name]) for name in ("uncond", "target")]
+        predictions = reference.predict_guiding(current, step, text)
         noise = stages.draw_noise(*latents.shape[2:]) if step + 1 < case.steps else torch.zeros_like(latents)
         following = reference.masked_step(current, predictions, case.guidance, step, latents, noise, mask)
         check_ddim(reference, current, reference.guide(*predictions, case.guidance), step)
