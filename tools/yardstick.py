@@ -27,7 +27,7 @@ def encoders(reference, given, expected, found):
     picture = to_half(stages.to_tensor(given["picture"]))
     mean, deviation = reference.moments(picture)
     found["latents"] = relative(mean, expected["latents"])
-    found["sample"] = relative(mean + deviation * given["check.sample.noise"], expected["check.sample"])
+    found["sample"] = relative(mean + deviation * given["noise.posterior"], expected["check.sample"])
 
 
 def networks(reference, case, given, expected, found):
