@@ -6,9 +6,8 @@ mod common;
 
 use std::ffi::{CStr, c_char};
 
-use common::SUCCESS;
 use cuda_emulator::{Config, configure};
-use cudarc::driver::sys::{self, CUdevice_attribute, CUresult};
+use cudarc::driver::sys::{CUdevice_attribute, CUresult};
 
 fn name() -> String {
     let mut text = [0 as c_char; 64];
