@@ -128,6 +128,21 @@ impl Warp {
         }
     }
 
+    /// Lets the lanes that wait at `join`, or at a join around it, go on by themselves. The fragment they wait for has
+    /// used up a turn: it may spin until one of them lets go of a lock.
+    pub(super) fn release_waiting(&mut self, mut join: u32) {
+        while join != NONE {
+            let entry = &mut self.joins[join as usize];
+            let (position, mask, parent) = (entry.position, entry.arrived, entry.parent);
+            if mask != 0 {
+                entry.expected &= !mask;
+                entry.arrived = 0;
+                self.fragments.push_back(Fragment { position, mask, parent, state: State::Runnable });
+            }
+            join = parent;
+        }
+    }
+
     /// Lanes of other fragments that wait at `position` to meet.
     pub(super) fn waiting_at(&self, position: u32) -> u32 {
         let waits = |f: &&Fragment| f.state == State::AtMeeting && f.position == position;
