@@ -216,6 +216,9 @@ impl Block {
                         fragment.position += 1;
                     }
                 }
+                if deliver && warp.fragments.len() > 1 {
+                    warp.merge();
+                }
             }
         }
     }

@@ -115,6 +115,27 @@ fn diverged_lanes_take_turns() {
     assert_eq!(cells, [0, 128]);
 }
 
+/// Half of a warp loops so long that the rest goes ahead; they are one again where they meet.
+#[test]
+fn lanes_that_went_ahead_meet_again() {
+    let long = "mov.b32 %d, 0; setp.ge.u32 %p, %a, 16; @%p bra JOIN;
+        LOOP: add.u32 %d, %d, 1; setp.lt.u32 %q, %d, 100000; @%q bra LOOP; JOIN:";
+    for meeting in ["bar.warp.sync -1;", "bar.sync 0;"] {
+        let text = format!("{long} {meeting} activemask.b32 %t; popc.b32 %t, %t; add.u32 %d, %d, %t;");
+        for (a, d) in lanes(&text) {
+            assert_eq!(d, if a < 16 { 100_032 } else { 32 }, "{meeting}");
+        }
+    }
+    // A matrix operation is a meeting itself.
+    let text = format!(
+        "{{ .reg .b32 x, y, z; {long} mov.b32 x, 0x3c003c00; mov.b32 y, 0;
+        mma.sync.aligned.m16n8k8.row.col.f16.f16.f16.f16 {{y, z}}, {{x, x}}, {{x}}, {{y, y}}; add.u32 %d, %d, y; }}"
+    );
+    for (a, d) in lanes(&text) {
+        assert_eq!(d, if a < 16 { 100_000 } else { 0 } + 0x4800_4800);
+    }
+}
+
 #[test]
 fn early_returns_leave_the_rest_running() {
     let found = fill(&source(include_str!("../ptx/early_return.ptx")), Shape::line(1, 128), 128);
