@@ -74,18 +74,11 @@ __device__ __forceinline__ void load_queries(Queries& queries, u32 tile, int lan
     }
 }
 
-// scores = Q K^T over one tile of keys.
+// scores += Q K^T over one tile of keys.
 __device__ __forceinline__ void multiply_keys(Scores& scores, const Queries& queries, u32 tile, int lane) {
 #pragma unroll
     for (int n = 0; n < KEY_TILES; n += 2) {
         const u32 keys = tile + n * 8 * PITCH_BYTES;
-#pragma unroll
-        for (int m = 0; m < ROW_TILES; ++m) {
-#pragma unroll
-            for (int i = 0; i < 4; ++i) {
-                scores[m][n][i] = scores[m][n + 1][i] = 0.0f;
-            }
-        }
 #pragma unroll
         for (int k = 0; k < STEPS; ++k) {
             u32 b[4];
@@ -251,17 +244,9 @@ __device__ __forceinline__ void attend(const HeadRows& query, const HeadRows& ke
             continue;  // the whole warp: no rows, or none that may see these keys
         }
         const u32 stage = base + tile % STAGES * STAGE_BYTES;
-        Scores scores;
+        Scores scores = {};
         multiply_keys(scores, queries, stage, lane);
-        if (needs_mask(warp_row, first_key, BLOCK_N, key.count)) {
-#pragma unroll
-            for (int m = 0; m < ROW_TILES; ++m) {
-#pragma unroll
-                for (int n = 0; n < KEY_TILES; ++n) {
-                    mask_scores(scores[m][n], warp_row + 16 * m, first_key + 8 * n, key.count, lane);
-                }
-            }
-        }
+        mask_scores(scores, warp_row, first_key, key.count, lane);
         exponentiate(scores, softmax, outputs, scale);
         multiply_values(outputs, scores, stage + TILE_BYTES, lane);
     }
