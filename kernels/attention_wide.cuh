@@ -107,9 +107,9 @@ __device__ __forceinline__ void multiply_keys(Scores& scores, u32 queries, u32 k
     }
 }
 
-// Of each row of a lane, the largest score so far and the lane's share of the sum of exponentials.
+// Of each row of a lane, the largest scaled score so far and the lane's share of the sum of exponentials.
 struct Softmax {
-    float largest[ROW_TILES][2];
+    float offset[ROW_TILES][2];
     float sum[ROW_TILES][2];
 };
 
@@ -128,8 +128,8 @@ __device__ __forceinline__ void share_rows(const float (&values)[ROW_TILES][2], 
     }
 }
 
-// Raises each row's largest score to what the four warps of its rows found, and rescales what was summed before.
-__device__ __forceinline__ void raise_largest(Softmax& softmax, Outputs& outputs, const Scores& scores, float scale,
+// Raises each row's offset to what the four warps of its rows found, and rescales what was summed before.
+__device__ __forceinline__ void raise_offsets(Softmax& softmax, Outputs& outputs, const Scores& scores, float scale,
                                               float* shared_rows, const Place& place) {
     float own[ROW_TILES][2];
 #pragma unroll
@@ -147,13 +147,14 @@ __device__ __forceinline__ void raise_largest(Softmax& softmax, Outputs& outputs
 #pragma unroll
         for (int h = 0; h < 2; ++h) {
             const float* row = shared_rows + place.row + m * 16 + result_row(place.lane, h);
-            float largest = softmax.largest[m][h];
+            float largest = row[0];
 #pragma unroll
-            for (int n = 0; n < WARPS_N; ++n) {
+            for (int n = 1; n < WARPS_N; ++n) {
                 largest = fmaxf(largest, row[n * BLOCK_M]);
             }
-            const float shrink = exp2_approximate(fmaf(softmax.largest[m][h], scale, -largest * scale));
-            softmax.largest[m][h] = largest;
+            const float offset = fmaxf(softmax.offset[m][h], largest * scale);
+            const float shrink = exp2_approximate(softmax.offset[m][h] - offset);
+            softmax.offset[m][h] = offset;
             softmax.sum[m][h] *= shrink;
 #pragma unroll
             for (int chunk = 0; chunk < CHUNKS; ++chunk) {
@@ -174,7 +175,7 @@ __device__ __forceinline__ void exponentiate(Softmax& softmax, const Scores& sco
     for (int m = 0; m < ROW_TILES; ++m) {
 #pragma unroll
         for (int h = 0; h < 2; ++h) {
-            const float offset = softmax.largest[m][h] * scale;
+            const float offset = softmax.offset[m][h];
             const u32 row = place.row + m * 16 + result_row(place.lane, h);
 #pragma unroll
             for (int n = 0; n < 2; ++n) {
@@ -298,7 +299,7 @@ __device__ __forceinline__ void attend(const HeadRows& query, const HeadRows& ke
     Softmax softmax;
 #pragma unroll
     for (int m = 0; m < ROW_TILES; ++m) {
-        softmax.largest[m][0] = softmax.largest[m][1] = minus_infinity();
+        softmax.offset[m][0] = softmax.offset[m][1] = minus_infinity();
         softmax.sum[m][0] = softmax.sum[m][1] = 0.0f;
     }
     for (u32 tile = 0; tile < tiles; ++tile) {
@@ -309,7 +310,7 @@ __device__ __forceinline__ void attend(const HeadRows& query, const HeadRows& ke
             multiply_keys(scores, base + QUERY_OFFSET + chunk * QUERY_CHUNK_BYTES, keys_chunk, place);
         }
         mask_scores(scores, block_row + place.row, tile * BLOCK_N + place.column, key.count, place.lane);
-        raise_largest(softmax, outputs, scores, scale, shared_rows, place);
+        raise_offsets(softmax, outputs, scores, scale, shared_rows, place);
         exponentiate(softmax, scores, scale, shared + P_OFFSET, place);
 
         Probabilities p;
