@@ -123,7 +123,8 @@ impl Editor {
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
             let worker = scope.spawn(move || {
-                let progress = |done, total| drop(sender.send(Event::Compiling { done, total }));
+                // The receiver outlives this thread.
+                let progress = |done, total| _ = sender.send(Event::Compiling { done, total });
                 Session::new(device, model, settings, &progress)
             });
             let mut cancelled = false;

@@ -11,11 +11,13 @@ use half::f16;
 /// The device under test: `DIFFEDIT_TEST_DEVICE`, or the emulator.
 pub fn device() -> &'static Arc<Device> {
     static DEVICE: OnceLock<Arc<Device>> = OnceLock::new();
-    DEVICE.get_or_init(|| {
-        let choice = std::env::var("DIFFEDIT_TEST_DEVICE").unwrap_or_else(|_| "emulator".into());
-        let choice: DeviceChoice = choice.parse().expect("DIFFEDIT_TEST_DEVICE");
-        Device::open(&choice, compiler()).expect("a device to test on")
-    })
+    DEVICE.get_or_init(|| Device::open(&device_choice(), compiler()).expect("a device to test on"))
+}
+
+/// `DIFFEDIT_TEST_DEVICE`, or the emulator.
+pub fn device_choice() -> DeviceChoice {
+    let choice = std::env::var("DIFFEDIT_TEST_DEVICE").unwrap_or_else(|_| "emulator".into());
+    choice.parse().expect("DIFFEDIT_TEST_DEVICE")
 }
 
 /// NVRTC, with images kept under the target folder.
