@@ -120,23 +120,26 @@ pub(super) fn run(
             op => {
                 let mut lanes = mask;
                 if let Some(members) = members(op) {
-                    let named = machine.file.get(members)[mask.trailing_zeros() as usize & 31];
+                    let named = match members {
+                        Members::Register(reg) => machine.file.get(reg)[mask.trailing_zeros() as usize & 31],
+                        Members::Warp => FULL,
+                    };
                     if mask & !named != 0 {
                         let lane = (mask & !named).trailing_zeros() as usize;
                         return Err((Fault::new(Some(lane), "a lane takes part that the member mask leaves out"), position));
                     }
                     if named & warp.live & !mask != 0 {
-                        lanes |= warp.waiting_at(position);
+                        lanes |= warp.waiting_at(position) & named & machine.file.pred(instruction.guard);
                         if named & warp.live & !lanes != 0 {
                             fragment.position = position;
                             fragment.state = State::AtMeeting;
                             return Ok(Stop::Waiting(fragment));
                         }
-                        warp.release_meeting(position);
+                        fragment.mask |= warp.release_meeting(position, named, fragment.parent);
                     }
                 }
                 machine.view.hit = hit(hits, position);
-                execute(machine, warp, op, lanes, fragment.mask).map_err(|f| (f, position))?;
+                execute(machine, warp, op, lanes).map_err(|f| (f, position))?;
             }
         }
     }
@@ -216,9 +219,16 @@ fn barrier(
     Ok(Stop::Waiting(fragment))
 }
 
-/// The register that names the lanes which must execute the operation together.
+/// The lanes which must execute an operation together.
+enum Members {
+    /// Named by a register.
+    Register(Reg),
+    /// The whole warp.
+    Warp,
+}
+
 #[inline(always)]
-fn members(op: &Op) -> Option<Reg> {
+fn members(op: &Op) -> Option<Members> {
     match op {
         Op::Shuffle { members, .. }
         | Op::Vote { members, .. }
@@ -227,14 +237,15 @@ fn members(op: &Op) -> Option<Reg> {
         | Op::MatchAll { members, .. }
         | Op::Redux { members, .. }
         | Op::Elect { members, .. }
-        | Op::WarpBarrier { members } => Some(*members),
+        | Op::WarpBarrier { members } => Some(Members::Register(*members)),
+        Op::Mma(_) | Op::LoadMatrix { .. } | Op::StoreMatrix { .. } => Some(Members::Warp),
         _ => None,
     }
 }
 
-/// Executes one operation that is no jump for the lanes of `mask`; `active` are the lanes that run together.
+/// Executes one operation that is no jump for the lanes of `mask`.
 #[inline(always)]
-fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32, active: u32) -> Checked<()> {
+fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> {
     let level = m.grid.level;
     let file = &mut m.file;
     match op {
@@ -366,7 +377,7 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32, active: u32) ->
         Op::MatchAny { width, d, a, .. } => shuffle::match_any(file, mask, *width, *d, *a),
         Op::MatchAll { width, d, p, a, .. } => shuffle::match_all(file, mask, *width, *d, *p, *a),
         Op::Redux { op, d, a, .. } => shuffle::redux(file, mask, *op, *d, *a),
-        Op::ActiveMask { d } => file.set(mask, *d, [active; 32]),
+        Op::ActiveMask { d } => file.set(mask, *d, [mask; 32]),
         Op::Elect { d, p, .. } => {
             file.set(mask, *d, [mask.trailing_zeros(); 32]);
             file.set_pred(mask, *p, mask & mask.wrapping_neg());
