@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 
 use diffedit::device::Capabilities;
-use diffedit::plan::{Launch, Plan, Tensor};
+use diffedit::plan::{DType, Launch, Plan, Tensor};
 
 use super::support;
 
@@ -69,13 +69,14 @@ pub fn run_guarded(case: &str, plan: &mut Plan, output: &Tensor) -> Vec<f32> {
     const GUARD: u8 = 0x3A;
     let device = support::device();
     let buffer = device.allocate(3 * output.bytes()).expect("memory");
-    device.fill(&buffer, GUARD).expect("a fill");
+    let bytes = buffer.tensor(DType::U8, &[3, output.bytes()]);
+    device.fill(&bytes, GUARD).expect("a fill");
     let all = buffer.tensor(output.dtype(), &[3, output.elements()]);
     plan.place(output, &all.slice(1, 1));
     support::run(plan);
     for guard in [0, 2] {
-        let bytes = buffer.tensor(diffedit::plan::DType::U8, &[3, output.bytes()]).slice(guard, 1);
-        let touched = device.read::<u8>(&bytes).expect("a download").iter().position(|&byte| byte != GUARD);
+        let guarded = device.read::<u8>(&bytes.slice(guard, 1)).expect("a download");
+        let touched = guarded.iter().position(|&byte| byte != GUARD);
         assert_eq!(touched, None, "{case}: wrote outside the output, into part {guard} of three");
     }
     support::read(&all.slice(1, 1))
