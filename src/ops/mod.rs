@@ -20,6 +20,7 @@ pub mod time_embedding;
 pub mod unscale;
 
 mod launch;
+mod split_sum;
 mod tiles;
 
 use crate::error::{Error, Result};
