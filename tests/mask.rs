@@ -101,6 +101,20 @@ fn lone_cells_vanish_lone_holes_close_and_dilation_widens() -> Result<()> {
 }
 
 #[test]
+fn masks_of_edits_follow_from_their_maps() -> Result<()> {
+    for case in goldens::cases() {
+        let tensors = Goldens::open(&case.name);
+        let [height, width] = tensors.shape("map")[..] else { panic!("a map has two dimensions") };
+        let threshold = Map::new(width, height, tensors.f32("map"))?.threshold(case.threshold);
+        assert_eq!(threshold.cells(), tensors.u8("mask.threshold"), "{}", case.name);
+        let blurred = threshold.blur(case.blur)?;
+        let mask = if case.fill_holes { blurred.fill_holes() } else { blurred };
+        assert_eq!(mask.cells(), tensors.u8("mask"), "{}", case.name);
+    }
+    Ok(())
+}
+
+#[test]
 fn threshold_excludes_its_own_value() -> Result<()> {
     let map = Map::new(3, 1, vec![0.0, 0.25, 0.250_001])?;
     assert_eq!(map.threshold(0.25).cells(), [0, 0, 1]);

@@ -37,8 +37,7 @@ fn normals_are_torchs_at_every_size() {
 fn as_half_precision_hardly_a_normal_differs() {
     let expected = Goldens::open("rng").f32("normals.3.16384");
     let normals = TorchRng::new(3).randn(expected.len());
-    let equal = normals.iter().zip(&expected).filter(|(a, b)| f16::from_f32(**a) == f16::from_f32(**b)).count();
-    assert!(equal * 1000 >= expected.len() * 999, "{equal} of {} are equal", expected.len());
+    assert_same_halves(normals, &expected, "16384 normals");
 }
 
 #[test]
@@ -55,6 +54,28 @@ fn draws_continue_one_stream() {
             assert_eq!(rng.uniforms(expected.len()), expected, "draw {index}");
         }
     }
+}
+
+#[test]
+fn noise_of_edits_is_the_references() {
+    for case in goldens::cases().into_iter().filter(|case| Goldens::open(&case.name).has("noise.start")) {
+        let tensors = Goldens::open(&case.name);
+        let n: usize = tensors.shape("noise.start").iter().product();
+        let maps = (0..case.maps).flat_map(|map| TorchRng::new(3 * map as u64).randn(n));
+        assert_same_halves(maps, &tensors.f32("noise.maps"), &case.name);
+        let mut rng = TorchRng::new(case.seed);
+        assert_same_halves(rng.randn(n), &tensors.f32("noise.start"), &case.name);
+        let steps = tensors.shape("noise.steps")[0];
+        assert_same_halves((0..steps).flat_map(|_| rng.randn(n)), &tensors.f32("noise.steps"), &case.name);
+    }
+}
+
+/// 99.9% of the values are equal after rounding to half precision.
+fn assert_same_halves(values: impl IntoIterator<Item = f32>, expected: &[f32], case: &str) {
+    let values: Vec<f16> = values.into_iter().map(f16::from_f32).collect();
+    assert_eq!(values.len(), expected.len(), "{case}");
+    let equal = values.iter().zip(expected).filter(|(value, expected)| **value == f16::from_f32(**expected)).count();
+    assert!(equal * 1000 >= expected.len() * 999, "{case}: {equal} of {} are equal", expected.len());
 }
 
 fn assert_normals(normals: &[f32], expected: &[f32], case: &str) {

@@ -53,9 +53,14 @@ fn every_kernel_opens_with_its_description() {
 #[test]
 fn files_have_one_subject() {
     const LINES: usize = 800;
-    for (folder, extension) in
-        [("src", "rs"), ("emulator/src", "rs"), ("tests", "rs"), ("benches", "rs"), ("kernels", "cu"), ("kernels", "cuh")]
-    {
+    for (folder, extension) in [
+        ("src", "rs"),
+        ("emulator/src", "rs"),
+        ("tests", "rs"),
+        ("benches", "rs"),
+        ("kernels", "cu"),
+        ("kernels", "cuh"),
+    ] {
         for file in files(folder, extension) {
             let lines = fs::read_to_string(&file).expect("readable").lines().count();
             assert!(lines <= LINES, "{} has {lines} lines", file.display());

@@ -1,1 +1,843 @@
-//! The single list of operations.
+//! The single list of operations: what lowering emits and the executor matches exhaustively.
+//!
+//! Operands are typed and resolved. A warp's registers are *slots* of 32 lanes x 32 bits; a 64-bit register is two
+//! adjacent slots read as 32 lanes x 64 bits; a 16-bit register is a slot whose upper halves are zero; a predicate is
+//! one bit a lane. Constants, kernel parameters and launch-uniform special registers live in a *bank* of read-only
+//! slots shared by all warps of a launch, so that every source operand is a register.
+
+/// A register operand: a virtual register during lowering, a slot of the warp's file afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Reg(pub u32);
+
+impl Reg {
+    const BANK: u32 = 1 << 31;
+
+    /// Slot `index` of the launch's read-only bank.
+    pub fn bank(index: u32) -> Reg {
+        Reg(index | Self::BANK)
+    }
+
+    /// The bank slot, or `None` for a register of the warp.
+    #[inline(always)]
+    pub fn bank_index(self) -> Option<u32> {
+        if self.0 & Self::BANK != 0 { Some(self.0 & !Self::BANK) } else { None }
+    }
+}
+
+/// A predicate register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Pred(pub u32);
+
+impl Pred {
+    /// The predicate that is always true and is never written.
+    pub const TRUE: Pred = Pred(0);
+}
+
+/// A predicate as a source: the register, complemented where `negate`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PredSource {
+    pub pred: Pred,
+    pub negate: bool,
+}
+
+impl PredSource {
+    pub const TRUE: PredSource = PredSource { pred: Pred::TRUE, negate: false };
+    pub const FALSE: PredSource = PredSource { pred: Pred::TRUE, negate: true };
+
+    pub fn of(pred: Pred) -> Self {
+        PredSource { pred, negate: false }
+    }
+
+    pub fn not(self) -> Self {
+        PredSource { negate: !self.negate, ..self }
+    }
+}
+
+/// Bits of a register operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Width {
+    W16,
+    W32,
+    W64,
+}
+
+impl Width {
+    pub fn bytes(self) -> u32 {
+        match self {
+            Width::W16 => 2,
+            Width::W32 => 4,
+            Width::W64 => 8,
+        }
+    }
+}
+
+/// What a bank slot holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BankEntry {
+    Const32(u32),
+    /// Two slots.
+    Const64(u64),
+    /// A kernel parameter's value: two slots where `kind.width` is 64 bits.
+    Param {
+        offset: u32,
+        kind: MemoryKind,
+    },
+    /// A special register that is the same for the whole launch.
+    Launch(LaunchSpecial),
+}
+
+/// Special registers that a launch fixes; the axis is 0, 1, 2 for x, y, z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LaunchSpecial {
+    BlockSize(u8),
+    GridSize(u8),
+    WarpsPerBlock,
+    DynamicSharedBytes,
+    TotalSharedBytes,
+}
+
+/// Special registers that differ from block to block, warp to warp or lane to lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Special {
+    Thread(u8),
+    Block(u8),
+    Lane,
+    Warp,
+    Multiprocessor,
+    LaneMaskEq,
+    LaneMaskLt,
+    LaneMaskLe,
+    LaneMaskGt,
+    LaneMaskGe,
+    Clock,
+    ClockHigh,
+    /// 64 bits.
+    Clock64,
+    /// 64 bits, nanoseconds.
+    GlobalTimer,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntUnary {
+    Not,
+    Neg,
+    Abs,
+    /// Logical negation: 1 for zero.
+    Cnot,
+    Clz,
+    Popc,
+    Brev,
+    /// Position of the highest set bit.
+    BfindU,
+    BfindS,
+    /// Shift that would bring it to the top.
+    BfindShiftU,
+    BfindShiftS,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntBinary {
+    Add,
+    Sub,
+    AddSatS,
+    SubSatS,
+    MulLo,
+    MulHiU,
+    MulHiS,
+    /// Sources of the width, destination twice as wide.
+    MulWideU,
+    MulWideS,
+    DivU,
+    DivS,
+    RemU,
+    RemS,
+    MinU,
+    MinS,
+    MaxU,
+    MaxS,
+    And,
+    Or,
+    Xor,
+    /// The shift count is 32 bits wide and clamps.
+    Shl,
+    ShrU,
+    ShrS,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntTernary {
+    MadLo,
+    MadHiU,
+    MadHiS,
+    /// Factors of the width; addend and destination twice as wide.
+    MadWideU,
+    MadWideS,
+    /// 24-bit factors.
+    Mad24LoU,
+    Mad24LoS,
+    SadU,
+    SadS,
+    /// Field of `a` at position `b`, length `c`.
+    BfeU,
+    BfeS,
+    /// Funnel shift of the pair (`b`:`a`) by `c`.
+    ShfLeftWrap,
+    ShfLeftClamp,
+    ShfRightWrap,
+    ShfRightClamp,
+    /// The bytes of (`b`:`a`) chosen by `c`.
+    Prmt,
+    PrmtF4e,
+    PrmtB4e,
+    PrmtRc8,
+    PrmtEcl,
+    PrmtEcr,
+    PrmtRc16,
+    Dp4aUU,
+    Dp4aUS,
+    Dp4aSU,
+    Dp4aSS,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rounding {
+    Nearest,
+    Zero,
+    Down,
+    Up,
+}
+
+/// Modifiers of a floating-point operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FloatMode {
+    pub rounding: Rounding,
+    /// Subnormal inputs and results count as zero of the same sign.
+    pub flush: bool,
+    /// The result is clamped to [0, 1], NaN becomes 0.
+    pub saturate: bool,
+}
+
+impl FloatMode {
+    pub const PLAIN: FloatMode = FloatMode { rounding: Rounding::Nearest, flush: false, saturate: false };
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FloatUnary {
+    Neg,
+    Abs,
+    Sqrt,
+    Rcp,
+    Rsqrt,
+    Sin,
+    Cos,
+    Ex2,
+    Lg2,
+    Tanh,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FloatBinary {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Min,
+    Max,
+    /// NaN in, NaN out.
+    MinNan,
+    MaxNan,
+    /// Magnitude of the second operand, sign of the first.
+    Copysign,
+}
+
+/// Formats of 16-bit arithmetic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HalfFormat {
+    F16,
+    Bf16,
+}
+
+/// 16-bit arithmetic on one value, or on both halves of a 32-bit register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HalfKind {
+    pub format: HalfFormat,
+    pub packed: bool,
+    /// Negative results become zero (`.relu`).
+    pub relu: bool,
+}
+
+/// Types that comparisons distinguish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompareType {
+    U16,
+    S16,
+    U32,
+    S32,
+    U64,
+    S64,
+    F32,
+    F64,
+    F16,
+    Bf16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+    /// The unordered forms are true where either operand is NaN.
+    Equ,
+    Neu,
+    Ltu,
+    Leu,
+    Gtu,
+    Geu,
+    /// Both are numbers.
+    Num,
+    /// Either is NaN.
+    Nan,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BoolOp {
+    And,
+    Or,
+    Xor,
+}
+
+/// Classes of a floating-point value that `testp` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FloatClass {
+    Finite,
+    Infinite,
+    Number,
+    NotANumber,
+    Normal,
+    Subnormal,
+}
+
+/// One end of a conversion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CvtType {
+    U8,
+    S8,
+    U16,
+    S16,
+    U32,
+    S32,
+    U64,
+    S64,
+    F16,
+    Bf16,
+    Tf32,
+    F32,
+    F64,
+}
+
+impl CvtType {
+    pub fn is_float(self) -> bool {
+        matches!(self, CvtType::F16 | CvtType::Bf16 | CvtType::Tf32 | CvtType::F32 | CvtType::F64)
+    }
+}
+
+/// A conversion of one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cvt {
+    pub from: CvtType,
+    pub to: CvtType,
+    /// Width of the source register, which may exceed the type's.
+    pub source: Width,
+    /// Width of the destination register: narrower results are extended to it.
+    pub destination: Width,
+    pub rounding: Rounding,
+    /// Float to float of the same type: round to an integral value.
+    pub integral: bool,
+    pub flush: bool,
+    pub saturate: bool,
+    pub relu: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Space {
+    Global,
+    Shared,
+    Local,
+    /// The kernel's parameter block.
+    Param,
+    Generic,
+}
+
+/// How one element moves between memory and a register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MemoryKind {
+    /// 1, 2, 4 or 8.
+    pub bytes: u8,
+    /// Loads extend the sign to the register's width.
+    pub signed: bool,
+    pub width: Width,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtomicOp {
+    Add,
+    Min,
+    Max,
+    And,
+    Or,
+    Xor,
+    Exchange,
+    CompareExchange,
+    /// Increment, wrapping to 0 past the operand.
+    Inc,
+    /// Decrement, wrapping to the operand below 0.
+    Dec,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtomicType {
+    U32,
+    S32,
+    U64,
+    S64,
+    B16,
+    F32,
+    F64,
+    F16,
+    F16x2,
+    Bf16,
+    Bf16x2,
+}
+
+impl AtomicType {
+    pub fn bytes(self) -> u32 {
+        match self {
+            AtomicType::B16 | AtomicType::F16 | AtomicType::Bf16 => 2,
+            AtomicType::U32 | AtomicType::S32 | AtomicType::F32 | AtomicType::F16x2 | AtomicType::Bf16x2 => 4,
+            AtomicType::U64 | AtomicType::S64 | AtomicType::F64 => 8,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShuffleMode {
+    Up,
+    Down,
+    Butterfly,
+    Index,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VoteMode {
+    All,
+    Any,
+    Uniform,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReduxOp {
+    Add,
+    MinU,
+    MinS,
+    MaxU,
+    MaxS,
+    And,
+    Or,
+    Xor,
+}
+
+/// What a block barrier delivers to the threads it releases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BarrierKind {
+    Sync,
+    /// Counts and goes on.
+    Arrive,
+    /// Number of threads whose predicate holds.
+    Popc {
+        d: Reg,
+        p: PredSource,
+    },
+    And {
+        d: Pred,
+        p: PredSource,
+    },
+    Or {
+        d: Pred,
+        p: PredSource,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MmaShape {
+    /// fp16 x fp16 with fp32 accumulators; A in 4 registers, B in 2.
+    M16N8K16F16F32,
+    /// fp16 x fp16 with fp32 accumulators; A in 2 registers, B in 1.
+    M16N8K8F16F32,
+    /// fp16 accumulators in 2 registers.
+    M16N8K16F16F16,
+    M16N8K8F16F16,
+    M16N8K16Bf16F32,
+    M16N8K8Bf16F32,
+}
+
+impl MmaShape {
+    /// Registers of A, of B, of the accumulator.
+    pub fn registers(self) -> (usize, usize, usize) {
+        match self {
+            MmaShape::M16N8K16F16F32 | MmaShape::M16N8K16Bf16F32 => (4, 2, 4),
+            MmaShape::M16N8K8F16F32 | MmaShape::M16N8K8Bf16F32 => (2, 1, 4),
+            MmaShape::M16N8K16F16F16 => (4, 2, 2),
+            MmaShape::M16N8K8F16F16 => (2, 1, 2),
+        }
+    }
+}
+
+/// Operands of a warp-wide matrix product `d = a * b + c`; entries past the shape's counts repeat the first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mma {
+    pub shape: MmaShape,
+    pub d: [Reg; 4],
+    pub a: [Reg; 4],
+    pub b: [Reg; 2],
+    pub c: [Reg; 4],
+}
+
+/// An address: a register (64 bits where `wide`) plus bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    pub base: Reg,
+    pub wide: bool,
+    pub offset: i32,
+}
+
+/// Host functions that device code calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Builtin {
+    /// `vprintf(format, arguments)`: the number printed.
+    Printf { d: Reg, format: Reg, arguments: Reg },
+    /// `__assertfail(message, file, line, function, char_size)`
+    AssertFail { message: Reg, file: Reg, line: Reg, function: Reg },
+}
+
+/// One operation. `d` are destinations; sources are `a`, `b`, `c` in the order of PTX.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    Mov32 { d: Reg, a: Reg },
+    Mov64 { d: Reg, a: Reg },
+    MovPred { d: Pred, a: PredSource },
+    /// `d` = a 16-bit pair or 32-bit pair, low part first.
+    Pack16x2 { d: Reg, a: Reg, b: Reg },
+    Pack32x2 { d: Reg, a: Reg, b: Reg },
+    Pack16x4 { d: Reg, a: [Reg; 4] },
+    Unpack16x2 { d: [Reg; 2], a: Reg },
+    Unpack32x2 { d: [Reg; 2], a: Reg },
+    Unpack16x4 { d: [Reg; 4], a: Reg },
+    Special { d: Reg, special: Special },
+
+    IntUnary { op: IntUnary, width: Width, d: Reg, a: Reg },
+    IntBinary { op: IntBinary, width: Width, d: Reg, a: Reg, b: Reg },
+    IntTernary { op: IntTernary, width: Width, d: Reg, a: Reg, b: Reg, c: Reg },
+    Lop3 { d: Reg, a: Reg, b: Reg, c: Reg, table: u8 },
+    /// Inserts `a` into `b` at position `c`, length `e`.
+    Bfi { width: Width, d: Reg, a: Reg, b: Reg, c: Reg, e: Reg },
+    /// Mask of `b` bits from position `a` (`bmsk`).
+    Bmsk { d: Reg, a: Reg, b: Reg, clamp: bool },
+    /// Adds or subtracts with the carry flag as an explicit predicate.
+    AddCarry { width: Width, d: Reg, a: Reg, b: Reg, carry_in: PredSource, carry_out: Pred, subtract: bool },
+    PredLogic { op: BoolOp, d: Pred, a: PredSource, b: PredSource },
+
+    F32Unary { op: FloatUnary, mode: FloatMode, d: Reg, a: Reg },
+    F32Binary { op: FloatBinary, mode: FloatMode, d: Reg, a: Reg, b: Reg },
+    F32Fma { mode: FloatMode, d: Reg, a: Reg, b: Reg, c: Reg },
+    F64Unary { op: FloatUnary, d: Reg, a: Reg },
+    F64Binary { op: FloatBinary, rounding: Rounding, d: Reg, a: Reg, b: Reg },
+    F64Fma { rounding: Rounding, d: Reg, a: Reg, b: Reg, c: Reg },
+    HalfUnary { op: FloatUnary, kind: HalfKind, mode: FloatMode, d: Reg, a: Reg },
+    HalfBinary { op: FloatBinary, kind: HalfKind, mode: FloatMode, d: Reg, a: Reg, b: Reg },
+    HalfFma { kind: HalfKind, mode: FloatMode, d: Reg, a: Reg, b: Reg, c: Reg },
+    TestFloat { class: FloatClass, double: bool, d: Pred, a: Reg },
+
+    Cvt { cvt: Cvt, d: Reg, a: Reg },
+    /// `d` = pair of 16-bit floats, `a` in the upper half.
+    CvtPack { format: HalfFormat, rounding: Rounding, relu: bool, saturate: bool, d: Reg, a: Reg, b: Reg },
+
+    /// `d` = (a cmp b) combine `c`; `complement` = !(a cmp b) combine `c`.
+    Setp {
+        ty: CompareType,
+        comparison: Comparison,
+        flush: bool,
+        d: Pred,
+        complement: Option<Pred>,
+        a: Reg,
+        b: Reg,
+        combine: BoolOp,
+        c: PredSource,
+    },
+    /// The two halves compared, each into its predicate.
+    SetpHalf2 {
+        format: HalfFormat,
+        comparison: Comparison,
+        flush: bool,
+        d: [Pred; 2],
+        a: Reg,
+        b: Reg,
+        combine: BoolOp,
+        c: PredSource,
+    },
+    Selp { width: Width, d: Reg, a: Reg, b: Reg, p: PredSource },
+
+    Load { space: Space, kind: MemoryKind, count: u8, d: [Reg; 4], address: Address },
+    Store { space: Space, kind: MemoryKind, count: u8, a: [Reg; 4], address: Address },
+    /// `d` is `None` for `red`.
+    Atomic { space: Space, op: AtomicOp, ty: AtomicType, d: Option<Reg>, address: Address, b: Reg, c: Reg },
+    IsSpace { space: Space, d: Pred, a: Reg },
+
+    Shuffle { mode: ShuffleMode, d: Reg, p: Option<Pred>, a: Reg, b: Reg, c: Reg, members: Reg },
+    Vote { mode: VoteMode, d: Pred, p: PredSource, members: Reg },
+    Ballot { d: Reg, p: PredSource, members: Reg },
+    MatchAny { width: Width, d: Reg, a: Reg, members: Reg },
+    MatchAll { width: Width, d: Reg, p: Option<Pred>, a: Reg, members: Reg },
+    Redux { op: ReduxOp, d: Reg, a: Reg, members: Reg },
+    ActiveMask { d: Reg },
+    /// One lane of the members is chosen: its number, and the predicate on it.
+    Elect { d: Reg, p: Pred, members: Reg },
+    WarpBarrier { members: Reg },
+    Barrier { kind: BarrierKind, id: Reg, count: Option<Reg> },
+    Fence,
+
+    LoadMatrix { count: u8, transpose: bool, d: [Reg; 4], address: Address },
+    StoreMatrix { count: u8, transpose: bool, a: [Reg; 4], address: Address },
+    /// Copies `bytes` from global to shared; `source_bytes` of them are read, the rest become zero.
+    CopyAsync { bytes: u8, to: Address, from: Address, source_bytes: Option<Reg> },
+    CopyCommit,
+    /// Waits until at most `pending` of the newest groups are unfinished; `u32::MAX` with uncommitted copies too.
+    CopyWait { pending: u32, all: bool },
+    Mma(Box<Mma>),
+
+    /// `reconverge` is where lanes that part here meet again; `u32::MAX` where they do not.
+    Branch { target: u32, reconverge: u32 },
+    BranchIndexed { index: Reg, targets: Box<[u32]>, reconverge: u32 },
+    Exit,
+    Trap,
+    /// Lets others run.
+    Yield,
+    Call(Builtin),
+}
+
+/// Sees every operand of an operation, sources before destinations.
+pub trait Visitor {
+    fn source(&mut self, reg: &mut Reg);
+    fn destination(&mut self, reg: &mut Reg);
+    fn source_pred(&mut self, pred: &mut Pred);
+    fn destination_pred(&mut self, pred: &mut Pred);
+}
+
+impl Op {
+    /// Shows every register and predicate operand to `v`, sources first.
+    pub fn visit(&mut self, v: &mut impl Visitor) {
+        use Op::*;
+        match self {
+            Mov32 { d, a } | Mov64 { d, a } => unary(v, d, a),
+            MovPred { d, a } => {
+                v.source_pred(&mut a.pred);
+                v.destination_pred(d);
+            }
+            Pack16x2 { d, a, b } | Pack32x2 { d, a, b } => binary(v, d, a, b),
+            Pack16x4 { d, a } => {
+                a.iter_mut().for_each(|a| v.source(a));
+                v.destination(d);
+            }
+            Unpack16x2 { d, a } | Unpack32x2 { d, a } => {
+                v.source(a);
+                d.iter_mut().for_each(|d| v.destination(d));
+            }
+            Unpack16x4 { d, a } => {
+                v.source(a);
+                d.iter_mut().for_each(|d| v.destination(d));
+            }
+            Special { d, .. } | ActiveMask { d } => v.destination(d),
+            IntUnary { d, a, .. }
+            | F32Unary { d, a, .. }
+            | F64Unary { d, a, .. }
+            | HalfUnary { d, a, .. }
+            | Cvt { d, a, .. } => unary(v, d, a),
+            IntBinary { d, a, b, .. }
+            | Bmsk { d, a, b, .. }
+            | F32Binary { d, a, b, .. }
+            | F64Binary { d, a, b, .. }
+            | HalfBinary { d, a, b, .. }
+            | CvtPack { d, a, b, .. } => binary(v, d, a, b),
+            IntTernary { d, a, b, c, .. }
+            | Lop3 { d, a, b, c, .. }
+            | F32Fma { d, a, b, c, .. }
+            | F64Fma { d, a, b, c, .. }
+            | HalfFma { d, a, b, c, .. } => {
+                v.source(c);
+                binary(v, d, a, b);
+            }
+            Bfi { d, a, b, c, e, .. } => {
+                v.source(c);
+                v.source(e);
+                binary(v, d, a, b);
+            }
+            AddCarry { d, a, b, carry_in, carry_out, .. } => {
+                v.source_pred(&mut carry_in.pred);
+                binary(v, d, a, b);
+                v.destination_pred(carry_out);
+            }
+            PredLogic { d, a, b, .. } => {
+                v.source_pred(&mut a.pred);
+                v.source_pred(&mut b.pred);
+                v.destination_pred(d);
+            }
+            TestFloat { d, a, .. } | IsSpace { d, a, .. } => {
+                v.source(a);
+                v.destination_pred(d);
+            }
+            Setp { d, complement, a, b, c, .. } => {
+                v.source(a);
+                v.source(b);
+                v.source_pred(&mut c.pred);
+                v.destination_pred(d);
+                complement.iter_mut().for_each(|q| v.destination_pred(q));
+            }
+            SetpHalf2 { d, a, b, c, .. } => {
+                v.source(a);
+                v.source(b);
+                v.source_pred(&mut c.pred);
+                d.iter_mut().for_each(|d| v.destination_pred(d));
+            }
+            Selp { d, a, b, p, .. } => {
+                v.source_pred(&mut p.pred);
+                binary(v, d, a, b);
+            }
+            _ => self.visit_memory_and_control(v),
+        }
+    }
+
+    /// The second half of [`Op::visit`]: memory, warp-wide operations and control.
+    fn visit_memory_and_control(&mut self, v: &mut impl Visitor) {
+        use Op::*;
+        match self {
+            Load { count, d, address, .. } | LoadMatrix { count, d, address, .. } => {
+                v.source(&mut address.base);
+                d.iter_mut().take(*count as usize).for_each(|d| v.destination(d));
+            }
+            Store { count, a, address, .. } | StoreMatrix { count, a, address, .. } => {
+                v.source(&mut address.base);
+                a.iter_mut().take(*count as usize).for_each(|a| v.source(a));
+            }
+            Atomic { d, address, b, c, .. } => {
+                v.source(&mut address.base);
+                v.source(b);
+                v.source(c);
+                d.iter_mut().for_each(|d| v.destination(d));
+            }
+            Shuffle { d, p, a, b, c, members, .. } => {
+                v.source(c);
+                v.source(members);
+                binary(v, d, a, b);
+                p.iter_mut().for_each(|p| v.destination_pred(p));
+            }
+            Vote { d, p, members, .. } => {
+                v.source(members);
+                v.source_pred(&mut p.pred);
+                v.destination_pred(d);
+            }
+            Ballot { d, p, members } => {
+                v.source(members);
+                v.source_pred(&mut p.pred);
+                v.destination(d);
+            }
+            MatchAny { d, a, members, .. } | Redux { d, a, members, .. } => binary(v, d, a, members),
+            MatchAll { d, p, a, members, .. } => {
+                binary(v, d, a, members);
+                p.iter_mut().for_each(|p| v.destination_pred(p));
+            }
+            Elect { d, p, members } => {
+                unary(v, d, members);
+                v.destination_pred(p);
+            }
+            WarpBarrier { members } => v.source(members),
+            Barrier { kind, id, count } => {
+                v.source(id);
+                count.iter_mut().for_each(|c| v.source(c));
+                match kind {
+                    BarrierKind::Sync | BarrierKind::Arrive => {}
+                    BarrierKind::Popc { d, p } => {
+                        v.source_pred(&mut p.pred);
+                        v.destination(d);
+                    }
+                    BarrierKind::And { d, p } | BarrierKind::Or { d, p } => {
+                        v.source_pred(&mut p.pred);
+                        v.destination_pred(d);
+                    }
+                }
+            }
+            CopyAsync { to, from, source_bytes, .. } => {
+                v.source(&mut to.base);
+                v.source(&mut from.base);
+                source_bytes.iter_mut().for_each(|b| v.source(b));
+            }
+            Mma(mma) => {
+                let (a, b, c) = mma.shape.registers();
+                mma.a.iter_mut().take(a).for_each(|r| v.source(r));
+                mma.b.iter_mut().take(b).for_each(|r| v.source(r));
+                mma.c.iter_mut().take(c).for_each(|r| v.source(r));
+                mma.d.iter_mut().take(c).for_each(|r| v.destination(r));
+            }
+            BranchIndexed { index, .. } => v.source(index),
+            Call(Builtin::Printf { d, format, arguments }) => binary(v, d, format, arguments),
+            Call(Builtin::AssertFail { message, file, line, function }) => {
+                [message, file, line, function].into_iter().for_each(|r| v.source(r));
+            }
+            Fence | CopyCommit | CopyWait { .. } | Branch { .. } | Exit | Trap | Yield => {}
+            other => unreachable!("{other:?} belongs to the first half"),
+        }
+    }
+}
+
+fn unary(v: &mut impl Visitor, d: &mut Reg, a: &mut Reg) {
+    v.source(a);
+    v.destination(d);
+}
+
+fn binary(v: &mut impl Visitor, d: &mut Reg, a: &mut Reg, b: &mut Reg) {
+    v.source(a);
+    v.source(b);
+    v.destination(d);
+}
+
+/// An operation with its guard and its place in the PTX text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Instruction {
+    pub op: Op,
+    pub guard: PredSource,
+    /// Line of the PTX text, counted from 1.
+    pub line: u32,
+}
+
+/// A kernel, lowered: slots and predicates are allocated, branch targets are indices into `code`.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    pub code: Vec<Instruction>,
+    /// Slots of a warp's register file.
+    pub slots: u32,
+    /// Predicates, including the constant one.
+    pub predicates: u32,
+    /// Bank entries with their first slot.
+    pub bank: Vec<(u32, BankEntry)>,
+    pub bank_slots: u32,
+    /// Slots that may be read before they are written; they start as NaN patterns.
+    pub uninitialised: Vec<u32>,
+    pub shared_bytes: u32,
+    /// First byte of the dynamic shared memory.
+    pub dynamic_shared_offset: u32,
+    pub local_bytes: u32,
+    pub parameter_bytes: u32,
+    /// Barriers, or anything else that makes warps wait for each other.
+    pub has_barriers: bool,
+}

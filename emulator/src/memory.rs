@@ -375,7 +375,7 @@ mod tests {
             assert_eq!(start % 512, 256, "{bytes} bytes");
             let addresses = [start, start + bytes / 2, start + bytes - 1];
             assert_eq!(addresses.map(read), [0xFF; 3], "{bytes} bytes");
-            addresses.map(|address| write(address, 1));
+            addresses.into_iter().for_each(|address| write(address, 1));
         }
         let again = memory.allocate(4096).unwrap();
         assert_eq!(read(again), 0xFF, "writes do not reach the pattern");

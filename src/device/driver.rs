@@ -140,8 +140,20 @@ fn check_nvidia(ordinal: usize) -> Result<()> {
 
 #[cfg(feature = "emulator")]
 fn install_emulator(name: Option<&str>) -> Result<()> {
-    cuda_emulator::choose_device(name).map_err(Error::Device)?;
-    cuda_emulator::install().map_err(|error| Error::Device(format!("starting the CUDA emulator: {error}")))
+    use cuda_emulator::{Config, configure, device};
+
+    let failed = |error: &dyn fmt::Display| Error::Device(format!("starting the CUDA emulator: {error}"));
+    let mut config = Config::from_environment().map_err(|error| failed(&error))?;
+    if let Some(name) = name {
+        config.device = device::Description::by_name(name).ok_or_else(|| {
+            let known: Vec<&str> = device::DEVICES.iter().map(|device| device.key).collect();
+            Error::Device(format!("device emulator:{name}: the emulator has {}", known.join(", ")))
+        })?;
+    }
+    // What goes wrong is told by the error of the call that failed.
+    config.quiet = true;
+    configure(config).map_err(|error| failed(&error))?;
+    cuda_emulator::install().map_err(|error| failed(&error))
 }
 
 #[cfg(not(feature = "emulator"))]

@@ -28,8 +28,8 @@ use crate::picture;
 use crate::plan::Tensor;
 use crate::scheduler::Scheduler;
 use noise::channels_last;
-pub use stages::Plans;
 use session::{MapStage, NEGATIVE, PROMPTS, SOURCE, Session, Settings, TARGET};
+pub use stages::Plans;
 
 /// The most steps queued on the device ahead of the one it runs.
 const STEPS_AHEAD: usize = 2;
@@ -59,11 +59,7 @@ pub type Observer<'a> = dyn FnMut(Event) -> ControlFlow<()> + 'a;
 
 impl Editor {
     /// Opens the device and loads the model; `progress` is told each part before it is loaded.
-    pub fn open(
-        files: &ModelFiles,
-        options: EditorOptions,
-        progress: &mut dyn FnMut(&'static str),
-    ) -> Result<Editor> {
+    pub fn open(files: &ModelFiles, options: EditorOptions, progress: &mut dyn FnMut(&'static str)) -> Result<Editor> {
         let device = Device::open(&options.device, options.compiler)?;
         let model = Model::load(&device, files, progress)?;
         Ok(Editor { device, model, session: None, separate_memory: options.separate_memory })
@@ -109,7 +105,7 @@ impl Editor {
     }
 
     /// Makes or finds the session for a request, and uploads what the request brings.
-    fn begin(&mut self, request: &EditRequest, observer: &mut Observer) -> Result<Run<'_>> {
+    fn begin<'a>(&'a mut self, request: &'a EditRequest, observer: &mut Observer) -> Result<Run<'a>> {
         request.check()?;
         let settings = self.settings(request)?;
         if self.session.as_ref().is_none_or(|session| session.settings != settings) {
@@ -123,11 +119,13 @@ impl Editor {
 
     /// Plans a session; compiling is told to the observer from this thread, though it happens on others.
     fn compile(&self, settings: Settings, observer: &mut Observer) -> Result<Session> {
+        let (device, model) = (&self.device, &self.model);
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
             let worker = scope.spawn(move || {
-                let progress = |done, total| drop(sender.send(Event::Compiling { done, total }));
-                Session::new(&self.device, &self.model, settings, &progress)
+                // The receiver outlives this thread.
+                let progress = |done, total| _ = sender.send(Event::Compiling { done, total });
+                Session::new(device, model, settings, &progress)
             });
             let mut cancelled = false;
             for event in receiver {
@@ -191,12 +189,7 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// Uploads picture, tokens and noise, and whatever is given of mask and map.
-    fn begin(
-        device: &'a Device,
-        model: &'a Model,
-        session: &'a Session,
-        request: &'a EditRequest,
-    ) -> Result<Run<'a>> {
+    fn begin(device: &'a Device, model: &'a Model, session: &'a Session, request: &'a EditRequest) -> Result<Run<'a>> {
         let (settings, state) = (&session.settings, &session.state);
         let original = picture::resize(&request.picture, state.picture.dim(1) as u32, state.picture.dim(0) as u32);
         let shape = settings.noise_shape();
@@ -225,7 +218,11 @@ impl<'a> Run<'a> {
         let fits = |width, height| {
             let fits = (height, width) == (settings.height, settings.width);
             let wanted = format!("{}x{}", settings.width, settings.height);
-            if fits { Ok(()) } else { Err(Error::Request(format!("a mask or map of {width}x{height}, wanted {wanted}"))) }
+            if fits {
+                Ok(())
+            } else {
+                Err(Error::Request(format!("a mask or map of {width}x{height}, wanted {wanted}")))
+            }
         };
         match &request.mask {
             MaskSource::Prompts(_) => {}

@@ -55,8 +55,7 @@ impl Noise {
         let mut rng = TorchRng::new(seed);
         let start = draw(&mut rng).collect();
         let steps = (1..shape.steps).flat_map(|_| draw(&mut rng).collect::<Vec<_>>()).collect();
-        let posterior =
-            if shape.posterior { draw(&mut TorchRng::new(posterior_seed)).collect() } else { Vec::new() };
+        let posterior = if shape.posterior { draw(&mut TorchRng::new(posterior_seed)).collect() } else { Vec::new() };
         Noise { maps, start, steps, posterior }
     }
 
@@ -83,7 +82,10 @@ impl Noise {
 /// (draws, 4, pixels) to (draws, pixels, 4): torch's layout to ours.
 pub(super) fn channels_last<T: Copy>(planes: &[T], pixels: usize) -> Vec<T> {
     let draw = |draw: &[T]| -> Vec<T> {
-        (0..pixels).flat_map(|pixel| (0..4).map(move |channel| channel * pixels + pixel)).map(|index| draw[index]).collect()
+        (0..pixels)
+            .flat_map(|pixel| (0..4).map(move |channel| channel * pixels + pixel))
+            .map(|index| draw[index])
+            .collect()
     };
     planes.chunks_exact(4 * pixels).flat_map(draw).collect()
 }
@@ -91,7 +93,10 @@ pub(super) fn channels_last<T: Copy>(planes: &[T], pixels: usize) -> Vec<T> {
 /// (draws, pixels, channels) to (draws, channels, pixels): ours to torch's.
 pub(super) fn channels_first<T: Copy>(rows: &[T], pixels: usize, channels: usize) -> Vec<T> {
     let draw = |draw: &[T]| -> Vec<T> {
-        (0..channels).flat_map(|channel| (0..pixels).map(move |pixel| pixel * channels + channel)).map(|index| draw[index]).collect()
+        (0..channels)
+            .flat_map(|channel| (0..pixels).map(move |pixel| pixel * channels + channel))
+            .map(|index| draw[index])
+            .collect()
     };
     rows.chunks_exact(pixels * channels).flat_map(draw).collect()
 }

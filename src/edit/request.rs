@@ -145,12 +145,7 @@ impl MaskSettings {
     }
 
     fn complaint(&self) -> String {
-        format!(
-            "threshold {} must be in 0..=1 and blur {} odd, up to {}",
-            self.threshold,
-            self.blur,
-            MAX_BLUR
-        )
+        format!("threshold {} must be in 0..=1 and blur {} odd, up to {}", self.threshold, self.blur, MAX_BLUR)
     }
 }
 

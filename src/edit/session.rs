@@ -157,7 +157,8 @@ impl Session {
             let bytes = all.iter().map(|plan| Layout::new(plan).bytes).max().unwrap_or(0);
             Memory::Arena(device.allocate(bytes)?)
         };
-        let macs = [plans.encode.macs(), plans.map.iter().map(Plan::macs).sum(), plans.step.macs(), plans.decode.macs()];
+        let macs =
+            [plans.encode.macs(), plans.map.iter().map(Plan::macs).sum(), plans.step.macs(), plans.decode.macs()];
         let bind = |plan: &Plan| device.bind(plan, &memory);
         Ok(Session {
             encode: bind(&plans.encode)?,
@@ -189,7 +190,8 @@ impl State {
         let latent = |dtype, draws: usize| new(dtype, &[draws, height, width, 4]);
         let picture = [height * scale, width * scale, 3];
         let prompts = [PROMPTS, text.max_position_embeddings, text.hidden_size];
-        let context = model.unet.context_shapes(&prompts).iter().map(|shape| new(DType::F16, shape)).collect::<Result<_>>()?;
+        let context =
+            model.unet.context_shapes(&prompts).iter().map(|shape| new(DType::F16, shape)).collect::<Result<_>>()?;
         let time_columns = model.unet.time_columns();
         let history = if settings.history { Some(latent(DType::F32, steps)?) } else { None };
         let predictions = settings.map.as_ref().is_some_and(|map| map.predictions);

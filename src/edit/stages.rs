@@ -23,9 +23,16 @@ pub struct Plans {
     /// One denoising step.
     pub step: Plan,
     pub decode: Plan,
+    /// The device's count of steps, which `step` reads and advances.
+    counter: Tensor,
 }
 
 impl Plans {
+    /// Makes the first step the next one.
+    pub fn rewind(&self, device: &Device) -> Result<()> {
+        device.fill(&self.counter, 0)
+    }
+
     pub fn all(&self) -> impl Iterator<Item = &Plan> {
         [&self.encode, &self.mask, &self.start, &self.step, &self.decode].into_iter().chain(&self.map)
     }
@@ -72,6 +79,7 @@ pub(super) fn record(
         start: stage(&|plan| record_start(plan, settings, scheduler, state))?,
         step: stage(&|plan| record_step(plan, model, settings, state))?,
         decode: stage(&|plan| record_decode(plan, model, &state.latents, &state.output))?,
+        counter: state.counter.clone(),
     })
 }
 
@@ -89,8 +97,9 @@ fn record_encode(plan: &mut Plan, model: &Model, state: &State) -> Result<()> {
     let picture = ops::picture::to_tensor(plan, &state.picture)?;
     let moments = model.vae.record_encode(plan, &picture)?;
     let scaling_factor = model.vae.config().scaling_factor;
-    let latents = ops::posterior::Posterior { moments: &moments, noise: state.posterior_noise.as_ref(), scaling_factor }
-        .record(plan)?;
+    let latents =
+        ops::posterior::Posterior { moments: &moments, noise: state.posterior_noise.as_ref(), scaling_factor }
+            .record(plan)?;
     plan.place(&latents, &state.original);
     Ok(())
 }
@@ -119,7 +128,7 @@ fn record_map(
     // The unconditional prediction cancels in the difference: it is needed only to show the guided ones.
     let first_prompt = if map.predictions { 0 } else { TARGET };
     let prompts = PROMPTS - first_prompt;
-    debug_assert!(TARGET < SOURCE && SOURCE == PROMPTS - 1);
+    const { assert!(TARGET < SOURCE && SOURCE == PROMPTS - 1) };
     let context: Vec<Tensor> = state.context.iter().map(|context| context.slice(first_prompt, prompts)).collect();
     let input = ops::add_noise::AddNoise {
         latents: &state.original,
@@ -158,8 +167,7 @@ fn record_mask(plan: &mut Plan, settings: &Settings, state: &State) -> Result<()
     let thresholded = ops::threshold::threshold(plan, &state.map, settings.mask.threshold)?;
     plan.place(&thresholded, &state.thresholded);
     let blurred = ops::gaussian_blur::gaussian_blur(plan, &thresholded, &state.blur_kernel)?;
-    let mask =
-        if settings.mask.fill_holes { ops::fill_holes::fill_holes(plan, &blurred)? } else { blurred };
+    let mask = if settings.mask.fill_holes { ops::fill_holes::fill_holes(plan, &blurred)? } else { blurred };
     plan.place(&mask, &state.mask);
     Ok(())
 }

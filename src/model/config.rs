@@ -139,7 +139,11 @@ impl UNetConfig {
         let blocks = self.block_out_channels.len();
         check_widths(&self.block_out_channels, self.norm_num_groups)?;
         require(self.down_block_types.len() == blocks && self.up_block_types.len() == blocks, || {
-            format!("{blocks} widths for {} down and {} up blocks", self.down_block_types.len(), self.up_block_types.len())
+            format!(
+                "{blocks} widths for {} down and {} up blocks",
+                self.down_block_types.len(),
+                self.up_block_types.len()
+            )
         })?;
         for kind in self.down_block_types.iter().chain(&self.up_block_types) {
             let known = ["CrossAttnDownBlock2D", "DownBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"];

@@ -24,7 +24,9 @@ impl ModelFiles {
     pub fn folder(path: &Path) -> Result<ModelFiles> {
         let wrong = |message: &str| Error::Model { path: path.to_path_buf(), message: message.into() };
         if !path.exists() {
-            return Err(wrong("there is no such folder; give the folder of a Stable Diffusion 1.x model in diffusers' layout"));
+            return Err(wrong(
+                "there is no such folder; give the folder of a Stable Diffusion 1.x model in diffusers' layout",
+            ));
         }
         if !path.join("unet").is_dir() {
             return Err(wrong(
@@ -51,8 +53,10 @@ impl ModelFiles {
 
     /// A file's bytes.
     pub fn read(&self, name: &str) -> Result<Cow<'static, [u8]>> {
-        self.read_optional(name)?
-            .ok_or_else(|| Error::Model { path: self.path(name), message: "is missing; the model folder is incomplete".into() })
+        self.read_optional(name)?.ok_or_else(|| Error::Model {
+            path: self.path(name),
+            message: "is missing; the model folder is incomplete".into(),
+        })
     }
 
     /// A file's bytes, if it is there.

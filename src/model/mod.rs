@@ -43,16 +43,29 @@ impl Model {
         checked("vae/config.json", vae.check())?;
         let scheduler: SchedulerConfig = files.json("scheduler/scheduler_config.json")?;
         let fits = unet.cross_attention_dim == text.hidden_size;
-        checked("unet/config.json", if fits { Ok(()) } else {
-            Err(format!("cross_attention_dim {} but a text encoder of {}", unet.cross_attention_dim, text.hidden_size))
-        })?;
+        checked(
+            "unet/config.json",
+            if fits {
+                Ok(())
+            } else {
+                Err(format!(
+                    "cross_attention_dim {} but a text encoder of {}",
+                    unet.cross_attention_dim, text.hidden_size
+                ))
+            },
+        )?;
 
         progress("tokenizer");
         let tokenizer = Tokenizer::load(files)?;
         let largest = tokenizer.largest_id() as usize;
-        checked("tokenizer/vocab.json", if largest < text.vocab_size { Ok(()) } else {
-            Err(format!("token {largest} but a text encoder of {} tokens", text.vocab_size))
-        })?;
+        checked(
+            "tokenizer/vocab.json",
+            if largest < text.vocab_size {
+                Ok(())
+            } else {
+                Err(format!("token {largest} but a text encoder of {} tokens", text.vocab_size))
+            },
+        )?;
         progress("text encoder");
         let text = TextEncoder::load(device, text, &files.checkpoint("text_encoder", "model")?)?;
         progress("UNet");

@@ -37,10 +37,8 @@ impl TextEncoder {
         let embeddings = format!("{root}.embeddings");
         let encoder = TextEncoder {
             tokens: loader.tensor(&format!("{embeddings}.token_embedding.weight"), &[config.vocab_size, width])?,
-            positions: loader.tensor(
-                &format!("{embeddings}.position_embedding.weight"),
-                &[config.max_position_embeddings, width],
-            )?,
+            positions: loader
+                .tensor(&format!("{embeddings}.position_embedding.weight"), &[config.max_position_embeddings, width])?,
             layers: (0..config.num_hidden_layers)
                 .map(|index| Layer::load(&loader, &format!("{root}.encoder.layers.{index}"), &config))
                 .collect::<Result<_>>()?,

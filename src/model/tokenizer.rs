@@ -75,10 +75,8 @@ impl Tokenizer {
 fn clip_document(files: &ModelFiles) -> Result<Vec<u8>> {
     let vocabulary: Value = files.json("tokenizer/vocab.json")?;
     let merges = files.read("tokenizer/merges.txt")?;
-    let merges = std::str::from_utf8(&merges).map_err(|_| Error::Model {
-        path: files.path("tokenizer/merges.txt"),
-        message: "not UTF-8 text".into(),
-    })?;
+    let merges = std::str::from_utf8(&merges)
+        .map_err(|_| Error::Model { path: files.path("tokenizer/merges.txt"), message: "not UTF-8 text".into() })?;
     let merges: Vec<&str> = merges.lines().filter(|line| !line.starts_with("#version") && !line.is_empty()).collect();
     let document = json!({
         "version": "1.0",

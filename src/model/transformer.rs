@@ -50,7 +50,8 @@ impl Transformer {
         let names = |attention: &str, parts: &[&str]| -> Vec<String> {
             parts.iter().map(|part| format!("{block}.{attention}.{part}")).collect()
         };
-        let linear = |part: &str, inputs, outputs, bias| loader.linear(&format!("{block}.{part}"), inputs, outputs, bias);
+        let linear =
+            |part: &str, inputs, outputs, bias| loader.linear(&format!("{block}.{part}"), inputs, outputs, bias);
         let norm = |part: &str| loader.norm(&format!("{block}.{part}"), channels);
         Ok(Transformer {
             heads,

@@ -120,7 +120,16 @@ impl Half {
             blocks.push(Block { resnets, resample });
             channels = width;
         }
-        Half::load(loader, config, "encoder", config.in_channels, widths[0], channels, 2 * config.latent_channels, blocks)
+        Half::load(
+            loader,
+            config,
+            "encoder",
+            config.in_channels,
+            widths[0],
+            channels,
+            2 * config.latent_channels,
+            blocks,
+        )
     }
 
     fn load_decoder(loader: &Loader, config: &VaeConfig) -> Result<Half> {

@@ -2,11 +2,14 @@
 //! was not written for.
 
 pub mod add_noise;
+pub mod attention;
+pub mod conv2d;
 pub mod difference;
 pub mod fill_holes;
 pub mod gaussian_blur;
 pub mod group_norm;
 pub mod layer_norm;
+pub mod linear;
 pub mod normalise;
 pub mod picture;
 pub mod posterior;
@@ -18,6 +21,7 @@ pub mod time_embedding;
 pub mod unscale;
 
 mod launch;
+mod tiles;
 
 use crate::error::{Error, Result};
 use crate::plan::{DType, Tensor};

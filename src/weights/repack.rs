@@ -7,7 +7,13 @@ pub(super) const CHANNEL_MULTIPLE: usize = 8;
 
 /// (outputs, inputs, size, size) to (padded outputs, size, size, padded inputs): what the implicit-GEMM convolution
 /// reads as rows of K. Padding is zero.
-pub(super) fn convolution(weight: &[f16], outputs: usize, inputs: usize, size: usize, padded_outputs: usize) -> Vec<f16> {
+pub(super) fn convolution(
+    weight: &[f16],
+    outputs: usize,
+    inputs: usize,
+    size: usize,
+    padded_outputs: usize,
+) -> Vec<f16> {
     let taps = size * size;
     let padded = inputs.next_multiple_of(CHANNEL_MULTIPLE);
     let mut packed = vec![f16::ZERO; padded_outputs * taps * padded];

@@ -11,11 +11,13 @@ use half::f16;
 /// The device under test: `DIFFEDIT_TEST_DEVICE`, or the emulator.
 pub fn device() -> &'static Arc<Device> {
     static DEVICE: OnceLock<Arc<Device>> = OnceLock::new();
-    DEVICE.get_or_init(|| {
-        let choice = std::env::var("DIFFEDIT_TEST_DEVICE").unwrap_or_else(|_| "emulator".into());
-        let choice: DeviceChoice = choice.parse().expect("DIFFEDIT_TEST_DEVICE");
-        Device::open(&choice, compiler()).expect("a device to test on")
-    })
+    DEVICE.get_or_init(|| Device::open(&device_choice(), compiler()).expect("a device to test on"))
+}
+
+/// `DIFFEDIT_TEST_DEVICE`, or the emulator.
+pub fn device_choice() -> DeviceChoice {
+    let choice = std::env::var("DIFFEDIT_TEST_DEVICE").unwrap_or_else(|_| "emulator".into());
+    choice.parse().expect("DIFFEDIT_TEST_DEVICE")
 }
 
 /// NVRTC, with images kept under the target folder.
@@ -25,11 +27,12 @@ pub fn compiler() -> Compiler {
     Compiler::new(Some(nvrtc), Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("kernels"))).expect("a compiler")
 }
 
-/// Compiles what the plan needs, runs it in one arena and waits for it.
+/// Compiles what the plan needs, runs it in one arena full of NaN and waits for it.
 pub fn run(plan: &Plan) {
     let device = device();
     device.prepare(&[plan], &|_, _| ()).expect("kernels compile");
     let arena = device.allocate(Layout::new(plan).bytes).expect("memory");
+    device.fill(&arena, 0xFF).expect("a fill");
     let program = device.bind(plan, &Memory::Arena(arena)).expect("the plan binds");
     program.run(device).expect("the plan runs");
     device.synchronize().expect("the plan runs");
@@ -45,9 +48,18 @@ pub fn upload_f32(shape: &[usize], values: &[f32]) -> Tensor {
     device().upload(DType::F32, shape, values).expect("an upload")
 }
 
-/// A tensor for a plan's result, which outlives the plan: `plan.place(&output, &kept(&output))`.
+/// A tensor for a plan's result, which outlives the plan: `plan.place(&output, &kept(&output))`. It is full of NaN, so
+/// that elements left unwritten fail.
 pub fn kept(tensor: &Tensor) -> Tensor {
-    device().allocate(tensor.bytes()).expect("memory").tensor(tensor.dtype(), tensor.shape())
+    poisoned(tensor.dtype(), tensor.shape())
+}
+
+/// A device tensor full of NaN.
+pub fn poisoned(dtype: DType, shape: &[usize]) -> Tensor {
+    let bytes = shape.iter().product::<usize>() * dtype.bytes();
+    let buffer = device().allocate(bytes).expect("memory");
+    device().fill(&buffer, 0xFF).expect("a fill");
+    buffer.tensor(dtype, shape)
 }
 
 /// Makes `output` outlive the plan, runs the plan and reads it back as f32.
@@ -116,5 +128,15 @@ pub fn assert_close(case: &str, actual: &[f32], expected: &[f32]) {
     let (error, yardstick) = (relative_rms(actual, expected), relative_rms(&rounded, expected));
     if !(error <= 2.0 * yardstick) {
         panic!("{case}: relative RMS error {error:.3e}, over twice the yardstick's {yardstick:.3e}");
+    }
+}
+
+/// Fails unless every element of `actual` is within `tolerance` of `expected`, times the largest magnitude expected.
+pub fn assert_within(case: &str, actual: &[f32], expected: &[f64], tolerance: f64) {
+    assert_eq!(actual.len(), expected.len(), "{case}");
+    let largest = expected.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
+    for (index, (&actual, &expected)) in actual.iter().zip(expected).enumerate() {
+        let close = (f64::from(actual) - expected).abs() <= tolerance * largest;
+        assert!(close, "{case}: element {index} is {actual}, not {expected} (tolerance {:.3e})", tolerance * largest);
     }
 }

@@ -1,12 +1,45 @@
 //! Runs lowered kernels: grid, block, warp.
+//!
+//! [`grid`] hands blocks to the host's threads, [`block`] gives its warps their turns and completes barriers, [`warp`]
+//! keeps the groups of diverged lanes, [`interpret`] executes one operation for all lanes of a group; the other
+//! modules are the operations, one family each.
 
+mod async_copy;
+mod atomics;
+mod block;
+mod convert;
+mod float;
+mod grid;
 pub mod half;
+mod halves;
+mod host;
+mod integer;
+mod interpret;
+mod lanes;
+mod math;
+mod matrix;
+mod memory;
 pub mod mma;
+mod shuffle;
 pub mod simd;
+mod special;
+mod warp;
 
 use crate::device::Description;
+use crate::isa::Program;
+use crate::lower::{self, layout::ModuleVariables};
 use crate::memory::Memory;
-use crate::report::Report;
+use crate::ptx;
+use crate::report::{Class, Report};
+
+/// Where the shared memory of a block begins among generic addresses. The windows are no addresses of the host.
+pub(crate) const SHARED_WINDOW: u64 = 1 << 60;
+/// Where a thread's local memory begins among generic addresses.
+pub(crate) const LOCAL_WINDOW: u64 = 2 << 60;
+/// Where the parameter block begins among generic addresses.
+pub(crate) const PARAMETER_WINDOW: u64 = 3 << 60;
+/// Bytes of each window.
+pub(crate) const WINDOW_BYTES: u64 = 1 << 32;
 
 /// How to run, never what the result is: results depend on neither, except through the order of atomics.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +72,14 @@ pub struct KernelInfo {
 
 /// A module, parsed and lowered, its variables placed in device memory.
 #[derive(Debug)]
-pub struct Module {}
+pub struct Module {
+    /// The PTX, for reports.
+    text: String,
+    kernels: Vec<KernelInfo>,
+    /// The program of each kernel, or why it has none.
+    programs: Vec<Result<Program, Report>>,
+    variables: ModuleVariables,
+}
 
 /// The shape of one launch; `parameters` is the packed parameter block of `KernelInfo::parameter_bytes`.
 #[derive(Clone, Debug)]
@@ -54,25 +94,61 @@ pub struct Launch {
 
 impl Module {
     /// Parses and lowers PTX for a device and allocates its variables.
+    ///
+    /// A kernel that uses PTX which the emulator lacks does not fail the others: its report is that of its launch.
+    ///
+    /// # Errors
+    /// Malformed PTX, or variables that do not fit.
     pub fn load(ptx: &str, device: &Description, memory: &mut Memory) -> Result<Module, Report> {
-        let _ = (ptx, device, memory);
-        Ok(Module {})
+        let _ = device;
+        let module = ptx::parse(ptx)?;
+        let variables = ModuleVariables::place(&module, memory).map_err(|problem| Report {
+            ptx_line: problem.line,
+            ..Report::new(Class::UnsupportedPtx, problem.message)
+        })?;
+        let mut kernels = Vec::new();
+        let mut programs = Vec::new();
+        for function in module.functions.iter().filter(|f| f.entry && f.body.is_some()) {
+            let program = lower::kernel(&module, function, &variables, ptx);
+            kernels.push(kernel_info(function, program.as_ref().ok()));
+            programs.push(program);
+        }
+        Ok(Module { text: ptx.to_owned(), kernels, programs, variables })
     }
 
     /// The kernels, in the order that `Launch::kernel` indexes.
     pub fn kernels(&self) -> &[KernelInfo] {
-        &[]
+        &self.kernels
     }
 
     /// Address and bytes of a module variable.
     pub fn variable(&self, name: &str) -> Option<(u64, u64)> {
-        let _ = name;
-        None
+        self.variables.placed.get(name).copied()
     }
 
     /// Runs one launch to its end. Limits of the device were checked by the API layer before.
+    ///
+    /// # Errors
+    /// The first fault that a thread of the host meets; memory is then as far as the kernel came.
     pub fn run(&self, launch: &Launch, memory: &Memory, options: Options) -> Result<(), Report> {
-        let _ = (launch, memory, options);
-        Ok(())
+        let program = self.programs[launch.kernel].as_ref().map_err(Report::clone)?;
+        let name = &self.kernels[launch.kernel].name;
+        let grid = grid::Grid::new((name, &self.text), program, launch, memory, options.seed);
+        grid::run(&grid, options).map_err(|report| *report)
+    }
+}
+
+fn kernel_info(function: &ptx::ast::Function, program: Option<&Program>) -> KernelInfo {
+    let (parameters, parameter_bytes) = lower::layout::parameters(function);
+    let directive = |name: &str| function.directives.iter().find(|(n, _)| n == name).map(|(_, numbers)| numbers);
+    let threads = ["maxntid", "reqntid"].iter().find_map(|name| directive(name));
+    KernelInfo {
+        name: function.name.clone(),
+        parameters,
+        parameter_bytes,
+        static_shared_bytes: program.map_or(0, |p| p.shared_bytes),
+        local_bytes_per_thread: program.map_or(0, |p| p.local_bytes),
+        registers_per_thread: None,
+        max_threads_per_block: threads.map_or(1024, |sizes| sizes.iter().product::<u64>().min(1024) as u32),
     }
 }

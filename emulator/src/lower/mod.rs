@@ -1,1 +1,73 @@
 //! Syntax tree to executable program, one pass a file.
+//!
+//! [`kernel`] reads as the table of contents: `layout` places variables, `build` resolves scopes, inlines calls and
+//! decodes instructions to [`crate::isa`] on virtual registers, `simplify` forwards copies, `flow` finds where diverged
+//! lanes meet, `allocate` maps virtual registers to the slots of a warp's file.
+
+mod allocate;
+mod build;
+mod decode;
+mod flow;
+pub mod layout;
+mod scope;
+mod simplify;
+
+use crate::isa::Program;
+use crate::ptx::ast;
+use crate::report::{Class, Report};
+use layout::ModuleVariables;
+
+/// A finding of a pass: what is wrong and the PTX line, where one is known.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    pub message: String,
+    pub line: Option<u32>,
+}
+
+impl Problem {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Problem { message: message.into(), line: None }
+    }
+}
+
+impl From<String> for Problem {
+    fn from(message: String) -> Self {
+        Problem::new(message)
+    }
+}
+
+impl From<&str> for Problem {
+    fn from(message: &str) -> Self {
+        Problem::new(message)
+    }
+}
+
+type Result<T> = std::result::Result<T, Problem>;
+
+/// Lowers the kernel `function` of `module`; `text` is the PTX, for reports.
+pub fn kernel(
+    module: &ast::Module,
+    function: &ast::Function,
+    variables: &ModuleVariables,
+    text: &str,
+) -> std::result::Result<Program, Report> {
+    passes(module, function, variables).map_err(|problem| Report {
+        kernel: Some(function.name.clone()),
+        ptx_line: problem.line,
+        instruction: problem.line.and_then(|line| source_line(text, line)),
+        ..Report::new(Class::UnsupportedPtx, problem.message)
+    })
+}
+
+fn passes(module: &ast::Module, function: &ast::Function, variables: &ModuleVariables) -> Result<Program> {
+    let mut draft = build::draft(module, function, variables)?;
+    simplify::forward_copies(&mut draft);
+    let graph = flow::Graph::of(&draft.code);
+    graph.set_reconvergence(&mut draft.code);
+    Ok(allocate::program(draft, &graph))
+}
+
+/// The trimmed text of line `line`, counted from 1.
+pub fn source_line(text: &str, line: u32) -> Option<String> {
+    text.lines().nth((line as usize).checked_sub(1)?).map(|l| l.trim().to_owned())
+}

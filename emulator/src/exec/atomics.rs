@@ -1,0 +1,115 @@
+//! `atom` and `red`: one lane after the other, each with one atomic operation of the host.
+
+use super::half::{CANONICAL_NAN_F32, bf16_to_f32, f16_to_f32, round_to_half};
+use super::lanes::{File, lanes_of};
+use super::memory::{Checked, View, addresses, set_any};
+use crate::isa::{Address, AtomicOp, AtomicType, HalfFormat, Reg, Rounding, Space, Width};
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering::SeqCst};
+
+/// Operands of an atomic operation.
+pub(super) struct Atomic {
+    pub space: Space,
+    pub op: AtomicOp,
+    pub ty: AtomicType,
+    pub d: Option<Reg>,
+    pub address: Address,
+    pub b: Reg,
+    pub c: Reg,
+}
+
+fn width(ty: AtomicType) -> Width {
+    match ty.bytes() {
+        2 => Width::W16,
+        4 => Width::W32,
+        _ => Width::W64,
+    }
+}
+
+pub(super) fn atomic(view: &mut View, file: &mut File, mask: u32, atomic: &Atomic) -> Checked<()> {
+    let bytes = u64::from(atomic.ty.bytes());
+    let resolved = view.resolve(atomic.space, addresses(file, atomic.address), mask, bytes)?;
+    let width = width(atomic.ty);
+    let operands = |reg| if width == Width::W64 { *file.get64(reg) } else { file.get(reg).map(u64::from) };
+    let (b, c) = (operands(atomic.b), operands(atomic.c));
+    let mut old = [0; 32];
+    for lane in lanes_of(mask) {
+        old[lane] = update(resolved.pointers[lane], atomic.op, atomic.ty, b[lane], c[lane]);
+    }
+    if let Some(d) = atomic.d {
+        set_any(file, mask, width, d, old);
+    }
+    Ok(())
+}
+
+/// One atomic read-modify-write at an address that was checked and is aligned; the old value.
+fn update(pointer: u64, op: AtomicOp, ty: AtomicType, b: u64, c: u64) -> u64 {
+    let new = |old: u64| combine(op, ty, old, b, c);
+    // The closures never refuse, so that both outcomes of `fetch_update` hold the old value.
+    match ty.bytes() {
+        2 => {
+            // SAFETY: the access was checked; the emulated device's memory outlives the launch.
+            let cell = unsafe { AtomicU16::from_ptr(pointer as *mut u16) };
+            cell.fetch_update(SeqCst, SeqCst, |old| Some(new(old.into()) as u16)).unwrap_or_else(|old| old).into()
+        }
+        4 => {
+            // SAFETY: as above.
+            let cell = unsafe { AtomicU32::from_ptr(pointer as *mut u32) };
+            cell.fetch_update(SeqCst, SeqCst, |old| Some(new(old.into()) as u32)).unwrap_or_else(|old| old).into()
+        }
+        _ => {
+            // SAFETY: as above.
+            let cell = unsafe { AtomicU64::from_ptr(pointer as *mut u64) };
+            cell.fetch_update(SeqCst, SeqCst, |old| Some(new(old))).unwrap_or_else(|old| old)
+        }
+    }
+}
+
+fn combine(op: AtomicOp, ty: AtomicType, old: u64, b: u64, c: u64) -> u64 {
+    match op {
+        AtomicOp::Add => add(ty, old, b),
+        AtomicOp::Min => pick(ty, old, b, true),
+        AtomicOp::Max => pick(ty, old, b, false),
+        AtomicOp::And => old & b,
+        AtomicOp::Or => old | b,
+        AtomicOp::Xor => old ^ b,
+        AtomicOp::Exchange => b,
+        AtomicOp::CompareExchange => if old == b { c } else { old },
+        AtomicOp::Inc => if old >= b { 0 } else { old + 1 },
+        AtomicOp::Dec => if old == 0 || old > b { b } else { old - 1 },
+    }
+}
+
+fn add(ty: AtomicType, old: u64, b: u64) -> u64 {
+    let halves = |format: HalfFormat| {
+        let low = add_half(format, old as u16, b as u16);
+        let high = add_half(format, (old >> 16) as u16, (b >> 16) as u16);
+        u64::from(low) | u64::from(high) << 16
+    };
+    match ty {
+        AtomicType::F32 => {
+            let sum = f32::from_bits(old as u32) + f32::from_bits(b as u32);
+            if sum.is_nan() { CANONICAL_NAN_F32.into() } else { sum.to_bits().into() }
+        }
+        AtomicType::F64 => (f64::from_bits(old) + f64::from_bits(b)).to_bits(),
+        AtomicType::F16 => add_half(HalfFormat::F16, old as u16, b as u16).into(),
+        AtomicType::Bf16 => add_half(HalfFormat::Bf16, old as u16, b as u16).into(),
+        AtomicType::F16x2 => halves(HalfFormat::F16),
+        AtomicType::Bf16x2 => halves(HalfFormat::Bf16),
+        _ => old.wrapping_add(b),
+    }
+}
+
+fn add_half(format: HalfFormat, a: u16, b: u16) -> u16 {
+    let widen = if format == HalfFormat::F16 { f16_to_f32 } else { bf16_to_f32 };
+    let sum = super::float::add_to_odd(f32::from_bits(widen(a)).into(), f32::from_bits(widen(b)).into());
+    round_to_half(format, Rounding::Nearest, sum)
+}
+
+fn pick(ty: AtomicType, a: u64, b: u64, least: bool) -> u64 {
+    let b_is_less = match ty {
+        AtomicType::S32 => (b as i32) < a as i32,
+        AtomicType::S64 => (b as i64) < a as i64,
+        _ => b < a,
+    };
+    if b_is_less == least { b } else { a }
+}

@@ -1,0 +1,266 @@
+//! A launch: what its blocks share, and the threads of the host that run them.
+
+use super::block::{Block, Progress, Scratch};
+use super::half::Lanes;
+use super::lanes::Slot;
+use super::simd::SimdLevel;
+use super::{Launch, Options};
+use crate::isa::{BankEntry, LaunchSpecial, MemoryKind, Program, Width};
+use crate::memory::{Allocation, Memory};
+use crate::report::Report;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// What every block of a launch sees.
+pub(super) struct Grid<'a> {
+    pub name: &'a str,
+    pub text: &'a str,
+    pub program: &'a Program,
+    pub launch: &'a Launch,
+    pub memory: &'a Memory,
+    pub bank: Vec<Slot>,
+    /// Thread indices of each warp's lanes: x, y, z.
+    pub thread_ids: Vec<[Lanes; 3]>,
+    /// The order of the warps' turns.
+    pub warp_order: Vec<u32>,
+    pub shared_bytes: usize,
+    pub level: SimdLevel,
+    pub started: std::time::Instant,
+    seed: u64,
+}
+
+impl<'a> Grid<'a> {
+    pub(super) fn new(
+        (name, text): (&'a str, &'a str),
+        program: &'a Program,
+        launch: &'a Launch,
+        memory: &'a Memory,
+        seed: u64,
+    ) -> Self {
+        let threads: u32 = launch.block.iter().product();
+        let warps = threads.div_ceil(32);
+        let mut grid = Grid {
+            name,
+            text,
+            program,
+            launch,
+            memory,
+            bank: Vec::new(),
+            thread_ids: (0..warps).map(|warp| thread_ids(launch.block, warp)).collect(),
+            warp_order: permutation(warps, seed),
+            shared_bytes: (program.dynamic_shared_offset + launch.dynamic_shared_bytes) as usize,
+            level: SimdLevel::detect(),
+            started: std::time::Instant::now(),
+            seed,
+        };
+        grid.bank = grid.fill_bank();
+        grid
+    }
+
+    pub(super) fn warps(&self) -> usize {
+        self.thread_ids.len()
+    }
+
+    /// The lanes of warp `number` that exist.
+    pub(super) fn warp_mask(&self, number: usize) -> u32 {
+        let threads: u32 = self.launch.block.iter().product();
+        let lanes = (threads - 32 * number as u32).min(32);
+        u32::MAX >> (32 - lanes)
+    }
+
+    pub(super) fn thread_index(&self, number: usize, lane: usize) -> [u32; 3] {
+        self.thread_ids[number].map(|axis| axis[lane & 31])
+    }
+
+    fn blocks(&self) -> u64 {
+        self.launch.grid.iter().map(|n| u64::from(*n)).product()
+    }
+
+    /// The block that is started as number `ticket`.
+    fn block_index(&self, ticket: u64) -> [u32; 3] {
+        let blocks = self.blocks();
+        let number = if self.seed == 0 { ticket } else { permuted(ticket, blocks, self.seed) };
+        let [x, y, _] = self.launch.grid.map(u64::from);
+        [(number % x) as u32, (number / x % y) as u32, (number / (x * y)) as u32]
+    }
+
+    fn fill_bank(&self) -> Vec<Slot> {
+        let mut bank = vec![Slot([0; 32]); self.program.bank_slots as usize];
+        for (first, entry) in &self.program.bank {
+            let first = *first as usize;
+            match *entry {
+                BankEntry::Const32(value) => bank[first] = Slot([value; 32]),
+                BankEntry::Const64(value) => broadcast64(&mut bank[first..first + 2], value),
+                BankEntry::Param { offset, kind } => {
+                    let value = self.parameter(offset as usize, kind);
+                    match kind.width {
+                        Width::W64 => broadcast64(&mut bank[first..first + 2], value),
+                        Width::W32 => bank[first] = Slot([value as u32; 32]),
+                        Width::W16 => bank[first] = Slot([value as u32 & 0xffff; 32]),
+                    }
+                }
+                BankEntry::Launch(special) => bank[first] = Slot([self.special(special); 32]),
+            }
+        }
+        bank
+    }
+
+    fn parameter(&self, offset: usize, kind: MemoryKind) -> u64 {
+        let mut bytes = [0; 8];
+        let size = kind.bytes as usize;
+        if let Some(found) = self.launch.parameters.get(offset..offset + size) {
+            bytes[..size].copy_from_slice(found);
+        }
+        let value = u64::from_le_bytes(bytes);
+        let unused = 64 - 8 * size as u32;
+        if kind.signed { ((value << unused) as i64 >> unused) as u64 } else { value }
+    }
+
+    fn special(&self, special: LaunchSpecial) -> u32 {
+        match special {
+            LaunchSpecial::BlockSize(axis) => self.launch.block[axis as usize],
+            LaunchSpecial::GridSize(axis) => self.launch.grid[axis as usize],
+            LaunchSpecial::WarpsPerBlock => self.warps() as u32,
+            LaunchSpecial::DynamicSharedBytes => self.launch.dynamic_shared_bytes,
+            LaunchSpecial::TotalSharedBytes => self.shared_bytes as u32,
+        }
+    }
+}
+
+fn thread_ids(block: [u32; 3], warp: u32) -> [Lanes; 3] {
+    let mut ids = [[0; 32]; 3];
+    for lane in 0..32 {
+        let thread = 32 * warp + lane as u32;
+        ids[0][lane] = thread % block[0];
+        ids[1][lane] = thread / block[0] % block[1];
+        ids[2][lane] = thread / (block[0] * block[1]);
+    }
+    ids
+}
+
+fn broadcast64(slots: &mut [Slot], value: u64) {
+    let halves = [value as u32, (value >> 32) as u32];
+    for (index, word) in slots.iter_mut().flat_map(|slot| &mut slot.0).enumerate() {
+        *word = halves[index % 2];
+    }
+}
+
+/// The place of `ticket` in an order of `0..count` that `seed` chooses.
+fn permuted(ticket: u64, count: u64, seed: u64) -> u64 {
+    let mix = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut stride = (mix >> 32) % count | 1;
+    while gcd(stride, count) != 1 {
+        stride += 2;
+    }
+    ((u128::from(ticket) * u128::from(stride) + u128::from(mix % count)) % u128::from(count)) as u64
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+fn permutation(count: u32, seed: u64) -> Vec<u32> {
+    if seed == 0 {
+        return (0..count).collect();
+    }
+    (0..count).map(|i| permuted(i.into(), count.into(), seed) as u32).collect()
+}
+
+/// Rounds of all warps before a block lets another have its thread.
+const TURNS: u32 = 64;
+/// Blocks that may be started and unfinished besides those that run, unless the launch is cooperative.
+const RESIDENT_BLOCKS: usize = 64;
+/// A launch that took this long for its first block gets more threads.
+const WORTH_A_THREAD: std::time::Duration = std::time::Duration::from_micros(30);
+
+/// Blocks still to run, shared by the host's threads.
+struct Queue<'g> {
+    grid: &'g Grid<'g>,
+    next: AtomicU64,
+    finished: AtomicU64,
+    paused: Mutex<VecDeque<Box<Block>>>,
+    failed: AtomicBool,
+    failure: Mutex<Option<Box<Report>>>,
+}
+
+impl Queue<'_> {
+    /// A fresh block, or one that paused: fresh ones first, so that blocks that wait for others see them run.
+    fn take(&self, spare: &mut Option<Box<Block>>) -> Option<Box<Block>> {
+        let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        if paused.len() < RESIDENT_BLOCKS || self.grid.launch.cooperative {
+            let ticket = self.next.fetch_add(1, Ordering::Relaxed);
+            if ticket < self.grid.blocks() {
+                drop(paused);
+                let mut block = spare.take().unwrap_or_default();
+                block.start(self.grid, self.grid.block_index(ticket));
+                return Some(block);
+            }
+            self.next.fetch_sub(1, Ordering::Relaxed);
+        }
+        paused.pop_front()
+    }
+
+    fn pause(&self, block: Box<Block>) {
+        self.paused.lock().unwrap_or_else(PoisonError::into_inner).push_back(block);
+    }
+
+    fn fail(&self, report: Box<Report>) {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.get_or_insert(report);
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Runs blocks until none is left, or for `limit` blocks.
+    fn work(&self, limit: u64) {
+        let hits = vec![Allocation { start: 0, bytes: 0 }; self.grid.program.code.len()];
+        let mut scratch = Scratch { hits, ..Scratch::default() };
+        let mut spare = None;
+        for _ in 0..limit {
+            let Some(mut block) = self.take(&mut spare) else {
+                return;
+            };
+            if self.failed.load(Ordering::Relaxed) {
+                return;
+            }
+            match block.run(self.grid, &mut scratch, TURNS) {
+                Ok(Progress::Finished) => {
+                    self.finished.fetch_add(1, Ordering::Relaxed);
+                    spare = Some(block);
+                }
+                Ok(Progress::Paused) => self.pause(block),
+                Err(report) => return self.fail(report),
+            }
+        }
+    }
+}
+
+/// Runs a whole grid.
+pub(super) fn run(grid: &Grid, options: Options) -> Result<(), Box<Report>> {
+    let queue = Queue {
+        grid,
+        next: AtomicU64::new(0),
+        finished: AtomicU64::new(0),
+        paused: Mutex::default(),
+        failed: AtomicBool::new(false),
+        failure: Mutex::default(),
+    };
+    let blocks = grid.blocks();
+    let helpers = (options.threads.max(1) as u64 - 1).min(blocks - 1);
+    if helpers == 0 {
+        queue.work(u64::MAX);
+    } else {
+        queue.work(1);
+        let worth = grid.started.elapsed() * u32::try_from(blocks - 1).unwrap_or(u32::MAX) > WORTH_A_THREAD;
+        std::thread::scope(|scope| {
+            for _ in 0..if worth { helpers } else { 0 } {
+                scope.spawn(|| queue.work(u64::MAX));
+            }
+            queue.work(u64::MAX);
+        });
+    }
+    match queue.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(report) => Err(report),
+        None => Ok(()),
+    }
+}

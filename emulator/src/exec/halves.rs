@@ -1,0 +1,172 @@
+//! Arithmetic on fp16 and bf16, single and packed: computed wide, rounded once.
+
+use super::float::{add_to_odd, apply, compare};
+use super::half::{self, Clamp, Lanes};
+use super::lanes::{File, bits};
+use super::math;
+use super::simd::SimdLevel;
+use crate::isa::{Comparison, FloatBinary, FloatMode, FloatUnary, HalfFormat, HalfKind, Reg, Rounding};
+
+/// A register as one or two fp32 values a lane; the second is left zero where the register holds one.
+fn widen(level: SimdLevel, kind: HalfKind, flush: bool, a: &Lanes) -> [Lanes; 2] {
+    let mut wide = [[0; 32]; 2];
+    let [low, high] = &mut wide;
+    let flushed;
+    let a = if flush && kind.format == HalfFormat::F16 {
+        flushed = a.map(flush_f16x2);
+        &flushed
+    } else {
+        a
+    };
+    if kind.packed {
+        half::half2_to_f32(level, kind.format, low, high, a);
+    } else {
+        half::half_to_f32(level, kind.format, low, a);
+    }
+    wide
+}
+
+/// Subnormal halves to zeros of the same sign.
+fn flush_f16x2(bits: u32) -> u32 {
+    let keep = |half: u32| if half & 0x7c00 == 0 { half & 0x8000 } else { half };
+    keep(bits & 0xffff) | keep(bits >> 16) << 16
+}
+
+fn narrow(level: SimdLevel, kind: HalfKind, mode: FloatMode, wide: &[Lanes; 2]) -> Lanes {
+    let clamp = match (mode.saturate, kind.relu) {
+        (true, _) => Clamp::Unit,
+        (false, true) => Clamp::Relu,
+        (false, false) => Clamp::None,
+    };
+    let mut d = [0; 32];
+    if kind.packed {
+        half::f32_to_half2(level, kind.format, mode.rounding, clamp, &mut d, &wide[0], &wide[1]);
+    } else {
+        half::f32_to_half(level, kind.format, mode.rounding, clamp, &mut d, &wide[0]);
+    }
+    if mode.flush && kind.format == HalfFormat::F16 { d.map(flush_f16x2) } else { d }
+}
+
+fn parts(kind: HalfKind) -> usize {
+    if kind.packed { 2 } else { 1 }
+}
+
+/// `d = op a`.
+pub(super) fn unary(
+    level: SimdLevel,
+    file: &mut File,
+    mask: u32,
+    op: FloatUnary,
+    (kind, mode): (HalfKind, FloatMode),
+    d: Reg,
+    a: Reg,
+) {
+    let signs = if kind.packed { 0x8000_8000 } else { 0x8000 };
+    match op {
+        FloatUnary::Neg => return file.map1(mask, d, a, |a| a ^ signs),
+        FloatUnary::Abs => return file.map1(mask, d, a, |a| a & !signs),
+        _ => {}
+    }
+    let mut wide = widen(level, kind, mode.flush, file.get(a));
+    let f: fn(f32) -> f32 = match op {
+        FloatUnary::Sqrt => f32::sqrt,
+        FloatUnary::Rcp => |x| 1.0 / x,
+        FloatUnary::Rsqrt => |x| 1.0 / x.sqrt(),
+        FloatUnary::Sin => |x| f64::from(x).sin() as f32,
+        FloatUnary::Cos => |x| f64::from(x).cos() as f32,
+        FloatUnary::Ex2 => |x| math::exp2(x),
+        FloatUnary::Lg2 => |x| math::log2(x),
+        FloatUnary::Tanh => |x| math::tanh(x),
+        FloatUnary::Neg | FloatUnary::Abs => unreachable!("handled on the bits"),
+    };
+    for lane in wide[..parts(kind)].as_flattened_mut() {
+        *lane = f(f32::from_bits(*lane)).to_bits();
+    }
+    file.set(mask, d, narrow(level, kind, mode, &wide));
+}
+
+/// `d = a op b`. A sum or product of 16-bit floats, taken in fp32, is exact or far enough from the boundaries of the
+/// 16-bit format that the second rounding is the only one that shows.
+pub(super) fn binary(
+    level: SimdLevel,
+    file: &mut File,
+    mask: u32,
+    op: FloatBinary,
+    (kind, mode): (HalfKind, FloatMode),
+    d: Reg,
+    a: Reg,
+    b: Reg,
+) {
+    let mut wide = widen(level, kind, mode.flush, file.get(a));
+    let other = widen(level, kind, mode.flush, file.get(b));
+    let plain = FloatMode::PLAIN;
+    for (x, y) in wide.iter_mut().zip(&other).take(parts(kind)) {
+        for (x, y) in x.iter_mut().zip(y) {
+            let (p, q) = (f32::from_bits(*x), f32::from_bits(*y));
+            let result = match (op, kind.format) {
+                (FloatBinary::Add, _) => sum_to_odd(p, q),
+                (FloatBinary::Sub, _) => sum_to_odd(p, -q),
+                _ => apply(op, p, q, plain),
+            };
+            *x = result.to_bits();
+        }
+    }
+    file.set(mask, d, narrow(level, kind, mode, &wide));
+}
+
+/// `p + q` in fp32, rounded to odd, so that rounding once more to 16 bits is as if it were the first.
+fn sum_to_odd(p: f32, q: f32) -> f32 {
+    to_odd(add_to_odd(p.into(), q.into()))
+}
+
+/// fp64 to fp32, rounded to odd.
+fn to_odd(x: f64) -> f32 {
+    let near = x as f32;
+    if f64::from(near) == x || !near.is_finite() || x.is_nan() {
+        return near;
+    }
+    let truncated = super::float::round_f64(x, Rounding::Zero);
+    f32::from_bits(truncated.to_bits() | 1)
+}
+
+/// `d = a * b + c`, rounded once.
+pub(super) fn fma(
+    level: SimdLevel,
+    file: &mut File,
+    mask: u32,
+    (kind, mode): (HalfKind, FloatMode),
+    d: Reg,
+    [a, b, c]: [Reg; 3],
+) {
+    let mut wide = widen(level, kind, mode.flush, file.get(a));
+    let factor = widen(level, kind, mode.flush, file.get(b));
+    let addend = widen(level, kind, mode.flush, file.get(c));
+    for part in 0..parts(kind) {
+        for lane in 0..32 {
+            let product = f64::from(f32::from_bits(wide[part][lane])) * f64::from(f32::from_bits(factor[part][lane]));
+            let sum = add_to_odd(product, f32::from_bits(addend[part][lane]).into());
+            wide[part][lane] = to_odd(sum).to_bits();
+        }
+    }
+    file.set(mask, d, narrow(level, kind, mode, &wide));
+}
+
+/// The lanes whose lower halves, and whose upper halves, compare so.
+pub(super) fn test_pairs(
+    level: SimdLevel,
+    file: &File,
+    format: HalfFormat,
+    comparison: Comparison,
+    flush: bool,
+    a: Reg,
+    b: Reg,
+) -> [u32; 2] {
+    let kind = HalfKind { format, packed: true, relu: false };
+    let (a, b) = (widen(level, kind, flush, file.get(a)), widen(level, kind, flush, file.get(b)));
+    std::array::from_fn(|part| {
+        bits(|lane| {
+            let (a, b) = (f32::from_bits(a[part][lane]), f32::from_bits(b[part][lane]));
+            compare(comparison, a, b, a.is_nan() || b.is_nan())
+        })
+    })
+}

@@ -1,0 +1,478 @@
+//! Integer and logic operations.
+
+use super::lanes::{File, per_level};
+use crate::isa::{BoolOp, IntBinary, IntTernary, IntUnary, PredSource, Reg, Width};
+
+#[inline(always)]
+fn sign16(x: u32) -> i32 {
+    i32::from(x as i16)
+}
+
+per_level! {
+    /// `d = op a`.
+    pub(super) fn unary(file: &mut File, mask: u32, op: IntUnary, width: Width, d: Reg, a: Reg) {
+        match width {
+            Width::W16 => unary_16(file, mask, op, d, a),
+            Width::W32 => unary_32(file, mask, op, d, a),
+            Width::W64 => unary_64(file, mask, op, d, a),
+        }
+    }
+}
+
+#[inline(always)]
+fn unary_16(file: &mut File, mask: u32, op: IntUnary, d: Reg, a: Reg) {
+    match op {
+        IntUnary::Not => file.map1(mask, d, a, |a| !a & 0xffff),
+        IntUnary::Neg => file.map1(mask, d, a, |a| a.wrapping_neg() & 0xffff),
+        IntUnary::Abs => file.map1(mask, d, a, |a| sign16(a).wrapping_abs() as u32 & 0xffff),
+        IntUnary::Cnot => file.map1(mask, d, a, |a| u32::from(a == 0)),
+        // The bit counts and reversals have no 16-bit forms.
+        _ => unary_32(file, mask, op, d, a),
+    }
+}
+
+#[inline(always)]
+fn highest_bit_s(a: u32) -> u32 {
+    highest_bit(if (a as i32) < 0 { !a } else { a })
+}
+
+#[inline(always)]
+fn highest_bit(a: u32) -> u32 {
+    31u32.wrapping_sub(a.leading_zeros())
+}
+
+/// Turns a position into the shift that brings that bit to the top; none stays none.
+#[inline(always)]
+fn shift_amount(position: u32, top: u32) -> u32 {
+    if position == u32::MAX { u32::MAX } else { top - position }
+}
+
+#[inline(always)]
+fn unary_32(file: &mut File, mask: u32, op: IntUnary, d: Reg, a: Reg) {
+    match op {
+        IntUnary::Not => file.map1(mask, d, a, |a| !a),
+        IntUnary::Neg => file.map1(mask, d, a, u32::wrapping_neg),
+        IntUnary::Abs => file.map1(mask, d, a, |a| (a as i32).wrapping_abs() as u32),
+        IntUnary::Cnot => file.map1(mask, d, a, |a| u32::from(a == 0)),
+        IntUnary::Clz => file.map1(mask, d, a, u32::leading_zeros),
+        IntUnary::Popc => file.map1(mask, d, a, u32::count_ones),
+        IntUnary::Brev => file.map1(mask, d, a, u32::reverse_bits),
+        IntUnary::BfindU => file.map1(mask, d, a, highest_bit),
+        IntUnary::BfindS => file.map1(mask, d, a, highest_bit_s),
+        IntUnary::BfindShiftU => file.map1(mask, d, a, |a| shift_amount(highest_bit(a), 31)),
+        IntUnary::BfindShiftS => file.map1(mask, d, a, |a| shift_amount(highest_bit_s(a), 31)),
+    }
+}
+
+#[inline(always)]
+fn highest_bit_64(a: u64) -> u32 {
+    63u32.wrapping_sub(a.leading_zeros())
+}
+
+#[inline(always)]
+fn highest_bit_s64(a: u64) -> u32 {
+    highest_bit_64(if (a as i64) < 0 { !a } else { a })
+}
+
+#[inline(always)]
+fn unary_64(file: &mut File, mask: u32, op: IntUnary, d: Reg, a: Reg) {
+    match op {
+        IntUnary::Not => file.map1_64(mask, d, a, |a| !a),
+        IntUnary::Neg => file.map1_64(mask, d, a, u64::wrapping_neg),
+        IntUnary::Abs => file.map1_64(mask, d, a, |a| (a as i64).wrapping_abs() as u64),
+        IntUnary::Cnot => file.map1_64(mask, d, a, |a| u64::from(a == 0)),
+        IntUnary::Brev => file.map1_64(mask, d, a, u64::reverse_bits),
+        IntUnary::Clz => file.narrow1(mask, d, a, u64::leading_zeros),
+        IntUnary::Popc => file.narrow1(mask, d, a, u64::count_ones),
+        IntUnary::BfindU => file.narrow1(mask, d, a, highest_bit_64),
+        IntUnary::BfindS => file.narrow1(mask, d, a, highest_bit_s64),
+        IntUnary::BfindShiftU => file.narrow1(mask, d, a, |a| shift_amount(highest_bit_64(a), 63)),
+        IntUnary::BfindShiftS => file.narrow1(mask, d, a, |a| shift_amount(highest_bit_s64(a), 63)),
+    }
+}
+
+per_level! {
+    /// `d = a op b`.
+    pub(super) fn binary(file: &mut File, mask: u32, op: IntBinary, width: Width, d: Reg, a: Reg, b: Reg) {
+        match width {
+            Width::W16 => binary_16(file, mask, op, d, a, b),
+            Width::W32 => binary_32(file, mask, op, d, a, b),
+            Width::W64 => binary_64(file, mask, op, d, a, b),
+        }
+    }
+}
+
+#[inline(always)]
+fn binary_16(file: &mut File, mask: u32, op: IntBinary, d: Reg, a: Reg, b: Reg) {
+    use IntBinary::*;
+    let mut low = |f: fn(u32, u32) -> u32| file.map2(mask, d, a, b, |a, b| f(a, b) & 0xffff);
+    match op {
+        Add | AddSatS => low(u32::wrapping_add),
+        Sub | SubSatS => low(u32::wrapping_sub),
+        MulLo => low(u32::wrapping_mul),
+        MulHiU => low(|a, b| (a * b) >> 16),
+        MulHiS => low(|a, b| ((sign16(a) * sign16(b)) >> 16) as u32),
+        MulWideU => file.map2(mask, d, a, b, |a, b| a * b),
+        MulWideS => file.map2(mask, d, a, b, |a, b| (sign16(a) * sign16(b)) as u32),
+        DivU => low(|a, b| a.checked_div(b).unwrap_or(u32::MAX)),
+        DivS => low(|a, b| sign16(a).checked_div(sign16(b)).unwrap_or(-1) as u32),
+        RemU => low(|a, b| a.checked_rem(b).unwrap_or(a)),
+        RemS => low(|a, b| sign16(a).checked_rem(sign16(b)).unwrap_or(sign16(a)) as u32),
+        MinU => low(u32::min),
+        MaxU => low(u32::max),
+        MinS => low(|a, b| sign16(a).min(sign16(b)) as u32),
+        MaxS => low(|a, b| sign16(a).max(sign16(b)) as u32),
+        And => low(|a, b| a & b),
+        Or => low(|a, b| a | b),
+        Xor => low(|a, b| a ^ b),
+        Shl => low(|a, b| if b < 16 { a << b } else { 0 }),
+        ShrU => low(|a, b| if b < 16 { a >> b } else { 0 }),
+        ShrS => low(|a, b| (sign16(a) >> b.min(15)) as u32),
+    }
+}
+
+#[inline(always)]
+fn wide_u(a: u32, b: u32) -> u64 {
+    u64::from(a) * u64::from(b)
+}
+
+#[inline(always)]
+fn wide_s(a: u32, b: u32) -> i64 {
+    i64::from(a as i32) * i64::from(b as i32)
+}
+
+#[inline(always)]
+fn binary_32(file: &mut File, mask: u32, op: IntBinary, d: Reg, a: Reg, b: Reg) {
+    use IntBinary::*;
+    match op {
+        Add => file.map2(mask, d, a, b, u32::wrapping_add),
+        Sub => file.map2(mask, d, a, b, u32::wrapping_sub),
+        AddSatS => file.map2(mask, d, a, b, |a, b| (a as i32).saturating_add(b as i32) as u32),
+        SubSatS => file.map2(mask, d, a, b, |a, b| (a as i32).saturating_sub(b as i32) as u32),
+        MulLo => file.map2(mask, d, a, b, u32::wrapping_mul),
+        MulHiU => file.map2(mask, d, a, b, |a, b| (wide_u(a, b) >> 32) as u32),
+        MulHiS => file.map2(mask, d, a, b, |a, b| (wide_s(a, b) >> 32) as u32),
+        MulWideU => file.widen2(mask, d, a, b, wide_u),
+        MulWideS => file.widen2(mask, d, a, b, |a, b| wide_s(a, b) as u64),
+        DivU => file.map2(mask, d, a, b, |a, b| a.checked_div(b).unwrap_or(u32::MAX)),
+        DivS => file.map2(mask, d, a, b, |a, b| divide_s(a as i32, b as i32) as u32),
+        RemU => file.map2(mask, d, a, b, |a, b| a.checked_rem(b).unwrap_or(a)),
+        RemS => file.map2(mask, d, a, b, |a, b| remainder_s(a as i32, b as i32) as u32),
+        MinU => file.map2(mask, d, a, b, u32::min),
+        MaxU => file.map2(mask, d, a, b, u32::max),
+        MinS => file.map2(mask, d, a, b, |a, b| (a as i32).min(b as i32) as u32),
+        MaxS => file.map2(mask, d, a, b, |a, b| (a as i32).max(b as i32) as u32),
+        And => file.map2(mask, d, a, b, |a, b| a & b),
+        Or => file.map2(mask, d, a, b, |a, b| a | b),
+        Xor => file.map2(mask, d, a, b, |a, b| a ^ b),
+        Shl => file.map2(mask, d, a, b, |a, b| if b < 32 { a << (b & 31) } else { 0 }),
+        ShrU => file.map2(mask, d, a, b, |a, b| if b < 32 { a >> (b & 31) } else { 0 }),
+        ShrS => file.map2(mask, d, a, b, |a, b| ((a as i32) >> b.min(31)) as u32),
+    }
+}
+
+/// Division by zero gives all ones, as the hardware's sequence does.
+#[inline(always)]
+fn divide_s(a: i32, b: i32) -> i32 {
+    if b == 0 { -1 } else { a.wrapping_div(b) }
+}
+
+#[inline(always)]
+fn remainder_s(a: i32, b: i32) -> i32 {
+    if b == 0 { a } else { a.wrapping_rem(b) }
+}
+
+#[inline(always)]
+fn high_u64(a: u64, b: u64) -> u64 {
+    ((u128::from(a) * u128::from(b)) >> 64) as u64
+}
+
+#[inline(always)]
+fn high_s64(a: u64, b: u64) -> u64 {
+    ((i128::from(a as i64) * i128::from(b as i64)) >> 64) as u64
+}
+
+#[inline(always)]
+fn binary_64(file: &mut File, mask: u32, op: IntBinary, d: Reg, a: Reg, b: Reg) {
+    use IntBinary::*;
+    match op {
+        Add | AddSatS => file.map2_64(mask, d, a, b, u64::wrapping_add),
+        Sub | SubSatS => file.map2_64(mask, d, a, b, u64::wrapping_sub),
+        MulLo | MulWideU | MulWideS => file.map2_64(mask, d, a, b, u64::wrapping_mul),
+        MulHiU => file.map2_64(mask, d, a, b, high_u64),
+        MulHiS => file.map2_64(mask, d, a, b, high_s64),
+        DivU => file.map2_64(mask, d, a, b, |a, b| a.checked_div(b).unwrap_or(u64::MAX)),
+        DivS => file.map2_64(mask, d, a, b, |a, b| if b == 0 { u64::MAX } else { (a as i64).wrapping_div(b as i64) as u64 }),
+        RemU => file.map2_64(mask, d, a, b, |a, b| a.checked_rem(b).unwrap_or(a)),
+        RemS => file.map2_64(mask, d, a, b, |a, b| if b == 0 { a } else { (a as i64).wrapping_rem(b as i64) as u64 }),
+        MinU => file.map2_64(mask, d, a, b, u64::min),
+        MaxU => file.map2_64(mask, d, a, b, u64::max),
+        MinS => file.map2_64(mask, d, a, b, |a, b| (a as i64).min(b as i64) as u64),
+        MaxS => file.map2_64(mask, d, a, b, |a, b| (a as i64).max(b as i64) as u64),
+        And => file.map2_64(mask, d, a, b, |a, b| a & b),
+        Or => file.map2_64(mask, d, a, b, |a, b| a | b),
+        Xor => file.map2_64(mask, d, a, b, |a, b| a ^ b),
+        Shl => file.map_64_32(mask, d, a, b, |a, b| if b < 64 { a << (b & 63) } else { 0 }),
+        ShrU => file.map_64_32(mask, d, a, b, |a, b| if b < 64 { a >> (b & 63) } else { 0 }),
+        ShrS => file.map_64_32(mask, d, a, b, |a, b| ((a as i64) >> b.min(63)) as u64),
+    }
+}
+
+per_level! {
+    /// Operations of three sources.
+    pub(super) fn ternary(file: &mut File, mask: u32, op: IntTernary, width: Width, d: Reg, sources: [Reg; 3]) {
+        match width {
+            Width::W16 => ternary_16(file, mask, op, d, sources),
+            Width::W32 => ternary_32(file, mask, op, d, sources),
+            Width::W64 => ternary_64(file, mask, op, d, sources),
+        }
+    }
+}
+
+#[inline(always)]
+fn ternary_16(file: &mut File, mask: u32, op: IntTernary, d: Reg, sources: [Reg; 3]) {
+    use IntTernary::*;
+    match op {
+        MadLo => file.map3(mask, d, sources, |a, b, c| a.wrapping_mul(b).wrapping_add(c) & 0xffff),
+        MadHiU => file.map3(mask, d, sources, |a, b, c| ((a * b) >> 16).wrapping_add(c) & 0xffff),
+        MadHiS => {
+            file.map3(mask, d, sources, |a, b, c| (((sign16(a) * sign16(b)) >> 16) as u32).wrapping_add(c) & 0xffff)
+        }
+        MadWideU => file.map3(mask, d, sources, |a, b, c| (a * b).wrapping_add(c)),
+        MadWideS => file.map3(mask, d, sources, |a, b, c| ((sign16(a) * sign16(b)) as u32).wrapping_add(c)),
+        SadU => file.map3(mask, d, sources, |a, b, c| c.wrapping_add(a.abs_diff(b)) & 0xffff),
+        SadS => file.map3(mask, d, sources, |a, b, c| c.wrapping_add(sign16(a).abs_diff(sign16(b))) & 0xffff),
+        // The others have no 16-bit forms.
+        _ => ternary_32(file, mask, op, d, sources),
+    }
+}
+
+#[inline(always)]
+fn pair(low: u32, high: u32) -> u64 {
+    u64::from(low) | u64::from(high) << 32
+}
+
+#[inline(always)]
+fn ternary_32(file: &mut File, mask: u32, op: IntTernary, d: Reg, s: [Reg; 3]) {
+    use IntTernary::*;
+    match op {
+        MadLo => file.map3(mask, d, s, |a, b, c| a.wrapping_mul(b).wrapping_add(c)),
+        MadHiU => file.map3(mask, d, s, |a, b, c| ((wide_u(a, b) >> 32) as u32).wrapping_add(c)),
+        MadHiS => file.map3(mask, d, s, |a, b, c| ((wide_s(a, b) >> 32) as u32).wrapping_add(c)),
+        MadWideU => file.widen3(mask, d, s, |a, b, c| wide_u(a, b).wrapping_add(c)),
+        MadWideS => file.widen3(mask, d, s, |a, b, c| (wide_s(a, b) as u64).wrapping_add(c)),
+        Mad24LoU => file.map3(mask, d, s, |a, b, c| (a & 0xff_ffff).wrapping_mul(b & 0xff_ffff).wrapping_add(c)),
+        Mad24LoS => file.map3(mask, d, s, |a, b, c| sign24(a).wrapping_mul(sign24(b)).wrapping_add(c)),
+        SadU => file.map3(mask, d, s, |a, b, c| c.wrapping_add(a.abs_diff(b))),
+        SadS => file.map3(mask, d, s, |a, b, c| c.wrapping_add((a as i32).abs_diff(b as i32))),
+        BfeU => file.map3(mask, d, s, |a, position, length| extract(a.into(), position, length, 32, false) as u32),
+        BfeS => file.map3(mask, d, s, |a, position, length| extract(a.into(), position, length, 32, true) as u32),
+        ShfLeftWrap => file.map3(mask, d, s, |a, b, c| ((pair(a, b) << (c & 31)) >> 32) as u32),
+        ShfLeftClamp => file.map3(mask, d, s, |a, b, c| ((pair(a, b) << c.min(32)) >> 32) as u32),
+        ShfRightWrap => file.map3(mask, d, s, |a, b, c| (pair(a, b) >> (c & 31)) as u32),
+        ShfRightClamp => file.map3(mask, d, s, |a, b, c| (pair(a, b) >> c.min(32)) as u32),
+        Prmt => file.map3(mask, d, s, |a, b, c| permute(a, b, |byte| c >> (4 * byte))),
+        PrmtF4e => file.map3(mask, d, s, |a, b, c| permute(a, b, |byte| (c & 3) + byte)),
+        PrmtB4e => file.map3(mask, d, s, |a, b, c| permute(a, b, |byte| (c & 3).wrapping_sub(byte) & 7)),
+        PrmtRc8 => file.map3(mask, d, s, |a, b, c| permute(a, b, |_| c & 3)),
+        PrmtEcl => file.map3(mask, d, s, |a, b, c| permute(a, b, |byte| byte.max(c & 3))),
+        PrmtEcr => file.map3(mask, d, s, |a, b, c| permute(a, b, |byte| byte.min(c & 3))),
+        PrmtRc16 => file.map3(mask, d, s, |a, b, c| permute(a, b, |byte| 2 * (c & 1) + (byte & 1))),
+        Dp4aUU => file.map3(mask, d, s, |a, b, c| dot4(a, b, c, |x| u32::from(x), |x| u32::from(x))),
+        Dp4aUS => file.map3(mask, d, s, |a, b, c| dot4(a, b, c, |x| u32::from(x), |x| x as i8 as u32)),
+        Dp4aSU => file.map3(mask, d, s, |a, b, c| dot4(a, b, c, |x| x as i8 as u32, |x| u32::from(x))),
+        Dp4aSS => file.map3(mask, d, s, |a, b, c| dot4(a, b, c, |x| x as i8 as u32, |x| x as i8 as u32)),
+    }
+}
+
+#[inline(always)]
+fn sign24(x: u32) -> u32 {
+    ((x << 8) as i32 >> 8) as u32
+}
+
+/// The bytes of (`b`:`a`) that the low three bits of each selector name; its fourth bit replicates the sign.
+#[inline(always)]
+fn permute(a: u32, b: u32, selector: impl Fn(u32) -> u32) -> u32 {
+    let bytes = pair(a, b);
+    let mut result = 0;
+    for byte in 0..4 {
+        let selector = selector(byte);
+        let mut chosen = (bytes >> (8 * (selector & 7))) as u32 & 0xff;
+        if selector & 8 != 0 {
+            chosen = if chosen & 0x80 != 0 { 0xff } else { 0 };
+        }
+        result |= chosen << (8 * byte);
+    }
+    result
+}
+
+#[inline(always)]
+fn dot4(a: u32, b: u32, c: u32, widen_a: impl Fn(u8) -> u32, widen_b: impl Fn(u8) -> u32) -> u32 {
+    let mut sum = c;
+    for byte in 0..4 {
+        let (a, b) = ((a >> (8 * byte)) as u8, (b >> (8 * byte)) as u8);
+        sum = sum.wrapping_add(widen_a(a).wrapping_mul(widen_b(b)));
+    }
+    sum
+}
+
+/// The field at `position` of `length` bits of a value of `width` bits, extended by its sign where `signed`.
+///
+/// The sign is the field's top bit, or the value's own where the field reaches past it (PTX ISA, `bfe`).
+#[inline(always)]
+fn extract(value: u64, position: u32, length: u32, width: u32, signed: bool) -> u64 {
+    let (position, length) = (position & 0xff, length & 0xff);
+    let last = (position + length).saturating_sub(1).min(width - 1);
+    let sign = signed && length != 0 && value >> last & 1 != 0;
+    let field = if position < width { value >> position } else { 0 };
+    let kept = length.min(width.saturating_sub(position));
+    let keep = if kept >= 64 { u64::MAX } else { (1 << kept) - 1 };
+    if sign { field & keep | !keep } else { field & keep }
+}
+
+#[inline(always)]
+fn ternary_64(file: &mut File, mask: u32, op: IntTernary, d: Reg, s: [Reg; 3]) {
+    use IntTernary::*;
+    match op {
+        MadHiU => file.map3_64(mask, d, s, |a, b, c| high_u64(a, b).wrapping_add(c)),
+        MadHiS => file.map3_64(mask, d, s, |a, b, c| high_s64(a, b).wrapping_add(c)),
+        SadU => file.map3_64(mask, d, s, |a, b, c| c.wrapping_add(a.abs_diff(b))),
+        SadS => file.map3_64(mask, d, s, |a, b, c| c.wrapping_add((a as i64).abs_diff(b as i64))),
+        BfeU | BfeS => {
+            let mut value = [0; 32];
+            let (a, position, length) = (file.get64(s[0]), file.get(s[1]), file.get(s[2]));
+            for lane in 0..32 {
+                value[lane] = extract(a[lane], position[lane], length[lane], 64, op == BfeS);
+            }
+            file.set64(mask, d, value);
+        }
+        // Lowering gives 64 bits only to the forms above and to mad.lo.
+        _ => file.map3_64(mask, d, s, |a, b, c| a.wrapping_mul(b).wrapping_add(c)),
+    }
+}
+
+per_level! {
+    /// The function of three bits that `table` tabulates, on every bit.
+    pub(super) fn lop3(file: &mut File, mask: u32, table: u8, d: Reg, sources: [Reg; 3]) {
+        match table {
+            0x80 => file.map3(mask, d, sources, |a, b, c| a & b & c),
+            0xfe => file.map3(mask, d, sources, |a, b, c| a | b | c),
+            0x96 => file.map3(mask, d, sources, |a, b, c| a ^ b ^ c),
+            0xf8 => file.map3(mask, d, sources, |a, b, c| a | b & c),
+            0xca => file.map3(mask, d, sources, |a, b, c| a & b | !a & c),
+            0x78 => file.map3(mask, d, sources, |a, b, c| a ^ b & c),
+            0xea => file.map3(mask, d, sources, |a, b, c| a & b | c),
+            _ => {
+                let term = |bit: u32| if table >> bit & 1 != 0 { u32::MAX } else { 0 };
+                let terms: [u32; 8] = std::array::from_fn(|bit| term(bit as u32));
+                file.map3(mask, d, sources, |a, b, c| {
+                    (terms[0] & !a & !b & !c) | (terms[1] & !a & !b & c) | (terms[2] & !a & b & !c)
+                        | (terms[3] & !a & b & c) | (terms[4] & a & !b & !c) | (terms[5] & a & !b & c)
+                        | (terms[6] & a & b & !c) | (terms[7] & a & b & c)
+                });
+            }
+        }
+    }
+}
+
+/// Inserts the low `length` bits of `a` into `b` at `position`.
+pub(super) fn insert(file: &mut File, mask: u32, width: Width, d: Reg, a: Reg, b: Reg, [position, length]: [Reg; 2]) {
+    let (positions, lengths) = (*file.get(position), *file.get(length));
+    let bits = if width == Width::W64 { 64 } else { 32 };
+    let field = |lane: usize| {
+        let (position, length) = (positions[lane] & 0xff, lengths[lane] & 0xff);
+        if position >= bits {
+            return (0, 0);
+        }
+        let length = length.min(bits - position);
+        let keep = if length == 64 { u64::MAX } else { (1 << length) - 1 };
+        (position, keep << position)
+    };
+    let merge = |lane: usize, a: u64, b: u64| {
+        let (position, keep) = field(lane);
+        b & !keep | (a << position) & keep
+    };
+    if width == Width::W64 {
+        let (a, b) = (file.get64(a), file.get64(b));
+        let value = std::array::from_fn(|lane| merge(lane, a[lane], b[lane]));
+        file.set64(mask, d, value);
+    } else {
+        let (a, b) = (file.get(a), file.get(b));
+        let value = std::array::from_fn(|lane| merge(lane, a[lane].into(), b[lane].into()) as u32);
+        file.set(mask, d, value);
+    }
+}
+
+/// A mask of `b` ones from position `a`.
+pub(super) fn bit_mask(file: &mut File, mask: u32, d: Reg, a: Reg, b: Reg, clamp: bool) {
+    let limit = |x: u32| if clamp { x.min(32) } else { x & 31 };
+    file.map2(mask, d, a, b, |a, b| {
+        let ones = (1u64 << limit(b)) - 1;
+        (ones << limit(a)) as u32
+    });
+}
+
+/// Operands of an addition or subtraction with carry.
+pub(super) struct Carry {
+    pub into: PredSource,
+    pub out: crate::isa::Pred,
+    pub subtract: bool,
+}
+
+/// `d = a + b + carry` or `a - b - borrow`; the carry flag holds the borrow inverted in neither case: set is one.
+pub(super) fn add_carry(file: &mut File, mask: u32, width: Width, d: Reg, a: Reg, b: Reg, carry: &Carry) {
+    let into = file.pred(carry.into);
+    let mut out = 0;
+    let mut step = |lane: usize, a: u64, b: u64, bits: u32| {
+        let (a, b) = (u128::from(a), u128::from(b));
+        let one = u128::from(into >> lane & 1);
+        let sum = if carry.subtract { a.wrapping_sub(b).wrapping_sub(one) } else { a + b + one };
+        out |= ((sum >> bits & 1) as u32) << lane;
+        sum as u64
+    };
+    if width == Width::W64 {
+        let (a, b) = (file.get64(a), file.get64(b));
+        let value = std::array::from_fn(|lane| step(lane, a[lane], b[lane], 64));
+        file.set64(mask, d, value);
+    } else {
+        let (a, b) = (file.get(a), file.get(b));
+        let value = std::array::from_fn(|lane| step(lane, a[lane].into(), b[lane].into(), 32) as u32);
+        file.set(mask, d, value);
+    }
+    file.set_pred(mask, carry.out, out);
+}
+
+/// `a op b` on lane masks.
+#[inline(always)]
+pub(super) fn combine(op: BoolOp, a: u32, b: u32) -> u32 {
+    match op {
+        BoolOp::And => a & b,
+        BoolOp::Or => a | b,
+        BoolOp::Xor => a ^ b,
+    }
+}
+
+/// `d` = the 16-bit parts of a register, each in its own.
+pub(super) fn unpack_16(file: &mut File, mask: u32, d: &[Reg], a: Reg) {
+    if d.len() == 2 {
+        let a = *file.get(a);
+        file.set(mask, d[0], a.map(|a| a & 0xffff));
+        file.set(mask, d[1], a.map(|a| a >> 16));
+    } else {
+        let a = *file.get64(a);
+        for (index, d) in d.iter().enumerate() {
+            file.set(mask, *d, a.map(|a| (a >> (16 * index)) as u32 & 0xffff));
+        }
+    }
+}
+
+/// `d` = four 16-bit registers, the first lowest.
+pub(super) fn pack_16x4(file: &mut File, mask: u32, d: Reg, a: &[Reg; 4]) {
+    let mut value = [0u64; 32];
+    for (index, a) in a.iter().enumerate() {
+        for (value, a) in value.iter_mut().zip(file.get(*a)) {
+            *value |= u64::from(a & 0xffff) << (16 * index);
+        }
+    }
+    file.set64(mask, d, value);
+}

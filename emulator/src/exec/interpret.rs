@@ -1,0 +1,397 @@
+//! The interpreter: runs a fragment of a warp, one instruction for all its lanes at a time.
+
+use super::atomics::{self, Atomic};
+use super::convert;
+use super::float;
+use super::grid::Grid;
+use super::half;
+use super::halves;
+use super::host;
+use super::integer::{self, Carry};
+use super::lanes::{FULL, File, lanes_of};
+use super::matrix;
+use super::memory::{self, Checked, Fault, View, lanes_in_window};
+use super::shuffle::{self, Shuffle};
+use super::special;
+use super::warp::{Fragment, NONE, State, Warp};
+use super::{LOCAL_WINDOW, PARAMETER_WINDOW, SHARED_WINDOW};
+use crate::isa::*;
+use crate::memory::Allocation;
+
+/// Jumps backwards before a fragment lets others run.
+const TURN: u32 = 4096;
+
+/// What the instructions of one warp work on.
+pub(super) struct Machine<'a> {
+    pub grid: &'a Grid<'a>,
+    pub file: File,
+    pub view: View<'a>,
+    pub block: [u32; 3],
+    /// The warp's number in its block.
+    pub number: usize,
+    pub operands: &'a mut super::mma::Operands,
+}
+
+/// Why a fragment stopped.
+pub(super) enum Stop {
+    /// Its lanes have left the kernel or wait at their join.
+    Ended,
+    /// Its turn is over.
+    Paused(Fragment),
+    /// It waits, as its state says.
+    Waiting(Fragment),
+    /// It counted at a barrier and may go on.
+    Arrived { id: u32, count: u32, fragment: Fragment },
+}
+
+/// A fault and the position of the instruction.
+type Failure = (Box<Fault>, u32);
+
+/// Runs `fragment` until it ends, waits or has had its turn.
+pub(super) fn run(
+    machine: &mut Machine,
+    warp: &mut Warp,
+    mut fragment: Fragment,
+    hits: &mut [Allocation],
+) -> Result<Stop, Failure> {
+    let code = &machine.grid.program.code[..];
+    let mut turn = TURN;
+    let mut meeting = warp.join_position(fragment.parent);
+    loop {
+        let position = fragment.position;
+        if position == meeting {
+            match warp.arrive(fragment.parent, fragment.mask) {
+                Some(whole) => fragment = whole,
+                None => return Ok(Stop::Ended),
+            }
+            meeting = warp.join_position(fragment.parent);
+            continue;
+        }
+        let instruction = &code[position as usize];
+        let mask = fragment.mask & machine.file.pred(instruction.guard);
+        fragment.position += 1;
+        match &instruction.op {
+            Op::Branch { target, reconverge } => {
+                if mask == 0 {
+                    continue;
+                }
+                if *target <= position {
+                    turn -= 1;
+                }
+                if mask == fragment.mask {
+                    fragment.position = *target;
+                } else {
+                    match split(warp, fragment, &[(mask, *target), (fragment.mask & !mask, position + 1)], *reconverge)
+                    {
+                        Some(side) => fragment = side,
+                        None => return Ok(Stop::Ended),
+                    }
+                    meeting = warp.join_position(fragment.parent);
+                }
+                if turn == 0 {
+                    return Ok(Stop::Paused(fragment));
+                }
+            }
+            _ if mask == 0 => {}
+            Op::BranchIndexed { index, targets, reconverge } => {
+                let sides = indexed_sides(machine, fragment, mask, *index, targets).map_err(|f| (f, position))?;
+                match split(warp, fragment, &sides, *reconverge) {
+                    Some(side) => fragment = side,
+                    None => return Ok(Stop::Ended),
+                }
+                meeting = warp.join_position(fragment.parent);
+                turn -= 1;
+                if turn == 0 {
+                    return Ok(Stop::Paused(fragment));
+                }
+            }
+            Op::Exit => {
+                warp.leave(fragment.parent, mask);
+                fragment.mask &= !mask;
+                if fragment.mask == 0 {
+                    return Ok(Stop::Ended);
+                }
+            }
+            Op::Yield => return Ok(Stop::Paused(fragment)),
+            Op::Barrier { kind, id, count } => {
+                let stop = barrier(machine, fragment, mask, *kind, *id, *count).map_err(|f| (f, position))?;
+                return Ok(stop);
+            }
+            op => {
+                let mut lanes = mask;
+                if let Some(members) = members(op) {
+                    let named = machine.file.get(members)[mask.trailing_zeros() as usize & 31];
+                    if mask & !named != 0 {
+                        let lane = (mask & !named).trailing_zeros() as usize;
+                        return Err((Fault::new(Some(lane), "a lane takes part that the member mask leaves out"), position));
+                    }
+                    if named & warp.live & !mask != 0 {
+                        lanes |= warp.waiting_at(position);
+                        if named & warp.live & !lanes != 0 {
+                            fragment.position = position;
+                            fragment.state = State::AtMeeting;
+                            return Ok(Stop::Waiting(fragment));
+                        }
+                        warp.release_meeting(position);
+                    }
+                }
+                machine.view.hit = hit(hits, position);
+                execute(machine, warp, op, lanes, fragment.mask).map_err(|f| (f, position))?;
+            }
+        }
+    }
+}
+
+/// The remembered allocation of an instruction, for as long as its execution needs it.
+fn hit<'a>(hits: &mut [Allocation], position: u32) -> &'a mut Allocation {
+    // SAFETY: the table outlives the machine, and only one entry is looked at, at a time.
+    unsafe { &mut *std::ptr::from_mut(&mut hits[position as usize]) }
+}
+
+/// Sends each group of lanes its way; the fragment to go on with, if one is left.
+fn split(warp: &mut Warp, fragment: Fragment, sides: &[(u32, u32)], reconverge: u32) -> Option<Fragment> {
+    let parent = warp.join_for(&fragment, reconverge);
+    let mut next = None;
+    for &(mask, position) in sides.iter().filter(|(mask, _)| *mask != 0) {
+        let side = Fragment { position, mask, parent, state: State::Runnable };
+        if parent != NONE && position == warp.join_position(parent) {
+            // The last side to arrive carries the others on.
+            if let Some(whole) = warp.arrive(parent, mask) {
+                next = Some(whole);
+            }
+        } else if let Some(other) = next.replace(side) {
+            warp.fragments.push_back(other);
+        }
+    }
+    next
+}
+
+/// Groups of lanes with the same target.
+fn indexed_sides(
+    machine: &Machine,
+    fragment: Fragment,
+    mask: u32,
+    index: Reg,
+    targets: &[u32],
+) -> Checked<Vec<(u32, u32)>> {
+    let index = machine.file.get(index);
+    let mut sides = vec![(fragment.mask & !mask, fragment.position)];
+    for lane in lanes_of(mask) {
+        let Some(&target) = targets.get(index[lane] as usize) else {
+            return Err(Fault::new(Some(lane), format!("branch index {} of {} targets", index[lane], targets.len())));
+        };
+        match sides[1..].iter_mut().find(|(_, t)| *t == target) {
+            Some((mask, _)) => *mask |= 1 << lane,
+            None => sides.push((1 << lane, target)),
+        }
+    }
+    Ok(sides)
+}
+
+fn barrier(
+    machine: &Machine,
+    mut fragment: Fragment,
+    mask: u32,
+    kind: BarrierKind,
+    id: Reg,
+    count: Option<Reg>,
+) -> Checked<Stop> {
+    let lane = mask.trailing_zeros() as usize & 31;
+    if mask != fragment.mask {
+        return Err(Fault::new(Some(lane), "divergent barrier: some lanes of the group are predicated off"));
+    }
+    let id = machine.file.get(id)[lane];
+    if id > 15 {
+        return Err(Fault::new(Some(lane), format!("barrier {id} of 16")));
+    }
+    let count = count.map(|count| machine.file.get(count)[lane]);
+    if let Some(count) = count.filter(|count| count % 32 != 0) {
+        return Err(Fault::new(Some(lane), format!("barrier of {count} threads, not whole warps")));
+    }
+    if kind == BarrierKind::Arrive {
+        return Ok(Stop::Arrived { id, count: count.unwrap_or(0), fragment });
+    }
+    fragment.position -= 1;
+    fragment.state = State::AtBarrier { id, count };
+    Ok(Stop::Waiting(fragment))
+}
+
+/// The register that names the lanes which must execute the operation together.
+#[inline(always)]
+fn members(op: &Op) -> Option<Reg> {
+    match op {
+        Op::Shuffle { members, .. }
+        | Op::Vote { members, .. }
+        | Op::Ballot { members, .. }
+        | Op::MatchAny { members, .. }
+        | Op::MatchAll { members, .. }
+        | Op::Redux { members, .. }
+        | Op::Elect { members, .. }
+        | Op::WarpBarrier { members } => Some(*members),
+        _ => None,
+    }
+}
+
+/// Executes one operation that is no jump for the lanes of `mask`; `active` are the lanes that run together.
+#[inline(always)]
+fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32, active: u32) -> Checked<()> {
+    let level = m.grid.level;
+    let file = &mut m.file;
+    match op {
+        Op::Mov32 { d, a } => {
+            let value = *file.get(*a);
+            file.set(mask, *d, value);
+        }
+        Op::Mov64 { d, a } => {
+            let value = *file.get64(*a);
+            file.set64(mask, *d, value);
+        }
+        Op::MovPred { d, a } => {
+            let bits = file.pred(*a);
+            file.set_pred(mask, *d, bits);
+        }
+        Op::Pack16x2 { d, a, b } => special::pack_16x2(level, file, mask, *d, *a, *b),
+        Op::Pack32x2 { d, a, b } => special::pack_32x2(level, file, mask, *d, *a, *b),
+        Op::Pack16x4 { d, a } => integer::pack_16x4(file, mask, *d, a),
+        Op::Unpack16x2 { d, a } => integer::unpack_16(file, mask, d, *a),
+        Op::Unpack32x2 { d, a } => special::unpack_32x2(level, file, mask, *d, *a),
+        Op::Unpack16x4 { d, a } => integer::unpack_16(file, mask, d, *a),
+        Op::Special { d, special } => special::read(m, mask, *special, *d),
+
+        Op::IntUnary { op, width, d, a } => integer::unary(level, file, mask, *op, *width, *d, *a),
+        Op::IntBinary { op, width, d, a, b } => integer::binary(level, file, mask, *op, *width, *d, *a, *b),
+        Op::IntTernary { op, width, d, a, b, c } => {
+            integer::ternary(level, file, mask, *op, *width, *d, [*a, *b, *c]);
+        }
+        Op::Lop3 { d, a, b, c, table } => integer::lop3(level, file, mask, *table, *d, [*a, *b, *c]),
+        Op::Bfi { width, d, a, b, c, e } => integer::insert(file, mask, *width, *d, *a, *b, [*c, *e]),
+        Op::Bmsk { d, a, b, clamp } => integer::bit_mask(file, mask, *d, *a, *b, *clamp),
+        Op::AddCarry { width, d, a, b, carry_in, carry_out, subtract } => {
+            let carry = Carry { into: *carry_in, out: *carry_out, subtract: *subtract };
+            integer::add_carry(file, mask, *width, *d, *a, *b, &carry);
+        }
+        Op::PredLogic { op, d, a, b } => {
+            let bits = integer::combine(*op, file.pred(*a), file.pred(*b));
+            file.set_pred(mask, *d, bits);
+        }
+
+        Op::F32Unary { op, mode, d, a } => float::unary(level, file, mask, *op, *mode, *d, *a),
+        Op::F32Binary { op, mode, d, a, b } => float::binary(level, file, mask, *op, *mode, *d, *a, *b),
+        Op::F32Fma { mode, d, a, b, c } => float::fma(level, file, mask, *mode, *d, [*a, *b, *c]),
+        Op::F64Unary { op, d, a } => float::unary_f64(level, file, mask, *op, *d, *a),
+        Op::F64Binary { op, rounding: _, d, a, b } => float::binary_f64(level, file, mask, *op, *d, *a, *b),
+        Op::F64Fma { rounding: _, d, a, b, c } => float::fma_f64(level, file, mask, *d, [*a, *b, *c]),
+        Op::HalfUnary { op, kind, mode, d, a } => halves::unary(level, file, mask, *op, (*kind, *mode), *d, *a),
+        Op::HalfBinary { op, kind, mode, d, a, b } => {
+            halves::binary(level, file, mask, *op, (*kind, *mode), *d, *a, *b);
+        }
+        Op::HalfFma { kind, mode, d, a, b, c } => halves::fma(level, file, mask, (*kind, *mode), *d, [*a, *b, *c]),
+        Op::TestFloat { class, double, d, a } => {
+            let bits = float::classify(file, *class, *double, *a);
+            file.set_pred(mask, *d, bits);
+        }
+
+        Op::Cvt { cvt, d, a } => convert::convert(level, file, mask, *cvt, *d, *a),
+        Op::CvtPack { format, rounding, relu, saturate, d, a, b } => {
+            let clamp = match (saturate, relu) {
+                (true, _) => half::Clamp::Unit,
+                (false, true) => half::Clamp::Relu,
+                (false, false) => half::Clamp::None,
+            };
+            let mut value = [0; 32];
+            half::f32_to_half2(level, *format, *rounding, clamp, &mut value, file.get(*b), file.get(*a));
+            file.set(mask, *d, value);
+        }
+
+        Op::Setp { ty, comparison, flush, d, complement, a, b, combine, c } => {
+            let holds = float::test(level, file, *ty, *comparison, *flush, *a, *b);
+            let other = file.pred(*c);
+            file.set_pred(mask, *d, integer::combine(*combine, holds, other));
+            if let Some(q) = complement {
+                file.set_pred(mask, *q, integer::combine(*combine, !holds, other));
+            }
+        }
+        Op::SetpHalf2 { format, comparison, flush, d, a, b, combine, c } => {
+            let holds = halves::test_pairs(level, file, *format, *comparison, *flush, *a, *b);
+            let other = file.pred(*c);
+            for (d, holds) in d.iter().zip(holds) {
+                file.set_pred(mask, *d, integer::combine(*combine, holds, other));
+            }
+        }
+        Op::Selp { width, d, a, b, p } => {
+            let chosen = file.pred(*p);
+            special::select(level, file, mask, *width, *d, *a, *b, chosen);
+        }
+
+        Op::Load { space, kind, count, d, address } => {
+            memory::load(&mut m.view, file, mask, *space, *kind, &d[..*count as usize], *address)?;
+        }
+        Op::Store { space, kind, count, a, address } => {
+            memory::store(&mut m.view, file, mask, *space, *kind, &a[..*count as usize], *address)?;
+        }
+        Op::Atomic { space, op, ty, d, address, b, c } => {
+            let atomic =
+                Atomic { space: *space, op: *op, ty: *ty, d: *d, address: *address, b: *b, c: *c };
+            atomics::atomic(&mut m.view, file, mask, &atomic)?;
+        }
+        Op::IsSpace { space, d, a } => {
+            let inside = |window| lanes_in_window(file.get64(*a), window);
+            let bits = match space {
+                Space::Shared => inside(SHARED_WINDOW),
+                Space::Local => inside(LOCAL_WINDOW),
+                Space::Param => inside(PARAMETER_WINDOW),
+                Space::Global | Space::Generic => {
+                    !(inside(SHARED_WINDOW) | inside(LOCAL_WINDOW) | inside(PARAMETER_WINDOW))
+                }
+            };
+            file.set_pred(mask, *d, bits);
+        }
+
+        Op::Shuffle { mode, d, p, a, b, c, .. } => {
+            shuffle::shuffle(level, file, mask, &Shuffle { mode: *mode, d: *d, p: *p, a: *a, b: *b, c: *c });
+        }
+        Op::Vote { mode, d, p, .. } => {
+            let votes = file.pred(*p) & mask;
+            let holds = match mode {
+                VoteMode::All => votes == mask,
+                VoteMode::Any => votes != 0,
+                VoteMode::Uniform => votes == 0 || votes == mask,
+            };
+            file.set_pred(mask, *d, if holds { FULL } else { 0 });
+        }
+        Op::Ballot { d, p, .. } => {
+            let votes = file.pred(*p) & mask;
+            file.set(mask, *d, [votes; 32]);
+        }
+        Op::MatchAny { width, d, a, .. } => shuffle::match_any(file, mask, *width, *d, *a),
+        Op::MatchAll { width, d, p, a, .. } => shuffle::match_all(file, mask, *width, *d, *p, *a),
+        Op::Redux { op, d, a, .. } => shuffle::redux(file, mask, *op, *d, *a),
+        Op::ActiveMask { d } => file.set(mask, *d, [active; 32]),
+        Op::Elect { d, p, .. } => {
+            file.set(mask, *d, [mask.trailing_zeros(); 32]);
+            file.set_pred(mask, *p, mask & mask.wrapping_neg());
+        }
+        Op::WarpBarrier { .. } | Op::Fence => {}
+
+        Op::LoadMatrix { count, transpose, d, address } => {
+            matrix::load(level, &mut m.view, file, mask, &d[..*count as usize], *transpose, *address)?;
+        }
+        Op::StoreMatrix { count, transpose, a, address } => {
+            matrix::store(level, &mut m.view, file, mask, &a[..*count as usize], *transpose, *address)?;
+        }
+        Op::CopyAsync { bytes, to, from, source_bytes } => {
+            warp.copies.begin(&mut m.view, file, mask, *bytes, [*to, *from], *source_bytes)?;
+        }
+        Op::CopyCommit => warp.copies.commit(mask),
+        Op::CopyWait { all: true, .. } => warp.copies.wait_all(mask),
+        Op::CopyWait { pending, .. } => warp.copies.wait(mask, *pending),
+        Op::Mma(mma) => matrix::multiply(level, m.operands, file, mask, mma)?,
+
+        Op::Trap => return Err(Fault::new(Some(mask.trailing_zeros() as usize), "trap")),
+        Op::Call(builtin) => host::call(m, mask, *builtin)?,
+        Op::Branch { .. } | Op::BranchIndexed { .. } | Op::Exit | Op::Yield | Op::Barrier { .. } => {
+            unreachable!("control flow is handled by the caller")
+        }
+    }
+    Ok(())
+}

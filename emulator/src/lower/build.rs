@@ -1,0 +1,589 @@
+//! Statements to a linear draft: declarations are resolved, calls inlined, instructions decoded on virtual registers.
+
+use super::layout::{LocalLayout, ModuleVariables, SharedLayout, immediate_bits};
+use super::scope::{Scopes, Symbol, register_width};
+use super::{Problem, Result, decode};
+use crate::isa::{
+    Address, BankEntry, Instruction, LaunchSpecial, MemoryKind, Op, Pred, PredSource, Reg, Space, Special, Width,
+};
+use crate::ptx::ast::{self, Operand, Statement, Type};
+use std::collections::HashMap;
+
+/// A kernel on virtual registers, branch targets already positions in `code`.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub code: Vec<Instruction>,
+    /// Widths of the virtual registers.
+    pub widths: Vec<Width>,
+    /// Number of virtual predicates.
+    pub predicates: u32,
+    /// Entries with their first slot.
+    pub bank: Vec<(u32, BankEntry)>,
+    pub bank_slots: u32,
+    pub shared_bytes: u32,
+    pub dynamic_shared_offset: u32,
+    pub local_bytes: u32,
+    pub parameter_bytes: u32,
+}
+
+/// Where `ret` goes, and which functions are being inlined.
+struct Frame<'m> {
+    function: &'m str,
+    /// `None` in the kernel itself.
+    return_label: Option<u32>,
+}
+
+pub(super) struct Builder<'m> {
+    module: &'m ast::Module,
+    variables: &'m ModuleVariables,
+    shared: SharedLayout<'m>,
+    local: LocalLayout,
+    scopes: Scopes<'m>,
+    frames: Vec<Frame<'m>>,
+    code: Vec<Instruction>,
+    /// Position of each label, once passed.
+    labels: Vec<Option<u32>>,
+    widths: Vec<Width>,
+    predicates: u32,
+    bank: Vec<(u32, BankEntry)>,
+    bank_index: HashMap<BankEntry, Reg>,
+    bank_slots: u32,
+    branch_tables: HashMap<&'m str, &'m [String]>,
+    /// The carry flag of extended-precision arithmetic, once used.
+    carry: Option<Pred>,
+    /// Guard and line of the instruction being decoded.
+    guard: PredSource,
+    line: u32,
+}
+
+/// Decodes `function` and everything it calls.
+pub(super) fn draft(
+    module: &ast::Module,
+    function: &ast::Function,
+    variables: &ModuleVariables,
+) -> Result<Draft> {
+    let mut builder = Builder {
+        module,
+        variables,
+        shared: SharedLayout::of(module, function),
+        local: LocalLayout::default(),
+        scopes: Scopes::default(),
+        frames: vec![Frame { function: &function.name, return_label: None }],
+        code: Vec::new(),
+        labels: Vec::new(),
+        widths: Vec::new(),
+        predicates: 1,
+        bank: Vec::new(),
+        bank_index: HashMap::new(),
+        bank_slots: 0,
+        branch_tables: HashMap::new(),
+        carry: None,
+        guard: PredSource::TRUE,
+        line: function.line,
+    };
+    let (parameters, parameter_bytes) = super::layout::parameters(function);
+    builder.scopes.enter(true);
+    for (variable, parameter) in function.params.iter().zip(&parameters) {
+        builder.scopes.declare(&variable.name, Symbol::Parameter(parameter.offset as u32));
+    }
+    let body = function.body.as_deref().ok_or_else(|| Problem::new("the kernel has no body"))?;
+    builder.statements(body)?;
+    builder.guard = PredSource::TRUE;
+    builder.emit(Op::Exit);
+    builder.finish(parameter_bytes as u32)
+}
+
+impl<'m> Builder<'m> {
+    fn statements(&mut self, statements: &'m [Statement]) -> Result<()> {
+        for statement in statements {
+            match statement {
+                Statement::Label { name, .. } => {
+                    let label = self.new_label();
+                    self.scopes.declare(name, Symbol::Label(label));
+                }
+                Statement::Targets { label, names, .. } => {
+                    self.branch_tables.insert(label, names);
+                }
+                _ => {}
+            }
+        }
+        for statement in statements {
+            self.statement(statement)?;
+        }
+        Ok(())
+    }
+
+    fn statement(&mut self, statement: &'m Statement) -> Result<()> {
+        match statement {
+            Statement::Registers { line, ty, names } => {
+                self.registers(*ty, names).map_err(|message| Problem { message, line: Some(*line) })
+            }
+            Statement::Variable(variable) => {
+                self.variable(variable).map_err(|p| Problem { line: p.line.or(Some(variable.line)), ..p })
+            }
+            Statement::Label { name, .. } => {
+                let Some(Symbol::Label(label)) = self.scopes.find(name) else {
+                    return Err(format!("label {name} is hidden by another name").into());
+                };
+                self.place_label(label);
+                Ok(())
+            }
+            Statement::Instruction(instruction) => {
+                self.instruction(instruction).map_err(|p| Problem { line: p.line.or(Some(instruction.line)), ..p })
+            }
+            Statement::Scope(inner) => {
+                self.scopes.enter(false);
+                let result = self.statements(inner);
+                self.scopes.leave();
+                result
+            }
+            Statement::Loc { .. } | Statement::Targets { .. } | Statement::Prototype { .. } => Ok(()),
+        }
+    }
+
+    fn registers(&mut self, ty: Type, names: &'m [(String, Option<u32>)]) -> std::result::Result<(), String> {
+        let width = register_width(ty)?;
+        for (name, count) in names {
+            let first = match width {
+                Some(width) => {
+                    let first = self.widths.len() as u32;
+                    self.widths.extend(std::iter::repeat_n(width, count.unwrap_or(1) as usize));
+                    first
+                }
+                None => {
+                    self.predicates += count.unwrap_or(1);
+                    self.predicates - count.unwrap_or(1)
+                }
+            };
+            match (count, width) {
+                (Some(count), _) => self.scopes.declare_range(name, *count, first, width),
+                (None, Some(width)) => self.scopes.declare(name, Symbol::Register(Reg(first), width)),
+                (None, None) => self.scopes.declare(name, Symbol::Predicate(Pred(first))),
+            }
+        }
+        Ok(())
+    }
+
+    fn variable(&mut self, variable: &'m ast::Variable) -> Result<()> {
+        let symbol = match variable.space {
+            ast::Space::Shared => Symbol::Shared(self.shared.offset(variable).unwrap_or(0)),
+            // Parameters of calls live in the thread's own memory.
+            ast::Space::Local | ast::Space::Param => Symbol::Local(self.local.add(variable)?),
+            ast::Space::Reg => return Ok(self.registers_of_variable(variable)?),
+            ast::Space::Global | ast::Space::Const | ast::Space::Generic => {
+                return Err(format!("variable {} in this space inside a function", variable.name).into());
+            }
+        };
+        self.scopes.declare(&variable.name, symbol);
+        Ok(())
+    }
+
+    fn registers_of_variable(&mut self, variable: &'m ast::Variable) -> std::result::Result<(), String> {
+        let symbol = match register_width(variable.ty)? {
+            Some(width) => Symbol::Register(self.new_register(width), width),
+            None => Symbol::Predicate(self.new_predicate()),
+        };
+        self.scopes.declare(&variable.name, symbol);
+        Ok(())
+    }
+
+    fn instruction(&mut self, instruction: &'m ast::Instruction) -> Result<()> {
+        self.line = instruction.line;
+        self.guard = match &instruction.guard {
+            None => PredSource::TRUE,
+            Some((name, negate)) => {
+                PredSource { pred: self.predicate_named(name)?, negate: *negate }
+            }
+        };
+        match instruction.opcode.as_str() {
+            "call" => self.call(instruction),
+            _ => decode::instruction(self, instruction),
+        }
+    }
+
+    /// Appends `op` under the guard of the current instruction.
+    pub(super) fn emit(&mut self, op: Op) {
+        self.code.push(Instruction { op, guard: self.guard, line: self.line });
+    }
+
+    /// Where `ret` goes: the label after the inlined call, `None` in the kernel itself.
+    pub(super) fn return_label(&self) -> Option<u32> {
+        self.frames.last().and_then(|frame| frame.return_label)
+    }
+
+    pub(super) fn new_label(&mut self) -> u32 {
+        self.labels.push(None);
+        self.labels.len() as u32 - 1
+    }
+
+    pub(super) fn place_label(&mut self, label: u32) {
+        self.labels[label as usize] = Some(self.code.len() as u32);
+    }
+
+    pub(super) fn new_register(&mut self, width: Width) -> Reg {
+        self.widths.push(width);
+        Reg(self.widths.len() as u32 - 1)
+    }
+
+    pub(super) fn new_predicate(&mut self) -> Pred {
+        self.predicates += 1;
+        Pred(self.predicates - 1)
+    }
+
+    pub(super) fn carry(&mut self) -> Pred {
+        if self.carry.is_none() {
+            self.carry = Some(self.new_predicate());
+        }
+        self.carry.expect("it was just made")
+    }
+
+    pub(super) fn bank(&mut self, entry: BankEntry) -> Reg {
+        if let Some(reg) = self.bank_index.get(&entry) {
+            return *reg;
+        }
+        let slots = match entry {
+            BankEntry::Const64(_) => 2,
+            BankEntry::Param { kind, .. } if kind.width == Width::W64 => 2,
+            _ => 1,
+        };
+        let reg = Reg::bank(self.bank_slots);
+        self.bank.push((self.bank_slots, entry));
+        self.bank_index.insert(entry, reg);
+        self.bank_slots += slots;
+        reg
+    }
+
+    /// A register that holds the constant `bits` in every lane.
+    pub(super) fn constant(&mut self, width: Width, bits: u64) -> Reg {
+        self.bank(match width {
+            Width::W16 => BankEntry::Const32(bits as u16 as u32),
+            Width::W32 => BankEntry::Const32(bits as u32),
+            Width::W64 => BankEntry::Const64(bits),
+        })
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<Symbol> {
+        self.scopes.find(name).or_else(|| self.module_symbol(name))
+    }
+
+    fn module_symbol(&self, name: &str) -> Option<Symbol> {
+        if let Some((address, _)) = self.variables.placed.get(name) {
+            return Some(Symbol::Global(*address));
+        }
+        let variable = self.module.variables.iter().find(|v| v.name == name && v.space == ast::Space::Shared)?;
+        self.shared.offset(variable).map(Symbol::Shared)
+    }
+
+    pub(super) fn predicate_named(&self, name: &str) -> Result<Pred> {
+        match self.find(name) {
+            Some(Symbol::Predicate(pred)) => Ok(pred),
+            _ => Err(format!("{name} is not a predicate").into()),
+        }
+    }
+
+    pub(super) fn label_named(&self, name: &str) -> Result<u32> {
+        match self.find(name) {
+            Some(Symbol::Label(label)) => Ok(label),
+            _ => Err(format!("{name} is not a label").into()),
+        }
+    }
+
+    /// The labels of the branch table `name`.
+    pub(super) fn branch_table(&self, name: &str) -> Result<Vec<u32>> {
+        let names = self.branch_tables.get(name).ok_or_else(|| Problem::new(format!("{name} is no branch table")))?;
+        names.iter().map(|name| self.label_named(name)).collect()
+    }
+
+    /// A source operand of `width` whose immediates are read as `ty`.
+    pub(super) fn source(&mut self, operand: &Operand, ty: Type, width: Width) -> Result<Reg> {
+        let (reg, found) = self.source_any(operand, ty, width)?;
+        if found == width {
+            return Ok(reg);
+        }
+        Err(format!("operand {operand:?} has {} bits, not {}", found.bytes() * 8, width.bytes() * 8).into())
+    }
+
+    /// A source operand and its own width: that of the register, or `width` for anything else.
+    pub(super) fn source_any(&mut self, operand: &Operand, ty: Type, width: Width) -> Result<(Reg, Width)> {
+        let constant = |builder: &mut Self, bits| Ok((builder.constant(width, bits), width));
+        match operand {
+            Operand::Immediate(immediate) => constant(self, immediate_bits(*immediate, ty)),
+            Operand::Name(name) => match self.find(name) {
+                Some(Symbol::Register(reg, width)) => Ok((reg, width)),
+                Some(symbol) => {
+                    let address = address_bits(symbol).ok_or_else(|| format!("{name} is not a value"))?;
+                    constant(self, address)
+                }
+                None if name == "WARP_SZ" => constant(self, 32),
+                None => self.special(name, width),
+            },
+            Operand::NameOffset(name, offset) => {
+                let symbol = self.find(name).and_then(address_bits).ok_or_else(|| format!("unknown name {name}"))?;
+                constant(self, symbol.wrapping_add_signed(*offset))
+            }
+            _ => Err(format!("operand {operand:?} is not a value").into()),
+        }
+    }
+
+    fn special(&mut self, name: &str, width: Width) -> Result<(Reg, Width)> {
+        let Some(kind) = special_register(name) else {
+            return Err(format!("unknown name {name}").into());
+        };
+        let (reg, natural) = match kind {
+            SpecialKind::Launch(special) => (self.bank(BankEntry::Launch(special)), Width::W32),
+            SpecialKind::Zero => (self.constant(Width::W32, 0), Width::W32),
+            SpecialKind::Varying(special) => {
+                let wide = matches!(special, Special::Clock64 | Special::GlobalTimer);
+                let natural = if wide { Width::W64 } else { Width::W32 };
+                let d = self.new_register(natural);
+                self.emit(Op::Special { d, special });
+                (d, natural)
+            }
+        };
+        if natural == Width::W32 && width == Width::W16 {
+            let d = self.new_register(Width::W16);
+            let mask = self.constant(Width::W32, 0xffff);
+            self.emit(Op::IntBinary { op: crate::isa::IntBinary::And, width: Width::W32, d, a: reg, b: mask });
+            return Ok((d, Width::W16));
+        }
+        Ok((reg, natural))
+    }
+
+    /// A destination register of `width`; `_` becomes a register that nothing reads.
+    pub(super) fn destination(&mut self, operand: &Operand, width: Width) -> Result<Reg> {
+        let (reg, found) = self.destination_any(operand, width)?;
+        if found == width {
+            return Ok(reg);
+        }
+        Err(format!("destination {operand:?} has {} bits, not {}", found.bytes() * 8, width.bytes() * 8).into())
+    }
+
+    /// A destination register and its own width; `width` is for `_`.
+    pub(super) fn destination_any(&mut self, operand: &Operand, width: Width) -> Result<(Reg, Width)> {
+        match operand {
+            Operand::Name(name) if name == "_" => Ok((self.new_register(width), width)),
+            Operand::Name(name) => match self.find(name) {
+                Some(Symbol::Register(reg, width)) => Ok((reg, width)),
+                _ => Err(format!("{name} is not a register").into()),
+            },
+            _ => Err(format!("destination {operand:?} is not a register").into()),
+        }
+    }
+
+    /// A destination predicate; `_` becomes one that nothing reads.
+    pub(super) fn destination_predicate(&mut self, name: &str) -> Result<Pred> {
+        if name == "_" { Ok(self.new_predicate()) } else { self.predicate_named(name) }
+    }
+
+    /// A predicate as a source: `%p`, `!%p` or an immediate.
+    pub(super) fn source_predicate(&mut self, operand: &Operand) -> Result<PredSource> {
+        match operand {
+            Operand::Name(name) => Ok(PredSource::of(self.predicate_named(name)?)),
+            Operand::Not(name) => Ok(PredSource::of(self.predicate_named(name)?).not()),
+            Operand::Immediate(ast::Immediate::Integer(0)) => Ok(PredSource::FALSE),
+            Operand::Immediate(ast::Immediate::Integer(_)) => Ok(PredSource::TRUE),
+            _ => Err(format!("operand {operand:?} is not a predicate").into()),
+        }
+    }
+
+    /// Resolves `[base + offset]`: the address, and the space of a variable where the base is one.
+    pub(super) fn address(&mut self, operand: &Operand) -> Result<(Address, Option<Symbol>)> {
+        let Operand::Address { base, offset } = operand else {
+            return Err(format!("operand {operand:?} is not an address").into());
+        };
+        let absolute = |builder: &mut Self, address: u64| {
+            let base = builder.constant(Width::W64, address);
+            Address { base, wide: true, offset: 0 }
+        };
+        if base.is_empty() {
+            return Ok((absolute(self, *offset as u64), None));
+        }
+        match self.find(base) {
+            Some(Symbol::Register(reg, width @ (Width::W32 | Width::W64))) => {
+                let offset = i32::try_from(*offset).map_err(|_| "address offset beyond 32 bits")?;
+                Ok((Address { base: reg, wide: width == Width::W64, offset }, None))
+            }
+            Some(symbol) => {
+                let start = address_bits(symbol).ok_or_else(|| format!("{base} is not an address"))?;
+                Ok((absolute(self, start.wrapping_add_signed(*offset)), Some(symbol)))
+            }
+            None => Err(format!("unknown name {base}").into()),
+        }
+    }
+
+    /// A register with the value of the kernel parameter at `offset`.
+    pub(super) fn parameter(&mut self, offset: u32, kind: MemoryKind) -> Reg {
+        self.bank(BankEntry::Param { offset, kind })
+    }
+
+    /// Inlines a call: the callee's parameters become names for the caller's.
+    fn call(&mut self, instruction: &'m ast::Instruction) -> Result<()> {
+        let mut operands = instruction.operands.as_slice();
+        let mut returns: &[Operand] = &[];
+        if let [Operand::List(list), rest @ ..] = operands {
+            (returns, operands) = (list, rest);
+        }
+        let (name, arguments): (&'m str, &'m [Operand]) = match operands {
+            [Operand::Name(name)] => (name, &[]),
+            [Operand::Name(name), Operand::List(list), ..] => (name, list),
+            _ => return Err("form of call".into()),
+        };
+        if matches!(self.find(name), Some(Symbol::Register(..))) {
+            return Err("indirect call".into());
+        }
+        if let Some(result) = decode::builtin_call(self, name, returns, arguments) {
+            return result;
+        }
+        let callee = self
+            .module
+            .functions
+            .iter()
+            .find(|f| f.name == name && f.body.is_some())
+            .ok_or_else(|| format!("call of {name}, which has no body"))?;
+        if self.frames.iter().any(|frame| frame.function == callee.name) {
+            return Err(format!("recursive call of {name}").into());
+        }
+        if returns.len() != callee.returns.len() || arguments.len() != callee.params.len() {
+            return Err(format!("call of {name} with other parameters than it has").into());
+        }
+        self.inline(callee, returns, arguments)
+    }
+
+    fn inline(&mut self, callee: &'m ast::Function, returns: &[Operand], arguments: &[Operand]) -> Result<()> {
+        let end = self.new_label();
+        if self.guard != PredSource::TRUE {
+            let skip = std::mem::replace(&mut self.guard, PredSource::TRUE).not();
+            self.code.push(Instruction { op: branch(end), guard: skip, line: self.line });
+        }
+        let mut bound = Vec::new();
+        for (variable, operand) in callee.params.iter().zip(arguments) {
+            bound.push((variable, self.bind_argument(variable, operand)?));
+        }
+        let mut results = Vec::new();
+        for (variable, operand) in callee.returns.iter().zip(returns) {
+            let symbol = match operand {
+                Operand::Name(name) => self.find(name),
+                _ => None,
+            };
+            let symbol = symbol.ok_or_else(|| format!("return operand {operand:?} is not a variable"))?;
+            results.push((variable, symbol));
+        }
+        self.scopes.enter(true);
+        for (variable, symbol) in bound.into_iter().chain(results) {
+            self.scopes.declare(&variable.name, symbol);
+        }
+        self.frames.push(Frame { function: &callee.name, return_label: Some(end) });
+        let body = callee.body.as_deref().unwrap_or_default();
+        let result = self.statements(body);
+        self.frames.pop();
+        self.scopes.leave();
+        self.place_label(end);
+        result
+    }
+
+    /// What a callee's parameter stands for: the caller's variable, or a fresh one holding the value.
+    fn bind_argument(&mut self, variable: &'m ast::Variable, operand: &Operand) -> Result<Symbol> {
+        if let Operand::Name(name) = operand
+            && let Some(symbol @ Symbol::Local(_)) = self.find(name)
+        {
+            return Ok(symbol);
+        }
+        let width = register_width(variable.ty)?.ok_or("predicate argument")?;
+        let value = self.source(operand, variable.ty, width)?;
+        if variable.space == ast::Space::Reg {
+            return Ok(Symbol::Register(value, width));
+        }
+        let offset = self.local.add(variable)?;
+        let base = self.constant(Width::W64, u64::from(offset));
+        self.emit(Op::Store {
+            space: Space::Local,
+            kind: MemoryKind { bytes: width.bytes() as u8, signed: false, width },
+            count: 1,
+            a: [value; 4],
+            address: Address { base, wide: true, offset: 0 },
+        });
+        Ok(Symbol::Local(offset))
+    }
+
+    /// Replaces labels by positions.
+    fn finish(mut self, parameter_bytes: u32) -> Result<Draft> {
+        let labels = &self.labels;
+        let position = |label: u32| labels[label as usize].ok_or_else(|| Problem::new("branch to a label never placed"));
+        for instruction in &mut self.code {
+            match &mut instruction.op {
+                Op::Branch { target, .. } => *target = position(*target)?,
+                Op::BranchIndexed { targets, .. } => {
+                    for target in targets.iter_mut() {
+                        *target = position(*target)?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(Draft {
+            code: self.code,
+            widths: self.widths,
+            predicates: self.predicates,
+            bank: self.bank,
+            bank_slots: self.bank_slots,
+            shared_bytes: self.shared.static_bytes,
+            dynamic_shared_offset: self.shared.dynamic_offset,
+            local_bytes: self.local.bytes,
+            parameter_bytes,
+        })
+    }
+}
+
+/// A jump to `label`, to be guarded.
+pub(super) fn branch(label: u32) -> Op {
+    Op::Branch { target: label, reconverge: u32::MAX }
+}
+
+/// The address of a variable in its own space.
+fn address_bits(symbol: Symbol) -> Option<u64> {
+    match symbol {
+        Symbol::Global(address) => Some(address),
+        Symbol::Shared(offset) | Symbol::Local(offset) | Symbol::Parameter(offset) => Some(u64::from(offset)),
+        Symbol::Register(..) | Symbol::Predicate(_) | Symbol::Label(_) => None,
+    }
+}
+
+enum SpecialKind {
+    Launch(LaunchSpecial),
+    Varying(Special),
+    /// Registers that read as zero here: cluster of one, no shared memory reserved.
+    Zero,
+}
+
+fn special_register(name: &str) -> Option<SpecialKind> {
+    let (stem, axis) = match name.rsplit_once('.') {
+        Some((stem, "x")) => (stem, 0),
+        Some((stem, "y")) => (stem, 1),
+        Some((stem, "z")) => (stem, 2),
+        Some(_) => return None,
+        None => (name, 0),
+    };
+    Some(match stem {
+        "%tid" => SpecialKind::Varying(Special::Thread(axis)),
+        "%ctaid" => SpecialKind::Varying(Special::Block(axis)),
+        "%ntid" => SpecialKind::Launch(LaunchSpecial::BlockSize(axis)),
+        "%nctaid" => SpecialKind::Launch(LaunchSpecial::GridSize(axis)),
+        "%nwarpid" => SpecialKind::Launch(LaunchSpecial::WarpsPerBlock),
+        "%dynamic_smem_size" => SpecialKind::Launch(LaunchSpecial::DynamicSharedBytes),
+        "%total_smem_size" => SpecialKind::Launch(LaunchSpecial::TotalSharedBytes),
+        "%laneid" => SpecialKind::Varying(Special::Lane),
+        "%warpid" => SpecialKind::Varying(Special::Warp),
+        "%smid" => SpecialKind::Varying(Special::Multiprocessor),
+        "%lanemask_eq" => SpecialKind::Varying(Special::LaneMaskEq),
+        "%lanemask_lt" => SpecialKind::Varying(Special::LaneMaskLt),
+        "%lanemask_le" => SpecialKind::Varying(Special::LaneMaskLe),
+        "%lanemask_gt" => SpecialKind::Varying(Special::LaneMaskGt),
+        "%lanemask_ge" => SpecialKind::Varying(Special::LaneMaskGe),
+        "%clock" => SpecialKind::Varying(Special::Clock),
+        "%clock_hi" => SpecialKind::Varying(Special::ClockHigh),
+        "%clock64" => SpecialKind::Varying(Special::Clock64),
+        "%globaltimer" => SpecialKind::Varying(Special::GlobalTimer),
+        "%cluster_ctaid" | "%cluster_ctarank" | "%gridid" => SpecialKind::Zero,
+        _ => return None,
+    })
+}

@@ -1,0 +1,16 @@
+//! What PTX operations do, one tiny module per family, against values computed here.
+//!
+//! Element-wise operations come from tables of (instruction, definition); everything that needs more than one
+//! instruction is a file of `tests/ptx/`.
+
+mod arithmetic;
+mod atomics;
+mod control;
+mod convert;
+mod errors;
+mod floats;
+mod halves;
+mod harness;
+mod memory;
+mod tensor;
+mod warp;

@@ -1,0 +1,100 @@
+//! What the tests of the matrix engine share: a reference product, and running one case of a table again.
+
+use std::fmt::Debug;
+
+use diffedit::device::Capabilities;
+use diffedit::plan::{Launch, Plan, Tensor};
+
+use super::support;
+
+/// `a` (m, k) times `w` (n, k) transposed, in f32, eight rows at a time.
+pub fn product(a: &[f32], w: &[f32], k: usize) -> Vec<f32> {
+    const ROWS: usize = 8;
+    let n = w.len() / k;
+    let mut transposed = vec![0.0; w.len()]; // (k, n)
+    for (column, row) in w.chunks_exact(k).enumerate() {
+        for (index, &value) in row.iter().enumerate() {
+            transposed[index * n + column] = value;
+        }
+    }
+    let mut c = vec![0.0; a.len() / k * n];
+    for (a, c) in a.chunks(ROWS * k).zip(c.chunks_mut(ROWS * n)) {
+        for (index, w) in transposed.chunks_exact(n).enumerate() {
+            for (a, c) in a.chunks_exact(k).zip(c.chunks_exact_mut(n)) {
+                c.iter_mut().zip(w).for_each(|(c, w)| *c += a[index] * w);
+            }
+        }
+    }
+    c
+}
+
+/// Runs `check` on every case of the table, or only on the one that `DIFFEDIT_TEST_CASE` names.
+pub fn for_each_case<C: Debug>(test: &str, cases: &[C], check: impl Fn(&str, &C)) {
+    let wanted = std::env::var("DIFFEDIT_TEST_CASE").ok();
+    for case in cases {
+        let name = format!("{case:?}");
+        if wanted.as_ref().is_none_or(|wanted| *wanted == name) {
+            check(&format!("DIFFEDIT_TEST_CASE='{name}' cargo test --test {test}"), case);
+        }
+    }
+}
+
+/// The device's capabilities with another number of multiprocessors: what chooses another tile on the same device.
+pub fn with_multiprocessors(multiprocessors: u32) -> Capabilities {
+    Capabilities { multiprocessors, ..support::device().capabilities().clone() }
+}
+
+/// Rows and columns of the tile that the plan's only launch was given.
+pub fn tile(plan: &Plan) -> (i64, i64) {
+    let [launch] = plan.launches() else { panic!("one launch, not {}", plan.launches().len()) };
+    (define(launch, "TILE_M"), define(launch, "TILE_N"))
+}
+
+fn define(launch: &Launch, name: &str) -> i64 {
+    let found = launch.unit.defines.iter().find(|(define, _)| *define == name);
+    found.unwrap_or_else(|| panic!("no {name} in {:?}", launch.unit)).1
+}
+
+/// Fails unless the bits are the same.
+pub fn assert_same_bits(case: &str, actual: &[f32], expected: &[f32]) {
+    assert_eq!(actual.len(), expected.len(), "{case}");
+    for (index, (actual, expected)) in actual.iter().zip(expected).enumerate() {
+        assert!(actual.to_bits() == expected.to_bits(), "{case}: element {index} is {actual}, not {expected}");
+    }
+}
+
+/// Runs the plan with `output` between two guards of its own size, and fails if the kernel wrote into one.
+pub fn run_guarded(case: &str, plan: &mut Plan, output: &Tensor) -> Vec<f32> {
+    const GUARD: u8 = 0x3A;
+    let device = support::device();
+    let buffer = device.allocate(3 * output.bytes()).expect("memory");
+    device.fill(&buffer, GUARD).expect("a fill");
+    let all = buffer.tensor(output.dtype(), &[3, output.elements()]);
+    plan.place(output, &all.slice(1, 1));
+    support::run(plan);
+    for guard in [0, 2] {
+        let bytes = buffer.tensor(diffedit::plan::DType::U8, &[3, output.bytes()]).slice(guard, 1);
+        let touched = device.read::<u8>(&bytes).expect("a download").iter().position(|&byte| byte != GUARD);
+        assert_eq!(touched, None, "{case}: wrote outside the output, into part {guard} of three");
+    }
+    support::read(&all.slice(1, 1))
+}
+
+/// Fails unless every unit of the plan runs on tensor cores, fed by asynchronous copies, in registers alone.
+pub fn assert_tensor_cores(plan: &Plan) {
+    let units: Vec<_> = plan.launches().iter().map(|launch| launch.unit.clone()).collect();
+    for arch in ["sm_80", "sm_90", "sm_120"] {
+        let images = support::compiler().images(&units, arch, &|_| ()).expect("kernels compile");
+        for (unit, image) in units.iter().zip(&images) {
+            let ptx = String::from_utf8_lossy(&image.ptx);
+            for instruction in ["mma.sync.aligned.m16n8k16", "ldmatrix.sync.aligned", "cp.async.cg.shared.global"] {
+                assert!(ptx.contains(instruction), "{unit:?} for {arch}: no {instruction}");
+            }
+            let resources = image.resources();
+            assert_eq!(resources.len(), 1, "{unit:?} for {arch}: {resources:?}");
+            let kernel = &resources[0];
+            assert!(kernel.spill_bytes == 0 && kernel.stack_bytes == 0, "{unit:?} for {arch}: {kernel:?}");
+            assert!((1..=128).contains(&kernel.registers), "{unit:?} for {arch}: {kernel:?}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+"""Regenerates tests/goldens/: `python tools/goldens.py`, about three minutes on one core. See tools/README.md."""
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+
+import torch
+
+import edit
+import primitives
+import yardstick
+from reference import Reference
+from storage import save_json, save_tensors
+
+ROOT = Path(__file__).resolve().parent.parent
+MODEL = ROOT / "models/demo"
+GOLDENS = ROOT / "tests/goldens"
+
+# Only these keep every tensor; of the others, what the tests of single stages need.
+WHOLE = ["0-horse-grass", "9-car-wide"]
+LEFT_OUT = ("noise.", "maps", "predictions.", "latents.steps")
+
+
+def cases():
+    """The scenes of the demo model with its defaults, and two with settings of their own."""
+    with open(MODEL / "scenes/scenes.json", encoding="utf-8") as file:
+        scenes = json.load(file)
+    for scene in scenes:
+        name = scene["file"].removesuffix(".png")
+        yield edit.Case(name, f"models/demo/scenes/{scene['file']}", scene["source"], scene["target"])
+    # From pure noise.
+    yield edit.Case("8-horse-noise", "models/demo/scenes/1-horse-sand.png", "horse", "zebra", strength=1.0, seed=1)
+    # Nothing at its default, and a picture that has to be stretched.
+    yield edit.Case(
+        "9-car-wide", "models/demo/scenes/5-car-grass.png", "a car", "a bus", negative="grass",
+        size=(192, 128), steps=30, guidance=5.0, strength=0.6, seed=7, maps=4, mask_strength=0.4,
+        threshold=0.2, blur=5, fill_holes=True,
+    )  # fmt: skip
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--whole", metavar="FOLDER", type=Path, help="also write every tensor of every case there")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+
+    reference = Reference(MODEL)
+    primitives.rng_goldens(GOLDENS / "rng.safetensors")
+    primitives.scheduler_goldens(GOLDENS / "scheduler.safetensors")
+    primitives.mask_goldens(GOLDENS / "mask.safetensors")
+    primitives.token_goldens(GOLDENS / "tokens.json", reference.tokenizer)
+
+    settings, errors = [], {}
+    for case in cases():
+        print(case.name, flush=True)
+        with torch.no_grad():
+            tensors = edit.run(reference, case, ROOT)
+            errors[case.name] = yardstick.errors(reference, case, tensors)
+        settings.append(dataclasses.asdict(case))
+        if arguments.whole:
+            save_tensors(arguments.whole / f"{case.name}.safetensors", tensors, settings[-1])
+        kept = tensors if case.name in WHOLE else thinned(tensors)
+        save_tensors(GOLDENS / f"{case.name}.safetensors", kept, settings[-1])
+    save_json(GOLDENS / "cases.json", settings)
+    save_json(GOLDENS / "yardstick.json", errors)
+
+
+def thinned(tensors):
+    """Without what is left out, and the largest tensor in half precision."""
+    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(LEFT_OUT)}
+    return kept | {"decoded.float": tensors["decoded.float"].half()}
+
+
+if __name__ == "__main__":
+    main()
