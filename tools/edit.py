@@ -42,7 +42,7 @@ def run(reference, case, root):
 
 
 def encode_inputs(reference, case, root, tensors):
-    """tokens.*, text.*, picture, latents."""
+    """tokens.*, text.*, picture, latents, and noise.posterior with check.sample."""
     for name, prompt in {"source": case.source, "target": case.target, "uncond": case.negative}.items():
         tensors[f"tokens.{name}"] = reference.tokenize(prompt)
         tensors[f"text.{name}"] = reference.embed(tensors[f"tokens.{name}"])
@@ -50,8 +50,8 @@ def encode_inputs(reference, case, root, tensors):
     mean, deviation = reference.moments(stages.to_tensor(tensors["picture"]))
     tensors["latents"] = mean
     torch.manual_seed(99)
-    tensors["check.sample.noise"] = stages.draw_noise(*mean.shape[2:])
-    tensors["check.sample"] = mean + deviation * tensors["check.sample.noise"]
+    tensors["noise.posterior"] = stages.draw_noise(*mean.shape[2:])
+    tensors["check.sample"] = mean + deviation * tensors["noise.posterior"]
 
 
 def texts(tensors):
@@ -104,7 +104,7 @@ def denoise(reference, case, tensors):
     current = tensors["latents.start"] = reference.add_noise(latents, tensors["noise.start"], start)
     noises, after, checks = [], [], []
     for step in range(start, case.steps):
-        predictions = [reference.predict(current, reference.timesteps[step], text[name]) for name in ("uncond", "target")]
+        predictions = reference.predict_guiding(current, step, text)
         noise = stages.draw_noise(*latents.shape[2:]) if step + 1 < case.steps else torch.zeros_like(latents)
         following = reference.masked_step(current, predictions, case.guidance, step, latents, noise, mask)
         check_ddim(reference, current, reference.guide(*predictions, case.guidance), step)

@@ -61,6 +61,10 @@ class Reference:
         """Noise predicted in latents (1, 4, h, w) under text embeddings (77, C)."""
         return self.unet(latents, timestep, encoder_hidden_states=text[None]).sample
 
+    def predict_guiding(self, latents, step, text):
+        """The predictions that guidance takes: without the prompt, and under the target."""
+        return [self.predict(latents, self.timesteps[step], text[name]) for name in ("uncond", "target")]
+
     def alpha(self, timestep):
         """The share of signal in the variance: alphas_cumprod, and its value beyond the last step."""
         alpha = self.scheduler.alphas_cumprod[timestep] if timestep >= 0 else self.scheduler.final_alpha_cumprod

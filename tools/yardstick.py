@@ -27,7 +27,7 @@ def encoders(reference, given, expected, found):
     picture = to_half(stages.to_tensor(given["picture"]))
     mean, deviation = reference.moments(picture)
     found["latents"] = relative(mean, expected["latents"])
-    found["sample"] = relative(mean + deviation * given["check.sample.noise"], expected["check.sample"])
+    found["sample"] = relative(mean + deviation * given["noise.posterior"], expected["check.sample"])
 
 
 def networks(reference, case, given, expected, found):
@@ -75,7 +75,7 @@ def whole_denoise(reference, case, given, expected, found):
     current = reference.add_noise(latents, given["noise.start"], start)
     found["latents.start"] = relative(current, expected["latents.start"])
     for step in range(start, case.steps):
-        predictions = [reference.predict(current, reference.timesteps[step], text[name]) for name in ("uncond", "target")]
+        predictions = reference.predict_guiding(current, step, text)
         noise = given["noise.steps"][step - start][None] if step + 1 < case.steps else None
         current = reference.masked_step(current, predictions, case.guidance, step, latents, noise, mask)
     found["latents.final"] = relative(current, expected["latents.final"])

@@ -1,5 +1,6 @@
 //! Stream capture and graphs.
 
+#[macro_use]
 mod common;
 
 use common::{SUCCESS, TestContext, device_memory, event, pinned_memory, read, stream};

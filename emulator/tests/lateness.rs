@@ -1,5 +1,6 @@
 //! Work runs as late as the rules of streams allow: a program that forgets to wait finds old data.
 
+#[macro_use]
 mod common;
 
 use std::ffi::c_void;

@@ -1,5 +1,6 @@
 //! A seed permutes the order of work that nothing orders, and of nothing else. One test: the seed is the process's.
 
+#[macro_use]
 mod common;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,6 @@
 //! What hardware and driver refuse, the emulator refuses with the same code. (Launches: `launch.rs`.)
 
+#[macro_use]
 mod common;
 
 use std::ffi::{CStr, CString, c_char, c_void};

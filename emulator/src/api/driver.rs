@@ -93,18 +93,18 @@ pub fn call_uninitialised(name: &str, body: impl FnOnce(&mut Driver) -> Result) 
     let outcome = outcome.unwrap_or_else(|panic| {
         let report = Report::new(Class::EmulatorBug, panic_text(&*panic));
         eprintln!("{name}: {report}");
-        Err(Failure { code: CUresult::UNKNOWN, report: Some(report) })
+        Err(Failure { code: CUresult::UNKNOWN, report: Some(Box::new(report)) })
     });
     let Err(Failure { code, report }) = outcome else { return CUresult::SUCCESS };
     if let Some(report) = report {
-        remember(Report { message: format!("{name}: {}", report.message), ..report });
+        remember(Report { message: format!("{name}: {}", report.message), ..*report });
     }
     code
 }
 
 /// A report that prevents a call, before anything ran.
 pub fn failed_with(code: CUresult) -> impl Fn(Report) -> Failure {
-    move |report| Failure { code, report: Some(report) }
+    move |report| Failure { code, report: Some(Box::new(report)) }
 }
 
 impl Driver {

@@ -78,7 +78,7 @@ codes! {
 #[derive(Clone, Debug)]
 pub struct Failure {
     pub code: CUresult,
-    pub report: Option<Report>,
+    pub report: Option<Box<Report>>,
 }
 
 impl From<CUresult> for Failure {
@@ -92,7 +92,7 @@ pub type Result<T = ()> = std::result::Result<T, Failure>;
 
 /// A call with arguments that the driver refuses with `code`.
 pub fn refused<T>(code: CUresult, why: impl Into<String>) -> Result<T> {
-    Err(Failure { code, report: Some(Report::new(Class::BadApiCall, why)) })
+    Err(Failure { code, report: Some(Box::new(Report::new(Class::BadApiCall, why))) })
 }
 
 /// The error that a fault during execution leaves in its context.

@@ -16,6 +16,7 @@ pub struct Function {
     pub code: Arc<Module>,
     /// The kernel's place in the module.
     pub kernel: usize,
+    pub info: KernelInfo,
     /// The architecture that the PTX was made for, as 80.
     target: u32,
     /// The most dynamic shared memory that a launch may ask for.
@@ -27,12 +28,15 @@ pub struct Function {
 
 impl Function {
     pub fn new(context: CUcontext, module: CUmodule, code: Arc<Module>, kernel: usize, target: u32) -> Self {
-        let dynamic_shared_limit = SHARED_BYTES_PER_BLOCK.saturating_sub(code.kernels()[kernel].static_shared_bytes);
-        Function { context, module, code, kernel, target, dynamic_shared_limit, carveout: -1, cluster: [0; 2] }
+        let info = code.kernels()[kernel].clone();
+        let dynamic_shared_limit = SHARED_BYTES_PER_BLOCK.saturating_sub(info.static_shared_bytes);
+        Function { context, module, code, kernel, info, target, dynamic_shared_limit, carveout: -1, cluster: [0; 2] }
     }
 
-    pub fn info(&self) -> &KernelInfo {
-        &self.code.kernels()[self.kernel]
+    /// The same function with a known number of registers.
+    pub fn with_registers(mut self, registers: Option<u32>) -> Self {
+        self.info.registers_per_thread = registers.or(self.info.registers_per_thread);
+        self
     }
 }
 
@@ -69,7 +73,7 @@ impl Driver {
     fn function_attribute(&self, handle: CUfunction, attribute: u32) -> Result<i32> {
         let device = self.config()?.device;
         let function = self.function(handle)?;
-        let info = function.info();
+        let info = &function.info;
         let value = match attribute {
             0 => threads_limit(info),
             1 => info.static_shared_bytes,
@@ -90,7 +94,7 @@ impl Driver {
 
     fn set_function_attribute(&mut self, handle: CUfunction, attribute: u32, value: i32) -> Result {
         let device = self.config()?.device;
-        let info = self.function(handle)?.info();
+        let info = &self.function(handle)?.info;
         let static_bytes = info.static_shared_bytes;
         let Some(function) = self.functions.get_mut(&handle) else { return Ok(()) };
         match attribute {

@@ -37,7 +37,7 @@ impl Driver {
             block: request.block,
             dynamic_shared_bytes: request.dynamic_shared_bytes,
             cooperative: request.cooperative,
-            parameters: parameter_block(function.info(), request)?,
+            parameters: parameter_block(&function.info, request)?,
         };
         let module = Arc::clone(&function.code);
         let stream = self.stream(request.stream)?;
@@ -71,7 +71,7 @@ fn threads_of(block: &[u32; 3]) -> u64 {
 
 /// Refuses launches for which this kernel needs more than there is.
 fn check_resources(function: &Function, request: &Request, device: &Description) -> Result {
-    let info = function.info();
+    let info = &function.info;
     let threads = threads_of(&request.block) as u32;
     if request.dynamic_shared_bytes > function.dynamic_shared_limit {
         let message = format!(

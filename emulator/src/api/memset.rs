@@ -13,7 +13,7 @@ fn fill(driver: &mut Driver, fill: Fill, stream: CUstream) -> Result<()> {
     if fill.width == 0 || fill.height == 0 {
         return Ok(());
     }
-    if fill.target % element != 0 || fill.pitch % element != 0 {
+    if !fill.target.is_multiple_of(element) || !fill.pitch.is_multiple_of(element) {
         let message = format!("{:#x} with pitch {} is not aligned to {element} bytes", fill.target, fill.pitch);
         return refused(CUresult::INVALID_VALUE, message);
     }

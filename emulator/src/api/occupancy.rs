@@ -36,7 +36,7 @@ impl Driver {
             return refused(CUresult::INVALID_VALUE, format!("{threads} threads, flags {flags:#x}"));
         }
         let threads = threads as u32;
-        let info = function.info();
+        let info = &function.info;
         let too_large =
             threads > threads_limit(info) || dynamic_shared as u64 > u64::from(function.dynamic_shared_limit);
         Ok(if too_large { 0 } else { active_blocks(&device, info, threads, dynamic_shared as u64) })
@@ -87,7 +87,7 @@ pub unsafe extern "C" fn cuOccupancyAvailableDynamicSMemPerBlock(
         let function = driver.function(function)?;
         let share = device.shared_bytes_per_multiprocessor / blocks as u32;
         let share = share / SHARED_ALLOCATION_UNIT * SHARED_ALLOCATION_UNIT;
-        let own = function.info().static_shared_bytes + SHARED_BYTES_RESERVED_PER_BLOCK;
+        let own = function.info.static_shared_bytes + SHARED_BYTES_RESERVED_PER_BLOCK;
         dynamic_shared.set(share.saturating_sub(own).min(function.dynamic_shared_limit) as usize)
     })
 }
@@ -111,7 +111,7 @@ impl Driver {
         flags: u32,
     ) -> Result<BestBlock> {
         let device = self.config()?.device;
-        let most = threads_limit(self.function(function)?.info());
+        let most = threads_limit(&self.function(function)?.info);
         let most = if limit > 0 { most.min(limit as u32) } else { most }.min(THREADS_PER_BLOCK);
         let smaller = (1..=most / WARP_THREADS).map(|warps| warps * WARP_THREADS).chain([most]);
         let mut best = (0, BestBlock { grid: 0, threads: 0 });

@@ -37,7 +37,7 @@ impl<T> Out<T> {
         }
     }
 
-    pub fn is_null(self) -> bool {
+    pub fn is_null(&self) -> bool {
         self.0.is_null()
     }
 
@@ -96,7 +96,7 @@ impl<T> In<T> {
         In(address as *const T)
     }
 
-    pub fn is_null(self) -> bool {
+    pub fn is_null(&self) -> bool {
         self.0.is_null()
     }
 

@@ -136,7 +136,7 @@ pub(super) fn run(
                     }
                 }
                 machine.view.hit = hit(hits, position);
-                execute(machine, warp, op, lanes, fragment.mask).map_err(|f| (f, position))?;
+                execute(machine, warp, op, lanes).map_err(|f| (f, position))?;
             }
         }
     }
@@ -232,9 +232,9 @@ fn members(op: &Op) -> Option<Reg> {
     }
 }
 
-/// Executes one operation that is no jump for the lanes of `mask`; `active` are the lanes that run together.
+/// Executes one operation that is no jump for the lanes of `mask`.
 #[inline(always)]
-fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32, active: u32) -> Checked<()> {
+fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> {
     let level = m.grid.level;
     let file = &mut m.file;
     match op {
@@ -366,7 +366,7 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32, active: u32) ->
         Op::MatchAny { width, d, a, .. } => shuffle::match_any(file, mask, *width, *d, *a),
         Op::MatchAll { width, d, p, a, .. } => shuffle::match_all(file, mask, *width, *d, *p, *a),
         Op::Redux { op, d, a, .. } => shuffle::redux(file, mask, *op, *d, *a),
-        Op::ActiveMask { d } => file.set(mask, *d, [active; 32]),
+        Op::ActiveMask { d } => file.set(mask, *d, [mask; 32]),
         Op::Elect { d, p, .. } => {
             file.set(mask, *d, [mask.trailing_zeros(); 32]);
             file.set_pred(mask, *p, mask & mask.wrapping_neg());

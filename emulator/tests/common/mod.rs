@@ -1,6 +1,7 @@
 //! What the tests of the driver API share: a context of their own, and the driver's functions through cudarc, which
 //! finds them in the `libcuda.so` that `install` provides.
-#![allow(dead_code)]
+
+#![allow(dead_code, unused_macros)]
 
 use std::ffi::c_void;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
@@ -97,7 +98,6 @@ pub fn read(address: sys::CUdeviceptr, bytes: usize) -> Vec<u8> {
 }
 
 /// Calls functions of the driver and expects success of each.
-#[macro_export]
 macro_rules! succeed {
     ($($function:ident($($argument:expr),* $(,)?));* $(;)?) => {
         $(
@@ -108,7 +108,6 @@ macro_rules! succeed {
 }
 
 /// The result of a function of the driver.
-#[macro_export]
 macro_rules! result {
     ($function:ident($($argument:expr),* $(,)?)) => {
         // SAFETY: the arguments point to locals of the test, or to nothing.
