@@ -9,6 +9,11 @@
 //! cu* calls ─► api (contexts, streams, events, graphs) ──────────────────┘   memory, device
 //! ```
 //!
+//! A program that links the crate calls [`install`] before it loads `libcuda.so`, and gets the emulator under that name;
+//! [`configure`] chooses the device, [`last_report`] says what went wrong, [`statistics`] counts what was asked. A program
+//! that does not know of the crate is given the shared library, `libcuda_emulator.so`, whose SONAME is `libcuda.so`; the
+//! environment then chooses the device (`CUDA_EMULATOR_DEVICE` and the other variables of [`Config`]).
+//!
 //! It knows nothing of the program above it: nothing depends on a kernel's name, source or hash.
 
 pub mod api;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::thread::ThreadId;
+use std::time::{Duration, Instant};
 
 use super::capture::Capture;
 use super::context::Context;
@@ -209,29 +210,34 @@ impl Driver {
 
     /// Runs what `targets` need and reports the state of `context` afterwards.
     pub fn wait(&mut self, context: CUcontext, targets: &[Ticket]) -> Result {
-        self.run(targets, usize::MAX)?;
+        self.run(targets, None)?;
         self.health(context)
     }
 
     /// Whether `targets` are done. If not, a part of what they need runs, so that asking again comes to an end.
     pub fn query(&mut self, context: CUcontext, targets: &[Ticket]) -> Result {
-        /// Small enough that a program sees its work unfinished, large enough that polling a graph ends soon.
-        const ITEMS_PER_QUERY: usize = 16;
+        /// Short enough for a program that polls to stay awake, long enough for polling a graph to end soon.
+        const QUERY_TIME: Duration = Duration::from_millis(5);
         if targets.iter().any(|&ticket| self.queue.is_pending(ticket)) {
-            self.run(targets, ITEMS_PER_QUERY)?;
+            self.run(targets, Some(QUERY_TIME))?;
             self.health(context)?;
             return Err(CUresult::NOT_READY.into());
         }
         self.health(context)
     }
 
-    fn run(&mut self, targets: &[Ticket], most: usize) -> Result {
+    /// Runs what `targets` need, or only a part of it: one item, and more until `enough` has passed.
+    fn run(&mut self, targets: &[Ticket], enough: Option<Duration>) -> Result {
         let seed = self.config()?.seed;
-        for ticket in self.queue.schedule(targets, seed).into_iter().take(most) {
+        let start = Instant::now();
+        for ticket in self.queue.schedule(targets, seed) {
             // A fault earlier in the order may have dropped it.
             let Some(item) = self.queue.take(ticket) else { continue };
             if let Err(report) = item.work.run(self) {
                 self.fault(item.context, report);
+            }
+            if enough.is_some_and(|enough| start.elapsed() >= enough) {
+                break;
             }
         }
         Ok(())

@@ -134,3 +134,28 @@ pub unsafe extern "C" fn cuGetErrorString(code: CUresult, sentence: Out<*const c
 }
 
 super::exports![cuGetErrorName, cuGetErrorString];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_have_their_codes() {
+        let bug = |fault| fault_code(&Report::new(Class::KernelBug, "").with_fault(fault));
+        assert_eq!(bug(Fault::IllegalAddress), CUresult::ILLEGAL_ADDRESS);
+        assert_eq!(bug(Fault::MisalignedAddress), CUresult::MISALIGNED_ADDRESS);
+        assert_eq!(bug(Fault::IllegalInstruction), CUresult::ILLEGAL_INSTRUCTION);
+        assert_eq!(bug(Fault::Assert), CUresult::ASSERT);
+        assert_eq!(bug(Fault::LaunchFailed), CUresult::LAUNCH_FAILED);
+        let of = |class| fault_code(&Report::new(class, ""));
+        assert_eq!(of(Class::KernelBug), CUresult::LAUNCH_FAILED);
+        assert_eq!(of(Class::UnsupportedPtx), CUresult::NOT_SUPPORTED);
+        assert_eq!(of(Class::EmulatorBug), CUresult::UNKNOWN);
+    }
+
+    #[test]
+    fn codes_are_in_order_and_named() {
+        assert!(CODES.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        assert!(CODES.iter().all(|(_, name, sentence)| name.to_bytes().starts_with(b"CUDA_") && !sentence.is_empty()));
+    }
+}

@@ -78,3 +78,38 @@ pub fn symbols() -> impl Iterator<Item = &'static Symbol> {
 pub fn symbol(name: &CStr) -> Option<&'static Symbol> {
     symbols().find(|symbol| symbol.name == name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    /// Names of the functions that the files of this folder export.
+    fn names_in_sources() -> BTreeSet<String> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api");
+        let mut names = BTreeSet::new();
+        for entry in fs::read_dir(folder).unwrap() {
+            let source = fs::read_to_string(entry.unwrap().path()).unwrap();
+            for (before, _) in source.match_indices("extern \"C\" fn cu") {
+                let rest = &source[before + "extern \"C\" fn ".len()..];
+                let name: String =
+                    rest.chars().take_while(|&letter| letter.is_alphanumeric() || letter == '_').collect();
+                names.insert(name);
+            }
+        }
+        names
+    }
+
+    #[test]
+    fn every_exported_function_is_in_the_table_once() {
+        let table: Vec<String> = symbols().map(|symbol| symbol.name.to_str().unwrap().to_owned()).collect();
+        let distinct: BTreeSet<String> = table.iter().cloned().collect();
+        assert_eq!(table.len(), distinct.len());
+        let sources = names_in_sources();
+        assert!(sources.len() > 100, "only {} functions found", sources.len());
+        let missing: Vec<&String> = sources.difference(&distinct).collect();
+        assert!(missing.is_empty(), "not in the table: {missing:?}");
+    }
+}

@@ -124,6 +124,7 @@ impl Block {
             match interpret::run(&mut machine, &mut self.warps[number], fragment, &mut scratch.hits) {
                 Ok(Stop::Ended) => {}
                 Ok(Stop::Paused(fragment)) => {
+                    self.warps[number].release_waiting(fragment.parent);
                     self.warps[number].fragments.push_back(fragment);
                     return Ok(());
                 }
@@ -214,6 +215,9 @@ impl Block {
                         fragment.state = State::Runnable;
                         fragment.position += 1;
                     }
+                }
+                if deliver && warp.fragments.len() > 1 {
+                    warp.merge();
                 }
             }
         }

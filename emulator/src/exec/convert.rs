@@ -2,7 +2,7 @@
 
 use super::float::{flushed, round_f64};
 use super::half::{self, Clamp};
-use super::lanes::{File, Lanes64, per_level};
+use super::lanes::{File, Lanes64, Lanewise, per_level};
 use super::simd::SimdLevel;
 use crate::isa::{Cvt, CvtType, HalfFormat, Reg, Rounding, Width};
 
@@ -45,29 +45,29 @@ per_level! {
         }
         let nearest = cvt.rounding == Rounding::Nearest;
         match (cvt.from, cvt.source, cvt.to, cvt.destination) {
-            (U32, W32, U64 | S64, W64) => file.widen1(mask, d, a, u64::from),
-            (S32, W32, U64 | S64, W64) => file.widen1(mask, d, a, |a| i64::from(a as i32) as u64),
-            (U64 | S64, W64, U32 | S32, W32) => file.narrow1(mask, d, a, |a| a as u32),
-            (U32 | S32, W32, U16 | S16, W16) => file.map1(mask, d, a, |a| a & 0xffff),
-            (U16, W16, U32 | S32, W32) => file.map1(mask, d, a, |a| a),
-            (S16, W16, U32 | S32, W32) => file.map1(mask, d, a, |a| i32::from(a as i16) as u32),
-            (U8, W32 | W16, U32 | S32, W32) | (U8, W32 | W16, U16 | S16, W16) => file.map1(mask, d, a, |a| a & 0xff),
-            (S8, W32 | W16, U32 | S32, W32) => file.map1(mask, d, a, |a| i32::from(a as i8) as u32),
-            (U32 | S32, W32, U8, W32 | W16) => file.map1(mask, d, a, |a| a & 0xff),
-            (S32, W32, F32, W32) if nearest => file.map1(mask, d, a, |a| (a as i32 as f32).to_bits()),
-            (U32, W32, F32, W32) if nearest => file.map1(mask, d, a, |a| (a as f32).to_bits()),
+            (U32, W32, U64 | S64, W64) => file.widen1(mask, d, [a], u64::from),
+            (S32, W32, U64 | S64, W64) => file.widen1(mask, d, [a], |a| i64::from(a as i32) as u64),
+            (U64 | S64, W64, U32 | S32, W32) => file.narrow1(mask, d, [a], |a| a as u32),
+            (U32 | S32, W32, U16 | S16, W16) => file.map1(mask, d, [a], |a| a & 0xffff),
+            (U16, W16, U32 | S32, W32) => file.map1(mask, d, [a], |a| a),
+            (S16, W16, U32 | S32, W32) => file.map1(mask, d, [a], |a| i32::from(a as i16) as u32),
+            (U8, W32 | W16, U32 | S32, W32) | (U8, W32 | W16, U16 | S16, W16) => file.map1(mask, d, [a], |a| a & 0xff),
+            (S8, W32 | W16, U32 | S32, W32) => file.map1(mask, d, [a], |a| i32::from(a as i8) as u32),
+            (U32 | S32, W32, U8, W32 | W16) => file.map1(mask, d, [a], |a| a & 0xff),
+            (S32, W32, F32, W32) if nearest => file.map1(mask, d, [a], |a| (a as i32 as f32).to_bits()),
+            (U32, W32, F32, W32) if nearest => file.map1(mask, d, [a], |a| (a as f32).to_bits()),
             // Rust's conversion truncates, saturates and gives 0 for NaN, as the instruction does.
             (F32, W32, S32, W32) if cvt.rounding == Rounding::Zero => {
-                file.map1(mask, d, a, |a| f32::from_bits(a) as i32 as u32);
+                file.map1(mask, d, [a], |a| f32::from_bits(a) as i32 as u32);
             }
             (F32, W32, U32, W32) if cvt.rounding == Rounding::Zero => {
-                file.map1(mask, d, a, |a| f32::from_bits(a) as u32);
+                file.map1(mask, d, [a], |a| f32::from_bits(a) as u32);
             }
             (F32, W32, F64, W64) if !cvt.integral => {
-                file.widen1(mask, d, a, |a| f64::from(f32::from_bits(a)).to_bits());
+                file.widen1(mask, d, [a], |a| f64::from(f32::from_bits(a)).to_bits());
             }
             (F64, W64, F32, W32) if !cvt.integral && nearest => {
-                file.narrow1(mask, d, a, |a| canonical(f64::from_bits(a) as f32));
+                file.narrow1(mask, d, [a], |a| canonical(f64::from_bits(a) as f32));
             }
             _ => return false,
         }

@@ -6,7 +6,7 @@
 //! trigonometric ones). NaN results are the canonical 0x7fffffff.
 
 use super::half::CANONICAL_NAN_F32;
-use super::lanes::{File, bits, per_level};
+use super::lanes::{File, Lanewise, bits, per_level};
 use super::math;
 use crate::isa::{CompareType, Comparison, FloatBinary, FloatClass, FloatMode, FloatUnary, Reg, Rounding};
 
@@ -14,6 +14,17 @@ use crate::isa::{CompareType, Comparison, FloatBinary, FloatClass, FloatMode, Fl
 #[inline(always)]
 pub(super) fn flushed(bits: u32, flush: bool) -> u32 {
     if flush && bits & 0x7f80_0000 == 0 { bits & 0x8000_0000 } else { bits }
+}
+
+/// Subnormals to zero of the same sign.
+#[inline(always)]
+fn flush(bits: u32) -> u32 {
+    flushed(bits, true)
+}
+
+#[inline(always)]
+fn flush_result(x: f32) -> u32 {
+    flush(canonical(x))
 }
 
 #[inline(always)]
@@ -87,16 +98,16 @@ per_level! {
     /// `d = op a` in fp32.
     pub(super) fn unary(file: &mut File, mask: u32, op: FloatUnary, mode: FloatMode, d: Reg, a: Reg) {
         match op {
-            FloatUnary::Neg => file.map1(mask, d, a, |a| flushed(a, mode.flush) ^ 0x8000_0000),
-            FloatUnary::Abs => file.map1(mask, d, a, |a| flushed(a, mode.flush) & 0x7fff_ffff),
-            FloatUnary::Sqrt => file.map1(mask, d, a, |a| finish(sqrt(input(a, mode), mode), mode)),
-            FloatUnary::Rcp => file.map1(mask, d, a, |a| finish(divide(1.0, input(a, mode), mode), mode)),
-            FloatUnary::Rsqrt => file.map1(mask, d, a, |a| finish(rsqrt(input(a, mode)), mode)),
-            FloatUnary::Ex2 => file.map1(mask, d, a, |a| finish(math::exp2(input(a, mode)), mode)),
-            FloatUnary::Lg2 => file.map1(mask, d, a, |a| finish(math::log2(input(a, mode)), mode)),
-            FloatUnary::Sin => file.map1(mask, d, a, |a| finish(f64::from(input(a, mode)).sin() as f32, mode)),
-            FloatUnary::Cos => file.map1(mask, d, a, |a| finish(f64::from(input(a, mode)).cos() as f32, mode)),
-            FloatUnary::Tanh => file.map1(mask, d, a, |a| finish(math::tanh(input(a, mode)), mode)),
+            FloatUnary::Neg => file.map1(mask, d, [a], |a| flushed(a, mode.flush) ^ 0x8000_0000),
+            FloatUnary::Abs => file.map1(mask, d, [a], |a| flushed(a, mode.flush) & 0x7fff_ffff),
+            FloatUnary::Sqrt => file.each1(mask, d, [a], &|a| finish(sqrt(input(a, mode), mode), mode)),
+            FloatUnary::Rcp => file.map1(mask, d, [a], |a| finish(divide(1.0, input(a, mode), mode), mode)),
+            FloatUnary::Rsqrt => file.map1(mask, d, [a], |a| finish(rsqrt(input(a, mode)), mode)),
+            FloatUnary::Ex2 => file.map1(mask, d, [a], |a| finish(math::exp2(input(a, mode)), mode)),
+            FloatUnary::Lg2 => file.map1(mask, d, [a], |a| finish(math::log2(input(a, mode)), mode)),
+            FloatUnary::Sin => file.each1(mask, d, [a], &|a| finish(f64::from(input(a, mode)).sin() as f32, mode)),
+            FloatUnary::Cos => file.each1(mask, d, [a], &|a| finish(f64::from(input(a, mode)).cos() as f32, mode)),
+            FloatUnary::Tanh => file.each1(mask, d, [a], &|a| finish(math::tanh(input(a, mode)), mode)),
         }
     }
 }
@@ -178,35 +189,20 @@ per_level! {
     /// `d = a op b` in fp32.
     pub(super) fn binary(file: &mut File, mask: u32, op: FloatBinary, mode: FloatMode, d: Reg, a: Reg, b: Reg) {
         use FloatBinary::*;
-        macro_rules! with {
-            ($op:expr, $mode:expr) => {
-                file.map2(mask, d, a, b, |a, b| finish(apply($op, input(a, $mode), input(b, $mode), $mode), $mode))
-            };
-        }
-        if mode == FloatMode::PLAIN {
-            match op {
-                Add => file.map2(mask, d, a, b, |a, b| canonical(float(a) + float(b))),
-                Sub => file.map2(mask, d, a, b, |a, b| canonical(float(a) - float(b))),
-                Mul => file.map2(mask, d, a, b, |a, b| canonical(float(a) * float(b))),
-                Div => file.map2(mask, d, a, b, |a, b| canonical(float(a) / float(b))),
-                Min => with!(Min, FloatMode::PLAIN),
-                Max => with!(Max, FloatMode::PLAIN),
-                Copysign => file.map2(mask, d, a, b, |a, b| a & 0x8000_0000 | b & 0x7fff_ffff),
-                _ => with!(op, FloatMode::PLAIN),
-            }
-        } else if mode.rounding == Rounding::Nearest {
-            let mode = FloatMode { rounding: Rounding::Nearest, ..mode };
-            match op {
-                Add => with!(Add, mode),
-                Sub => with!(Sub, mode),
-                Mul => with!(Mul, mode),
-                Div => with!(Div, mode),
-                Min => with!(Min, mode),
-                Max => with!(Max, mode),
-                _ => with!(op, mode),
-            }
-        } else {
-            with!(op, mode)
+        let s = [a, b];
+        let flushes = mode == FloatMode { flush: true, ..FloatMode::PLAIN };
+        match op {
+            Add if mode == FloatMode::PLAIN => file.map2(mask, d, s, |a, b| canonical(float(a) + float(b))),
+            Sub if mode == FloatMode::PLAIN => file.map2(mask, d, s, |a, b| canonical(float(a) - float(b))),
+            Mul if mode == FloatMode::PLAIN => file.map2(mask, d, s, |a, b| canonical(float(a) * float(b))),
+            Div if mode == FloatMode::PLAIN => file.map2(mask, d, s, |a, b| canonical(float(a) / float(b))),
+            Min if mode == FloatMode::PLAIN => file.map2(mask, d, s, |a, b| canonical(lesser(float(a), float(b)))),
+            Max if mode == FloatMode::PLAIN => file.map2(mask, d, s, |a, b| canonical(greater(float(a), float(b)))),
+            Add if flushes => file.map2(mask, d, s, |a, b| flush_result(float(flush(a)) + float(flush(b)))),
+            Sub if flushes => file.map2(mask, d, s, |a, b| flush_result(float(flush(a)) - float(flush(b)))),
+            Mul if flushes => file.map2(mask, d, s, |a, b| flush_result(float(flush(a)) * float(flush(b)))),
+            Copysign => file.each2(mask, d, s, &|a, b| a & 0x8000_0000 | b & 0x7fff_ffff),
+            _ => file.each2(mask, d, s, &|a, b| finish(apply(op, input(a, mode), input(b, mode), mode), mode)),
         }
     }
 }
@@ -216,14 +212,18 @@ per_level! {
     pub(super) fn fma(file: &mut File, mask: u32, mode: FloatMode, d: Reg, sources: [Reg; 3]) {
         if mode == FloatMode::PLAIN {
             file.map3(mask, d, sources, |a, b, c| canonical(float(a).mul_add(float(b), float(c))));
-        } else if mode.rounding == Rounding::Nearest {
+        } else if mode == (FloatMode { flush: true, ..FloatMode::PLAIN }) {
             file.map3(mask, d, sources, |a, b, c| {
-                finish(input(a, mode).mul_add(input(b, mode), input(c, mode)), mode)
+                flush_result(float(flush(a)).mul_add(float(flush(b)), float(flush(c))))
             });
         } else {
-            file.map3(mask, d, sources, |a, b, c| {
-                let product = f64::from(input(a, mode)) * f64::from(input(b, mode));
-                finish(add_rounded(product, input(c, mode).into(), mode.rounding), mode)
+            file.each3(mask, d, sources, &|a, b, c| {
+                let (a, b, c) = (input(a, mode), input(b, mode), input(c, mode));
+                let result = match mode.rounding {
+                    Rounding::Nearest => a.mul_add(b, c),
+                    rounding => add_rounded(f64::from(a) * f64::from(b), c.into(), rounding),
+                };
+                finish(result, mode)
             });
         }
     }
@@ -238,16 +238,16 @@ per_level! {
     /// `d = op a` in fp64.
     pub(super) fn unary_f64(file: &mut File, mask: u32, op: FloatUnary, d: Reg, a: Reg) {
         match op {
-            FloatUnary::Neg => file.map1_64(mask, d, a, |a| a ^ 1 << 63),
-            FloatUnary::Abs => file.map1_64(mask, d, a, |a| a & !(1 << 63)),
-            FloatUnary::Sqrt => file.map1_64(mask, d, a, |a| double(a).sqrt().to_bits()),
-            FloatUnary::Rcp => file.map1_64(mask, d, a, |a| (1.0 / double(a)).to_bits()),
-            FloatUnary::Rsqrt => file.map1_64(mask, d, a, |a| (1.0 / double(a).sqrt()).to_bits()),
-            FloatUnary::Sin => file.map1_64(mask, d, a, |a| double(a).sin().to_bits()),
-            FloatUnary::Cos => file.map1_64(mask, d, a, |a| double(a).cos().to_bits()),
-            FloatUnary::Ex2 => file.map1_64(mask, d, a, |a| double(a).exp2().to_bits()),
-            FloatUnary::Lg2 => file.map1_64(mask, d, a, |a| double(a).log2().to_bits()),
-            FloatUnary::Tanh => file.map1_64(mask, d, a, |a| double(a).tanh().to_bits()),
+            FloatUnary::Neg => file.each1_64(mask, d, [a], &|a| a ^ 1 << 63),
+            FloatUnary::Abs => file.each1_64(mask, d, [a], &|a| a & !(1 << 63)),
+            FloatUnary::Sqrt => file.each1_64(mask, d, [a], &|a| double(a).sqrt().to_bits()),
+            FloatUnary::Rcp => file.each1_64(mask, d, [a], &|a| (1.0 / double(a)).to_bits()),
+            FloatUnary::Rsqrt => file.each1_64(mask, d, [a], &|a| (1.0 / double(a).sqrt()).to_bits()),
+            FloatUnary::Sin => file.each1_64(mask, d, [a], &|a| double(a).sin().to_bits()),
+            FloatUnary::Cos => file.each1_64(mask, d, [a], &|a| double(a).cos().to_bits()),
+            FloatUnary::Ex2 => file.each1_64(mask, d, [a], &|a| double(a).exp2().to_bits()),
+            FloatUnary::Lg2 => file.each1_64(mask, d, [a], &|a| double(a).log2().to_bits()),
+            FloatUnary::Tanh => file.each1_64(mask, d, [a], &|a| double(a).tanh().to_bits()),
         }
     }
 }
@@ -258,19 +258,19 @@ per_level! {
         use FloatBinary::*;
         let nan = f64::NAN.to_bits();
         match op {
-            Add => file.map2_64(mask, d, a, b, |a, b| (double(a) + double(b)).to_bits()),
-            Sub => file.map2_64(mask, d, a, b, |a, b| (double(a) - double(b)).to_bits()),
-            Mul => file.map2_64(mask, d, a, b, |a, b| (double(a) * double(b)).to_bits()),
-            Div => file.map2_64(mask, d, a, b, |a, b| (double(a) / double(b)).to_bits()),
-            Min => file.map2_64(mask, d, a, b, |a, b| double(a).min(double(b)).to_bits()),
-            Max => file.map2_64(mask, d, a, b, |a, b| double(a).max(double(b)).to_bits()),
-            MinNan => file.map2_64(mask, d, a, b, |a, b| {
+            Add => file.map2_64(mask, d, [a, b], |a, b| (double(a) + double(b)).to_bits()),
+            Sub => file.map2_64(mask, d, [a, b], |a, b| (double(a) - double(b)).to_bits()),
+            Mul => file.map2_64(mask, d, [a, b], |a, b| (double(a) * double(b)).to_bits()),
+            Div => file.each2_64(mask, d, [a, b], &|a, b| (double(a) / double(b)).to_bits()),
+            Min => file.each2_64(mask, d, [a, b], &|a, b| double(a).min(double(b)).to_bits()),
+            Max => file.each2_64(mask, d, [a, b], &|a, b| double(a).max(double(b)).to_bits()),
+            MinNan => file.each2_64(mask, d, [a, b], &|a, b| {
                 if double(a).is_nan() || double(b).is_nan() { nan } else { double(a).min(double(b)).to_bits() }
             }),
-            MaxNan => file.map2_64(mask, d, a, b, |a, b| {
+            MaxNan => file.each2_64(mask, d, [a, b], &|a, b| {
                 if double(a).is_nan() || double(b).is_nan() { nan } else { double(a).max(double(b)).to_bits() }
             }),
-            Copysign => file.map2_64(mask, d, a, b, |a, b| a & 1 << 63 | b & !(1 << 63)),
+            Copysign => file.each2_64(mask, d, [a, b], &|a, b| a & 1 << 63 | b & !(1 << 63)),
         }
     }
 }
@@ -303,61 +303,98 @@ pub(super) fn compare<T: PartialOrd>(comparison: Comparison, a: T, b: T, unorder
     }
 }
 
-/// Expands `$body` once per comparison, so that each becomes a loop of its own.
-macro_rules! each_comparison {
-    ($comparison:expr, $name:ident => $body:expr) => {{
-        use Comparison::*;
-        macro_rules! arm { ($which:ident) => {{ let $name = $which; $body }}; }
-        match $comparison {
-            Eq => arm!(Eq),
-            Ne => arm!(Ne),
-            Lt => arm!(Lt),
-            Le => arm!(Le),
-            Gt => arm!(Gt),
-            Ge => arm!(Ge),
-            other => { let $name = other; $body }
-        }
-    }};
+/// The lanes where integers stand in the relation; `read` gives a lane of a register.
+#[inline(always)]
+fn compare_integers<T: PartialOrd>(
+    comparison: Comparison,
+    sources: (Reg, Reg),
+    read: impl Fn(Reg, usize) -> T + Copy,
+) -> u32 {
+    let less = |a: Reg, b: Reg| bits(|lane| read(a, lane) < read(b, lane));
+    let equal = |a: Reg, b: Reg| bits(|lane| read(a, lane) == read(b, lane));
+    relate(comparison, sources, less, equal, |_, _| 0)
+}
+
+/// The lanes where floats stand in the relation.
+#[inline(always)]
+fn compare_floats<T: PartialOrd>(
+    comparison: Comparison,
+    sources: (Reg, Reg),
+    read: impl Fn(Reg, usize) -> T + Copy,
+) -> u32 {
+    let less = |a: Reg, b: Reg| bits(|lane| read(a, lane) < read(b, lane));
+    let equal = |a: Reg, b: Reg| bits(|lane| read(a, lane) == read(b, lane));
+    let unordered = |a: Reg, b: Reg| bits(|lane| read(a, lane).partial_cmp(&read(b, lane)).is_none());
+    relate(comparison, sources, less, equal, unordered)
+}
+
+/// Any relation from three tests, each of which stands once in the code, whatever the comparison.
+#[inline(always)]
+fn relate(
+    comparison: Comparison,
+    (a, b): (Reg, Reg),
+    less: impl Fn(Reg, Reg) -> u32,
+    equal: impl Fn(Reg, Reg) -> u32,
+    unordered: impl Fn(Reg, Reg) -> u32,
+) -> u32 {
+    use Comparison::*;
+    // a <= b is "a < b or equal"; the forms that hold for NaN add the unordered lanes.
+    let (swapped, wants_less, wants_equal) = match comparison {
+        Lt | Ltu => (false, true, false),
+        Gt | Gtu => (true, true, false),
+        Le | Leu => (false, true, true),
+        Ge | Geu => (true, true, true),
+        Eq | Equ | Ne | Neu => (false, false, true),
+        Num | Nan => (false, false, false),
+    };
+    let (a, b) = if swapped { (b, a) } else { (a, b) };
+    let mut holds = 0;
+    if wants_less {
+        holds |= less(a, b);
+    }
+    if wants_equal {
+        holds |= equal(a, b);
+    }
+    match comparison {
+        Eq | Lt | Le | Gt | Ge => holds,
+        Neu => !holds,
+        Ne => !holds & !unordered(a, b),
+        Equ | Ltu | Leu | Gtu | Geu | Nan => holds | unordered(a, b),
+        Num => !unordered(a, b),
+    }
 }
 
 per_level! {
-    /// The lanes where `a comparison b`. The 16-bit floats are compared by their fp32 values in [`super::half`]'s terms.
-    pub(super) fn test(file: &File, ty: CompareType, comparison: Comparison, flush: bool, a: Reg, b: Reg) -> u32 {
+    /// The lanes where `a comparison b`.
+    pub(super) fn test(file: &mut File, ty: CompareType, comparison: Comparison, flush: bool, a: Reg, b: Reg) -> u32 {
+        let file: &File = &file;
+        let s = (a, b);
         match ty {
-            CompareType::U16 | CompareType::U32 => {
-                each_comparison!(comparison, c => file.test2(a, b, |a, b| compare(c, a, b, false)))
+            CompareType::U16 | CompareType::U32 => compare_integers(comparison, s, |r, lane| file.get(r)[lane]),
+            CompareType::S16 => compare_integers(comparison, s, |r, lane| file.get(r)[lane] as i16),
+            CompareType::S32 => compare_integers(comparison, s, |r, lane| file.get(r)[lane] as i32),
+            CompareType::U64 => compare_integers(comparison, s, |r, lane| file.get64(r)[lane]),
+            CompareType::S64 => compare_integers(comparison, s, |r, lane| file.get64(r)[lane] as i64),
+            CompareType::F32 if flush => {
+                compare_floats(comparison, s, |r, lane| float(flushed(file.get(r)[lane], true)))
             }
-            CompareType::S16 => {
-                each_comparison!(comparison, c => file.test2(a, b, |a, b| compare(c, a as i16, b as i16, false)))
+            CompareType::F32 => compare_floats(comparison, s, |r, lane| float(file.get(r)[lane])),
+            CompareType::F64 => compare_floats(comparison, s, |r, lane| double(file.get64(r)[lane])),
+            CompareType::F16 => {
+                let widen = |x: u32| super::half::f16_to_f32(flush_f16(x, flush));
+                let (a, b) = (widened(file, a, widen), widened(file, b, widen));
+                bits(|lane| compare(comparison, a[lane], b[lane], a[lane].is_nan() || b[lane].is_nan()))
             }
-            CompareType::S32 => {
-                each_comparison!(comparison, c => file.test2(a, b, |a, b| compare(c, a as i32, b as i32, false)))
+            CompareType::Bf16 => {
+                let (a, b) = (widened(file, a, |x| x << 16), widened(file, b, |x| x << 16));
+                bits(|lane| compare(comparison, a[lane], b[lane], a[lane].is_nan() || b[lane].is_nan()))
             }
-            CompareType::U64 => {
-                each_comparison!(comparison, c => file.test2_64(a, b, |a, b| compare(c, a, b, false)))
-            }
-            CompareType::S64 => {
-                each_comparison!(comparison, c => file.test2_64(a, b, |a, b| compare(c, a as i64, b as i64, false)))
-            }
-            CompareType::F32 => each_comparison!(comparison, c => file.test2(a, b, |a, b| {
-                let (a, b) = (float(flushed(a, flush)), float(flushed(b, flush)));
-                compare(c, a, b, a.is_nan() || b.is_nan())
-            })),
-            CompareType::F64 => each_comparison!(comparison, c => file.test2_64(a, b, |a, b| {
-                let (a, b) = (double(a), double(b));
-                compare(c, a, b, a.is_nan() || b.is_nan())
-            })),
-            CompareType::F16 => file.test2(a, b, |a, b| {
-                let widen = |x: u32| float(super::half::f16_to_f32(flush_f16(x, flush)));
-                let (a, b) = (widen(a), widen(b));
-                compare(comparison, a, b, a.is_nan() || b.is_nan())
-            }),
-            CompareType::Bf16 => file.test2(a, b, |a, b| {
-                let (a, b) = (float(a << 16), float(b << 16));
-                compare(comparison, a, b, a.is_nan() || b.is_nan())
-            }),
         }
     }
+}
+
+fn widened(file: &File, a: Reg, widen: impl Fn(u32) -> u32) -> [f32; 32] {
+    file.get(a).map(|a| float(widen(a)))
 }
 
 #[inline(always)]

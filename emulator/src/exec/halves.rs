@@ -63,8 +63,8 @@ pub(super) fn unary(
 ) {
     let signs = if kind.packed { 0x8000_8000 } else { 0x8000 };
     match op {
-        FloatUnary::Neg => return file.map1(mask, d, a, |a| a ^ signs),
-        FloatUnary::Abs => return file.map1(mask, d, a, |a| a & !signs),
+        FloatUnary::Neg => return file.each1(mask, d, [a], &|a| a ^ signs),
+        FloatUnary::Abs => return file.each1(mask, d, [a], &|a| a & !signs),
         _ => {}
     }
     let mut wide = widen(level, kind, mode.flush, file.get(a));

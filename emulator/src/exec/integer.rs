@@ -1,6 +1,6 @@
 //! Integer and logic operations.
 
-use super::lanes::{File, per_level};
+use super::lanes::{File, Lanewise, per_level};
 use crate::isa::{BoolOp, IntBinary, IntTernary, IntUnary, PredSource, Reg, Width};
 
 #[inline(always)]
@@ -12,20 +12,20 @@ per_level! {
     /// `d = op a`.
     pub(super) fn unary(file: &mut File, mask: u32, op: IntUnary, width: Width, d: Reg, a: Reg) {
         match width {
-            Width::W16 => unary_16(file, mask, op, d, a),
-            Width::W32 => unary_32(file, mask, op, d, a),
-            Width::W64 => unary_64(file, mask, op, d, a),
+            Width::W16 => unary_16(&mut file, mask, op, d, a),
+            Width::W32 => unary_32(&mut file, mask, op, d, a),
+            Width::W64 => unary_64(&mut file, mask, op, d, a),
         }
     }
 }
 
 #[inline(always)]
-fn unary_16(file: &mut File, mask: u32, op: IntUnary, d: Reg, a: Reg) {
+fn unary_16(file: &mut impl Lanewise, mask: u32, op: IntUnary, d: Reg, a: Reg) {
     match op {
-        IntUnary::Not => file.map1(mask, d, a, |a| !a & 0xffff),
-        IntUnary::Neg => file.map1(mask, d, a, |a| a.wrapping_neg() & 0xffff),
-        IntUnary::Abs => file.map1(mask, d, a, |a| sign16(a).wrapping_abs() as u32 & 0xffff),
-        IntUnary::Cnot => file.map1(mask, d, a, |a| u32::from(a == 0)),
+        IntUnary::Not => file.each1(mask, d, [a], &|a| !a & 0xffff),
+        IntUnary::Neg => file.each1(mask, d, [a], &|a| a.wrapping_neg() & 0xffff),
+        IntUnary::Abs => file.each1(mask, d, [a], &|a| sign16(a).wrapping_abs() as u32 & 0xffff),
+        IntUnary::Cnot => file.each1(mask, d, [a], &|a| u32::from(a == 0)),
         // The bit counts and reversals have no 16-bit forms.
         _ => unary_32(file, mask, op, d, a),
     }
@@ -48,19 +48,19 @@ fn shift_amount(position: u32, top: u32) -> u32 {
 }
 
 #[inline(always)]
-fn unary_32(file: &mut File, mask: u32, op: IntUnary, d: Reg, a: Reg) {
+fn unary_32(file: &mut impl Lanewise, mask: u32, op: IntUnary, d: Reg, a: Reg) {
     match op {
-        IntUnary::Not => file.map1(mask, d, a, |a| !a),
-        IntUnary::Neg => file.map1(mask, d, a, u32::wrapping_neg),
-        IntUnary::Abs => file.map1(mask, d, a, |a| (a as i32).wrapping_abs() as u32),
-        IntUnary::Cnot => file.map1(mask, d, a, |a| u32::from(a == 0)),
-        IntUnary::Clz => file.map1(mask, d, a, u32::leading_zeros),
-        IntUnary::Popc => file.map1(mask, d, a, u32::count_ones),
-        IntUnary::Brev => file.map1(mask, d, a, u32::reverse_bits),
-        IntUnary::BfindU => file.map1(mask, d, a, highest_bit),
-        IntUnary::BfindS => file.map1(mask, d, a, highest_bit_s),
-        IntUnary::BfindShiftU => file.map1(mask, d, a, |a| shift_amount(highest_bit(a), 31)),
-        IntUnary::BfindShiftS => file.map1(mask, d, a, |a| shift_amount(highest_bit_s(a), 31)),
+        IntUnary::Not => file.map1(mask, d, [a], |a| !a),
+        IntUnary::Neg => file.map1(mask, d, [a], u32::wrapping_neg),
+        IntUnary::Abs => file.each1(mask, d, [a], &|a| (a as i32).wrapping_abs() as u32),
+        IntUnary::Cnot => file.each1(mask, d, [a], &|a| u32::from(a == 0)),
+        IntUnary::Clz => file.each1(mask, d, [a], &u32::leading_zeros),
+        IntUnary::Popc => file.each1(mask, d, [a], &u32::count_ones),
+        IntUnary::Brev => file.each1(mask, d, [a], &u32::reverse_bits),
+        IntUnary::BfindU => file.each1(mask, d, [a], &highest_bit),
+        IntUnary::BfindS => file.each1(mask, d, [a], &highest_bit_s),
+        IntUnary::BfindShiftU => file.each1(mask, d, [a], &|a| shift_amount(highest_bit(a), 31)),
+        IntUnary::BfindShiftS => file.each1(mask, d, [a], &|a| shift_amount(highest_bit_s(a), 31)),
     }
 }
 
@@ -75,19 +75,19 @@ fn highest_bit_s64(a: u64) -> u32 {
 }
 
 #[inline(always)]
-fn unary_64(file: &mut File, mask: u32, op: IntUnary, d: Reg, a: Reg) {
+fn unary_64(file: &mut impl Lanewise, mask: u32, op: IntUnary, d: Reg, a: Reg) {
     match op {
-        IntUnary::Not => file.map1_64(mask, d, a, |a| !a),
-        IntUnary::Neg => file.map1_64(mask, d, a, u64::wrapping_neg),
-        IntUnary::Abs => file.map1_64(mask, d, a, |a| (a as i64).wrapping_abs() as u64),
-        IntUnary::Cnot => file.map1_64(mask, d, a, |a| u64::from(a == 0)),
-        IntUnary::Brev => file.map1_64(mask, d, a, u64::reverse_bits),
-        IntUnary::Clz => file.narrow1(mask, d, a, u64::leading_zeros),
-        IntUnary::Popc => file.narrow1(mask, d, a, u64::count_ones),
-        IntUnary::BfindU => file.narrow1(mask, d, a, highest_bit_64),
-        IntUnary::BfindS => file.narrow1(mask, d, a, highest_bit_s64),
-        IntUnary::BfindShiftU => file.narrow1(mask, d, a, |a| shift_amount(highest_bit_64(a), 63)),
-        IntUnary::BfindShiftS => file.narrow1(mask, d, a, |a| shift_amount(highest_bit_s64(a), 63)),
+        IntUnary::Not => file.map1_64(mask, d, [a], |a| !a),
+        IntUnary::Neg => file.map1_64(mask, d, [a], u64::wrapping_neg),
+        IntUnary::Abs => file.each1_64(mask, d, [a], &|a| (a as i64).wrapping_abs() as u64),
+        IntUnary::Cnot => file.each1_64(mask, d, [a], &|a| u64::from(a == 0)),
+        IntUnary::Brev => file.each1_64(mask, d, [a], &u64::reverse_bits),
+        IntUnary::Clz => file.each_narrow1(mask, d, [a], &u64::leading_zeros),
+        IntUnary::Popc => file.each_narrow1(mask, d, [a], &u64::count_ones),
+        IntUnary::BfindU => file.each_narrow1(mask, d, [a], &highest_bit_64),
+        IntUnary::BfindS => file.each_narrow1(mask, d, [a], &highest_bit_s64),
+        IntUnary::BfindShiftU => file.each_narrow1(mask, d, [a], &|a| shift_amount(highest_bit_64(a), 63)),
+        IntUnary::BfindShiftS => file.each_narrow1(mask, d, [a], &|a| shift_amount(highest_bit_s64(a), 63)),
     }
 }
 
@@ -95,25 +95,25 @@ per_level! {
     /// `d = a op b`.
     pub(super) fn binary(file: &mut File, mask: u32, op: IntBinary, width: Width, d: Reg, a: Reg, b: Reg) {
         match width {
-            Width::W16 => binary_16(file, mask, op, d, a, b),
-            Width::W32 => binary_32(file, mask, op, d, a, b),
-            Width::W64 => binary_64(file, mask, op, d, a, b),
+            Width::W16 => binary_16(&mut file, mask, op, d, a, b),
+            Width::W32 => binary_32(&mut file, mask, op, d, a, b),
+            Width::W64 => binary_64(&mut file, mask, op, d, a, b),
         }
     }
 }
 
 #[inline(always)]
-fn binary_16(file: &mut File, mask: u32, op: IntBinary, d: Reg, a: Reg, b: Reg) {
+fn binary_16(file: &mut impl Lanewise, mask: u32, op: IntBinary, d: Reg, a: Reg, b: Reg) {
     use IntBinary::*;
-    let mut low = |f: fn(u32, u32) -> u32| file.map2(mask, d, a, b, |a, b| f(a, b) & 0xffff);
+    let mut low = |f: fn(u32, u32) -> u32| file.each2(mask, d, [a, b], &|a, b| f(a, b) & 0xffff);
     match op {
         Add | AddSatS => low(u32::wrapping_add),
         Sub | SubSatS => low(u32::wrapping_sub),
         MulLo => low(u32::wrapping_mul),
         MulHiU => low(|a, b| (a * b) >> 16),
         MulHiS => low(|a, b| ((sign16(a) * sign16(b)) >> 16) as u32),
-        MulWideU => file.map2(mask, d, a, b, |a, b| a * b),
-        MulWideS => file.map2(mask, d, a, b, |a, b| (sign16(a) * sign16(b)) as u32),
+        MulWideU => file.each2(mask, d, [a, b], &|a, b| a * b),
+        MulWideS => file.each2(mask, d, [a, b], &|a, b| (sign16(a) * sign16(b)) as u32),
         DivU => low(|a, b| a.checked_div(b).unwrap_or(u32::MAX)),
         DivS => low(|a, b| sign16(a).checked_div(sign16(b)).unwrap_or(-1) as u32),
         RemU => low(|a, b| a.checked_rem(b).unwrap_or(a)),
@@ -142,32 +142,32 @@ fn wide_s(a: u32, b: u32) -> i64 {
 }
 
 #[inline(always)]
-fn binary_32(file: &mut File, mask: u32, op: IntBinary, d: Reg, a: Reg, b: Reg) {
+fn binary_32(file: &mut impl Lanewise, mask: u32, op: IntBinary, d: Reg, a: Reg, b: Reg) {
     use IntBinary::*;
     match op {
-        Add => file.map2(mask, d, a, b, u32::wrapping_add),
-        Sub => file.map2(mask, d, a, b, u32::wrapping_sub),
-        AddSatS => file.map2(mask, d, a, b, |a, b| (a as i32).saturating_add(b as i32) as u32),
-        SubSatS => file.map2(mask, d, a, b, |a, b| (a as i32).saturating_sub(b as i32) as u32),
-        MulLo => file.map2(mask, d, a, b, u32::wrapping_mul),
-        MulHiU => file.map2(mask, d, a, b, |a, b| (wide_u(a, b) >> 32) as u32),
-        MulHiS => file.map2(mask, d, a, b, |a, b| (wide_s(a, b) >> 32) as u32),
-        MulWideU => file.widen2(mask, d, a, b, wide_u),
-        MulWideS => file.widen2(mask, d, a, b, |a, b| wide_s(a, b) as u64),
-        DivU => file.map2(mask, d, a, b, |a, b| a.checked_div(b).unwrap_or(u32::MAX)),
-        DivS => file.map2(mask, d, a, b, |a, b| divide_s(a as i32, b as i32) as u32),
-        RemU => file.map2(mask, d, a, b, |a, b| a.checked_rem(b).unwrap_or(a)),
-        RemS => file.map2(mask, d, a, b, |a, b| remainder_s(a as i32, b as i32) as u32),
-        MinU => file.map2(mask, d, a, b, u32::min),
-        MaxU => file.map2(mask, d, a, b, u32::max),
-        MinS => file.map2(mask, d, a, b, |a, b| (a as i32).min(b as i32) as u32),
-        MaxS => file.map2(mask, d, a, b, |a, b| (a as i32).max(b as i32) as u32),
-        And => file.map2(mask, d, a, b, |a, b| a & b),
-        Or => file.map2(mask, d, a, b, |a, b| a | b),
-        Xor => file.map2(mask, d, a, b, |a, b| a ^ b),
-        Shl => file.map2(mask, d, a, b, |a, b| if b < 32 { a << (b & 31) } else { 0 }),
-        ShrU => file.map2(mask, d, a, b, |a, b| if b < 32 { a >> (b & 31) } else { 0 }),
-        ShrS => file.map2(mask, d, a, b, |a, b| ((a as i32) >> b.min(31)) as u32),
+        Add => file.map2(mask, d, [a, b], u32::wrapping_add),
+        Sub => file.map2(mask, d, [a, b], u32::wrapping_sub),
+        AddSatS => file.each2(mask, d, [a, b], &|a, b| (a as i32).saturating_add(b as i32) as u32),
+        SubSatS => file.each2(mask, d, [a, b], &|a, b| (a as i32).saturating_sub(b as i32) as u32),
+        MulLo => file.map2(mask, d, [a, b], u32::wrapping_mul),
+        MulHiU => file.map2(mask, d, [a, b], |a, b| (wide_u(a, b) >> 32) as u32),
+        MulHiS => file.each2(mask, d, [a, b], &|a, b| (wide_s(a, b) >> 32) as u32),
+        MulWideU => file.widen2(mask, d, [a, b], wide_u),
+        MulWideS => file.widen2(mask, d, [a, b], |a, b| wide_s(a, b) as u64),
+        DivU => file.each2(mask, d, [a, b], &|a, b| a.checked_div(b).unwrap_or(u32::MAX)),
+        DivS => file.each2(mask, d, [a, b], &|a, b| divide_s(a as i32, b as i32) as u32),
+        RemU => file.each2(mask, d, [a, b], &|a, b| a.checked_rem(b).unwrap_or(a)),
+        RemS => file.each2(mask, d, [a, b], &|a, b| remainder_s(a as i32, b as i32) as u32),
+        MinU => file.map2(mask, d, [a, b], u32::min),
+        MaxU => file.map2(mask, d, [a, b], u32::max),
+        MinS => file.map2(mask, d, [a, b], |a, b| (a as i32).min(b as i32) as u32),
+        MaxS => file.map2(mask, d, [a, b], |a, b| (a as i32).max(b as i32) as u32),
+        And => file.map2(mask, d, [a, b], |a, b| a & b),
+        Or => file.map2(mask, d, [a, b], |a, b| a | b),
+        Xor => file.map2(mask, d, [a, b], |a, b| a ^ b),
+        Shl => file.map2(mask, d, [a, b], |a, b| if b < 32 { a << (b & 31) } else { 0 }),
+        ShrU => file.map2(mask, d, [a, b], |a, b| if b < 32 { a >> (b & 31) } else { 0 }),
+        ShrS => file.map2(mask, d, [a, b], |a, b| ((a as i32) >> b.min(31)) as u32),
     }
 }
 
@@ -193,28 +193,28 @@ fn high_s64(a: u64, b: u64) -> u64 {
 }
 
 #[inline(always)]
-fn binary_64(file: &mut File, mask: u32, op: IntBinary, d: Reg, a: Reg, b: Reg) {
+fn binary_64(file: &mut impl Lanewise, mask: u32, op: IntBinary, d: Reg, a: Reg, b: Reg) {
     use IntBinary::*;
     match op {
-        Add | AddSatS => file.map2_64(mask, d, a, b, u64::wrapping_add),
-        Sub | SubSatS => file.map2_64(mask, d, a, b, u64::wrapping_sub),
-        MulLo | MulWideU | MulWideS => file.map2_64(mask, d, a, b, u64::wrapping_mul),
-        MulHiU => file.map2_64(mask, d, a, b, high_u64),
-        MulHiS => file.map2_64(mask, d, a, b, high_s64),
-        DivU => file.map2_64(mask, d, a, b, |a, b| a.checked_div(b).unwrap_or(u64::MAX)),
-        DivS => file.map2_64(mask, d, a, b, |a, b| if b == 0 { u64::MAX } else { (a as i64).wrapping_div(b as i64) as u64 }),
-        RemU => file.map2_64(mask, d, a, b, |a, b| a.checked_rem(b).unwrap_or(a)),
-        RemS => file.map2_64(mask, d, a, b, |a, b| if b == 0 { a } else { (a as i64).wrapping_rem(b as i64) as u64 }),
-        MinU => file.map2_64(mask, d, a, b, u64::min),
-        MaxU => file.map2_64(mask, d, a, b, u64::max),
-        MinS => file.map2_64(mask, d, a, b, |a, b| (a as i64).min(b as i64) as u64),
-        MaxS => file.map2_64(mask, d, a, b, |a, b| (a as i64).max(b as i64) as u64),
-        And => file.map2_64(mask, d, a, b, |a, b| a & b),
-        Or => file.map2_64(mask, d, a, b, |a, b| a | b),
-        Xor => file.map2_64(mask, d, a, b, |a, b| a ^ b),
-        Shl => file.map_64_32(mask, d, a, b, |a, b| if b < 64 { a << (b & 63) } else { 0 }),
-        ShrU => file.map_64_32(mask, d, a, b, |a, b| if b < 64 { a >> (b & 63) } else { 0 }),
-        ShrS => file.map_64_32(mask, d, a, b, |a, b| ((a as i64) >> b.min(63)) as u64),
+        Add | AddSatS => file.map2_64(mask, d, [a, b], u64::wrapping_add),
+        Sub | SubSatS => file.map2_64(mask, d, [a, b], u64::wrapping_sub),
+        MulLo | MulWideU | MulWideS => file.map2_64(mask, d, [a, b], u64::wrapping_mul),
+        MulHiU => file.each2_64(mask, d, [a, b], &high_u64),
+        MulHiS => file.each2_64(mask, d, [a, b], &high_s64),
+        DivU => file.each2_64(mask, d, [a, b], &|a, b| a.checked_div(b).unwrap_or(u64::MAX)),
+        DivS => file.each2_64(mask, d, [a, b], &|a, b| if b == 0 { u64::MAX } else { (a as i64).wrapping_div(b as i64) as u64 }),
+        RemU => file.each2_64(mask, d, [a, b], &|a, b| a.checked_rem(b).unwrap_or(a)),
+        RemS => file.each2_64(mask, d, [a, b], &|a, b| if b == 0 { a } else { (a as i64).wrapping_rem(b as i64) as u64 }),
+        MinU => file.each2_64(mask, d, [a, b], &u64::min),
+        MaxU => file.each2_64(mask, d, [a, b], &u64::max),
+        MinS => file.each2_64(mask, d, [a, b], &|a, b| (a as i64).min(b as i64) as u64),
+        MaxS => file.each2_64(mask, d, [a, b], &|a, b| (a as i64).max(b as i64) as u64),
+        And => file.map2_64(mask, d, [a, b], |a, b| a & b),
+        Or => file.map2_64(mask, d, [a, b], |a, b| a | b),
+        Xor => file.map2_64(mask, d, [a, b], |a, b| a ^ b),
+        Shl => file.map_64_32(mask, d, [a, b], |a, b| if b < 64 { a << (b & 63) } else { 0 }),
+        ShrU => file.map_64_32(mask, d, [a, b], |a, b| if b < 64 { a >> (b & 63) } else { 0 }),
+        ShrS => file.map_64_32(mask, d, [a, b], |a, b| ((a as i64) >> b.min(63)) as u64),
     }
 }
 
@@ -222,26 +222,26 @@ per_level! {
     /// Operations of three sources.
     pub(super) fn ternary(file: &mut File, mask: u32, op: IntTernary, width: Width, d: Reg, sources: [Reg; 3]) {
         match width {
-            Width::W16 => ternary_16(file, mask, op, d, sources),
-            Width::W32 => ternary_32(file, mask, op, d, sources),
-            Width::W64 => ternary_64(file, mask, op, d, sources),
+            Width::W16 => ternary_16(&mut file, mask, op, d, sources),
+            Width::W32 => ternary_32(&mut file, mask, op, d, sources),
+            Width::W64 => ternary_64(&mut file, mask, op, d, sources),
         }
     }
 }
 
 #[inline(always)]
-fn ternary_16(file: &mut File, mask: u32, op: IntTernary, d: Reg, sources: [Reg; 3]) {
+fn ternary_16(file: &mut impl Lanewise, mask: u32, op: IntTernary, d: Reg, sources: [Reg; 3]) {
     use IntTernary::*;
     match op {
-        MadLo => file.map3(mask, d, sources, |a, b, c| a.wrapping_mul(b).wrapping_add(c) & 0xffff),
-        MadHiU => file.map3(mask, d, sources, |a, b, c| ((a * b) >> 16).wrapping_add(c) & 0xffff),
+        MadLo => file.each3(mask, d, sources, &|a, b, c| a.wrapping_mul(b).wrapping_add(c) & 0xffff),
+        MadHiU => file.each3(mask, d, sources, &|a, b, c| ((a * b) >> 16).wrapping_add(c) & 0xffff),
         MadHiS => {
-            file.map3(mask, d, sources, |a, b, c| (((sign16(a) * sign16(b)) >> 16) as u32).wrapping_add(c) & 0xffff)
+            file.each3(mask, d, sources, &|a, b, c| (((sign16(a) * sign16(b)) >> 16) as u32).wrapping_add(c) & 0xffff)
         }
-        MadWideU => file.map3(mask, d, sources, |a, b, c| (a * b).wrapping_add(c)),
-        MadWideS => file.map3(mask, d, sources, |a, b, c| ((sign16(a) * sign16(b)) as u32).wrapping_add(c)),
-        SadU => file.map3(mask, d, sources, |a, b, c| c.wrapping_add(a.abs_diff(b)) & 0xffff),
-        SadS => file.map3(mask, d, sources, |a, b, c| c.wrapping_add(sign16(a).abs_diff(sign16(b))) & 0xffff),
+        MadWideU => file.each3(mask, d, sources, &|a, b, c| (a * b).wrapping_add(c)),
+        MadWideS => file.each3(mask, d, sources, &|a, b, c| ((sign16(a) * sign16(b)) as u32).wrapping_add(c)),
+        SadU => file.each3(mask, d, sources, &|a, b, c| c.wrapping_add(a.abs_diff(b)) & 0xffff),
+        SadS => file.each3(mask, d, sources, &|a, b, c| c.wrapping_add(sign16(a).abs_diff(sign16(b))) & 0xffff),
         // The others have no 16-bit forms.
         _ => ternary_32(file, mask, op, d, sources),
     }
@@ -253,35 +253,35 @@ fn pair(low: u32, high: u32) -> u64 {
 }
 
 #[inline(always)]
-fn ternary_32(file: &mut File, mask: u32, op: IntTernary, d: Reg, s: [Reg; 3]) {
+fn ternary_32(file: &mut impl Lanewise, mask: u32, op: IntTernary, d: Reg, s: [Reg; 3]) {
     use IntTernary::*;
     match op {
         MadLo => file.map3(mask, d, s, |a, b, c| a.wrapping_mul(b).wrapping_add(c)),
-        MadHiU => file.map3(mask, d, s, |a, b, c| ((wide_u(a, b) >> 32) as u32).wrapping_add(c)),
-        MadHiS => file.map3(mask, d, s, |a, b, c| ((wide_s(a, b) >> 32) as u32).wrapping_add(c)),
+        MadHiU => file.each3(mask, d, s, &|a, b, c| ((wide_u(a, b) >> 32) as u32).wrapping_add(c)),
+        MadHiS => file.each3(mask, d, s, &|a, b, c| ((wide_s(a, b) >> 32) as u32).wrapping_add(c)),
         MadWideU => file.widen3(mask, d, s, |a, b, c| wide_u(a, b).wrapping_add(c)),
         MadWideS => file.widen3(mask, d, s, |a, b, c| (wide_s(a, b) as u64).wrapping_add(c)),
-        Mad24LoU => file.map3(mask, d, s, |a, b, c| (a & 0xff_ffff).wrapping_mul(b & 0xff_ffff).wrapping_add(c)),
-        Mad24LoS => file.map3(mask, d, s, |a, b, c| sign24(a).wrapping_mul(sign24(b)).wrapping_add(c)),
-        SadU => file.map3(mask, d, s, |a, b, c| c.wrapping_add(a.abs_diff(b))),
-        SadS => file.map3(mask, d, s, |a, b, c| c.wrapping_add((a as i32).abs_diff(b as i32))),
-        BfeU => file.map3(mask, d, s, |a, position, length| extract(a.into(), position, length, 32, false) as u32),
-        BfeS => file.map3(mask, d, s, |a, position, length| extract(a.into(), position, length, 32, true) as u32),
+        Mad24LoU => file.each3(mask, d, s, &|a, b, c| (a & 0xff_ffff).wrapping_mul(b & 0xff_ffff).wrapping_add(c)),
+        Mad24LoS => file.each3(mask, d, s, &|a, b, c| sign24(a).wrapping_mul(sign24(b)).wrapping_add(c)),
+        SadU => file.each3(mask, d, s, &|a, b, c| c.wrapping_add(a.abs_diff(b))),
+        SadS => file.each3(mask, d, s, &|a, b, c| c.wrapping_add((a as i32).abs_diff(b as i32))),
+        BfeU => file.each3(mask, d, s, &|a, position, length| extract(a.into(), position, length, 32, false) as u32),
+        BfeS => file.each3(mask, d, s, &|a, position, length| extract(a.into(), position, length, 32, true) as u32),
         ShfLeftWrap => file.map3(mask, d, s, |a, b, c| ((pair(a, b) << (c & 31)) >> 32) as u32),
-        ShfLeftClamp => file.map3(mask, d, s, |a, b, c| ((pair(a, b) << c.min(32)) >> 32) as u32),
+        ShfLeftClamp => file.each3(mask, d, s, &|a, b, c| ((pair(a, b) << c.min(32)) >> 32) as u32),
         ShfRightWrap => file.map3(mask, d, s, |a, b, c| (pair(a, b) >> (c & 31)) as u32),
-        ShfRightClamp => file.map3(mask, d, s, |a, b, c| (pair(a, b) >> c.min(32)) as u32),
-        Prmt => file.map3(mask, d, s, |a, b, c| permute(a, b, |byte| c >> (4 * byte))),
-        PrmtF4e => file.map3(mask, d, s, |a, b, c| permute(a, b, |byte| (c & 3) + byte)),
-        PrmtB4e => file.map3(mask, d, s, |a, b, c| permute(a, b, |byte| (c & 3).wrapping_sub(byte) & 7)),
-        PrmtRc8 => file.map3(mask, d, s, |a, b, c| permute(a, b, |_| c & 3)),
-        PrmtEcl => file.map3(mask, d, s, |a, b, c| permute(a, b, |byte| byte.max(c & 3))),
-        PrmtEcr => file.map3(mask, d, s, |a, b, c| permute(a, b, |byte| byte.min(c & 3))),
-        PrmtRc16 => file.map3(mask, d, s, |a, b, c| permute(a, b, |byte| 2 * (c & 1) + (byte & 1))),
-        Dp4aUU => file.map3(mask, d, s, |a, b, c| dot4(a, b, c, |x| u32::from(x), |x| u32::from(x))),
-        Dp4aUS => file.map3(mask, d, s, |a, b, c| dot4(a, b, c, |x| u32::from(x), |x| x as i8 as u32)),
-        Dp4aSU => file.map3(mask, d, s, |a, b, c| dot4(a, b, c, |x| x as i8 as u32, |x| u32::from(x))),
-        Dp4aSS => file.map3(mask, d, s, |a, b, c| dot4(a, b, c, |x| x as i8 as u32, |x| x as i8 as u32)),
+        ShfRightClamp => file.each3(mask, d, s, &|a, b, c| (pair(a, b) >> c.min(32)) as u32),
+        Prmt => file.each3(mask, d, s, &|a, b, c| permute(a, b, |byte| c >> (4 * byte))),
+        PrmtF4e => file.each3(mask, d, s, &|a, b, c| permute(a, b, |byte| (c & 3) + byte)),
+        PrmtB4e => file.each3(mask, d, s, &|a, b, c| permute(a, b, |byte| (c & 3).wrapping_sub(byte) & 7)),
+        PrmtRc8 => file.each3(mask, d, s, &|a, b, c| permute(a, b, |_| c & 3)),
+        PrmtEcl => file.each3(mask, d, s, &|a, b, c| permute(a, b, |byte| byte.max(c & 3))),
+        PrmtEcr => file.each3(mask, d, s, &|a, b, c| permute(a, b, |byte| byte.min(c & 3))),
+        PrmtRc16 => file.each3(mask, d, s, &|a, b, c| permute(a, b, |byte| 2 * (c & 1) + (byte & 1))),
+        Dp4aUU => file.each3(mask, d, s, &|a, b, c| dot4(a, b, c, |x| u32::from(x), |x| u32::from(x))),
+        Dp4aUS => file.each3(mask, d, s, &|a, b, c| dot4(a, b, c, |x| u32::from(x), |x| x as i8 as u32)),
+        Dp4aSU => file.each3(mask, d, s, &|a, b, c| dot4(a, b, c, |x| x as i8 as u32, |x| u32::from(x))),
+        Dp4aSS => file.each3(mask, d, s, &|a, b, c| dot4(a, b, c, |x| x as i8 as u32, |x| x as i8 as u32)),
     }
 }
 
@@ -331,13 +331,13 @@ fn extract(value: u64, position: u32, length: u32, width: u32, signed: bool) -> 
 }
 
 #[inline(always)]
-fn ternary_64(file: &mut File, mask: u32, op: IntTernary, d: Reg, s: [Reg; 3]) {
+fn ternary_64(file: &mut impl Lanewise, mask: u32, op: IntTernary, d: Reg, s: [Reg; 3]) {
     use IntTernary::*;
     match op {
-        MadHiU => file.map3_64(mask, d, s, |a, b, c| high_u64(a, b).wrapping_add(c)),
-        MadHiS => file.map3_64(mask, d, s, |a, b, c| high_s64(a, b).wrapping_add(c)),
-        SadU => file.map3_64(mask, d, s, |a, b, c| c.wrapping_add(a.abs_diff(b))),
-        SadS => file.map3_64(mask, d, s, |a, b, c| c.wrapping_add((a as i64).abs_diff(b as i64))),
+        MadHiU => file.each3_64(mask, d, s, &|a, b, c| high_u64(a, b).wrapping_add(c)),
+        MadHiS => file.each3_64(mask, d, s, &|a, b, c| high_s64(a, b).wrapping_add(c)),
+        SadU => file.each3_64(mask, d, s, &|a, b, c| c.wrapping_add(a.abs_diff(b))),
+        SadS => file.each3_64(mask, d, s, &|a, b, c| c.wrapping_add((a as i64).abs_diff(b as i64))),
         BfeU | BfeS => {
             let mut value = [0; 32];
             let (a, position, length) = (file.get64(s[0]), file.get(s[1]), file.get(s[2]));
@@ -406,7 +406,7 @@ pub(super) fn insert(file: &mut File, mask: u32, width: Width, d: Reg, a: Reg, b
 /// A mask of `b` ones from position `a`.
 pub(super) fn bit_mask(file: &mut File, mask: u32, d: Reg, a: Reg, b: Reg, clamp: bool) {
     let limit = |x: u32| if clamp { x.min(32) } else { x & 31 };
-    file.map2(mask, d, a, b, |a, b| {
+    file.each2(mask, d, [a, b], &|a, b| {
         let ones = (1u64 << limit(b)) - 1;
         (ones << limit(a)) as u32
     });

@@ -120,19 +120,22 @@ pub(super) fn run(
             op => {
                 let mut lanes = mask;
                 if let Some(members) = members(op) {
-                    let named = machine.file.get(members)[mask.trailing_zeros() as usize & 31];
+                    let named = match members {
+                        Members::Register(reg) => machine.file.get(reg)[mask.trailing_zeros() as usize & 31],
+                        Members::Warp => FULL,
+                    };
                     if mask & !named != 0 {
                         let lane = (mask & !named).trailing_zeros() as usize;
                         return Err((Fault::new(Some(lane), "a lane takes part that the member mask leaves out"), position));
                     }
                     if named & warp.live & !mask != 0 {
-                        lanes |= warp.waiting_at(position);
+                        lanes |= warp.waiting_at(position) & named & machine.file.pred(instruction.guard);
                         if named & warp.live & !lanes != 0 {
                             fragment.position = position;
                             fragment.state = State::AtMeeting;
                             return Ok(Stop::Waiting(fragment));
                         }
-                        warp.release_meeting(position);
+                        fragment.mask |= warp.release_meeting(position, named, fragment.parent);
                     }
                 }
                 machine.view.hit = hit(hits, position);
@@ -216,9 +219,16 @@ fn barrier(
     Ok(Stop::Waiting(fragment))
 }
 
-/// The register that names the lanes which must execute the operation together.
+/// The lanes which must execute an operation together.
+enum Members {
+    /// Named by a register.
+    Register(Reg),
+    /// The whole warp.
+    Warp,
+}
+
 #[inline(always)]
-fn members(op: &Op) -> Option<Reg> {
+fn members(op: &Op) -> Option<Members> {
     match op {
         Op::Shuffle { members, .. }
         | Op::Vote { members, .. }
@@ -227,7 +237,8 @@ fn members(op: &Op) -> Option<Reg> {
         | Op::MatchAll { members, .. }
         | Op::Redux { members, .. }
         | Op::Elect { members, .. }
-        | Op::WarpBarrier { members } => Some(*members),
+        | Op::WarpBarrier { members } => Some(Members::Register(*members)),
+        Op::Mma(_) | Op::LoadMatrix { .. } | Op::StoreMatrix { .. } => Some(Members::Warp),
         _ => None,
     }
 }

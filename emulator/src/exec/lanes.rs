@@ -17,26 +17,30 @@ pub(super) struct Slot(pub Lanes);
 /// Halves and words of it are NaN in every format.
 pub(super) const NAN_SLOT: Slot = Slot([u32::MAX; 32]);
 
-/// Compiles a function twice, for AVX2 and for the target's baseline, and picks by the level that is its first
-/// argument. The body must be written so that LLVM vectorises it; everything it calls has to be `inline(always)`.
+/// Compiles a function twice: its loops over lanes vectorised for AVX2, and plain; the level, which becomes its first
+/// argument, picks one. The body sees its register file as a [`Lanewise`]; what it calls has to be `inline(always)`.
 macro_rules! per_level {
-    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($file:ident: &mut File, $($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments)]
-        $vis fn $name(level: $crate::exec::simd::SimdLevel, $($arg: $ty),*) $(-> $ret)? {
+        $vis fn $name(level: $crate::exec::simd::SimdLevel, $file: &mut File, $($arg: $ty),*) $(-> $ret)? {
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx2,fma,f16c")]
-                fn avx2($($arg: $ty),*) $(-> $ret)? $body
+                fn vectors($file: &mut File, $($arg: $ty),*) $(-> $ret)? {
+                    #[allow(unused_mut)]
+                    let mut $file = $crate::exec::lanes::Vector($file);
+                    $body
+                }
                 if level.has_avx2() {
                     // SAFETY: the level says that the host has AVX2, FMA and F16C.
-                    return unsafe { avx2($($arg),*) };
+                    return unsafe { vectors($file, $($arg),*) };
                 }
             }
-            #[inline(never)]
-            fn portable($($arg: $ty),*) $(-> $ret)? $body
             let _ = level;
-            portable($($arg),*)
+            #[allow(unused_mut)]
+            let mut $file = $crate::exec::lanes::Scalar($file);
+            $body
         }
     };
 }
@@ -127,137 +131,120 @@ impl File {
         let target = unsafe { &mut *self.predicates.add(pred.0 as usize) };
         *target = *target & !mask | bits & mask;
     }
+}
 
-    #[inline(always)]
-    pub(super) fn map1(&mut self, mask: u32, d: Reg, a: Reg, f: impl Fn(u32) -> u32) {
-        let mut value = [0; 32];
-        let a = self.get(a);
-        for lane in 0..32 {
-            value[lane] = f(a[lane]);
+/// The elementwise operations: a method's row says its name, the name of the compact form in [`File`], and how the
+/// sources are read and the result is written.
+macro_rules! elementwise {
+    ($($(#[$meta:meta])* $map:ident $each:ident ($($arg:ident: $get:ident $ty:ty),*) -> $set:ident $ret:ty;)*) => {
+        impl File {
+            $(
+                $(#[$meta])*
+                ///
+                /// One loop for all callers: for operations that are not worth a loop of their own.
+                #[inline(never)]
+                pub(super) fn $each(&mut self, mask: u32, d: Reg, [$($arg),*]: [Reg; elementwise!(@count $($arg)*)], f: &dyn Fn($($ty),*) -> $ret) {
+                    self.$set(mask, d, {
+                        $(let $arg = self.$get($arg);)*
+                        std::array::from_fn(|lane| f($($arg[lane]),*))
+                    });
+                }
+            )*
         }
-        self.set(mask, d, value);
-    }
 
-    #[inline(always)]
-    pub(super) fn map2(&mut self, mask: u32, d: Reg, a: Reg, b: Reg, f: impl Fn(u32, u32) -> u32) {
-        let mut value = [0; 32];
-        let (a, b) = (self.get(a), self.get(b));
-        for lane in 0..32 {
-            value[lane] = f(a[lane], b[lane]);
+        /// Elementwise operations on a register file.
+        pub(super) trait Lanewise: std::ops::DerefMut<Target = File> {
+            $(
+                $(#[$meta])*
+                fn $map(&mut self, mask: u32, d: Reg, sources: [Reg; elementwise!(@count $($arg)*)], f: impl Fn($($ty),*) -> $ret);
+            )*
         }
-        self.set(mask, d, value);
-    }
 
-    #[inline(always)]
-    pub(super) fn map3(&mut self, mask: u32, d: Reg, [a, b, c]: [Reg; 3], f: impl Fn(u32, u32, u32) -> u32) {
-        let mut value = [0; 32];
-        let (a, b, c) = (self.get(a), self.get(b), self.get(c));
-        for lane in 0..32 {
-            value[lane] = f(a[lane], b[lane], c[lane]);
+        impl Lanewise for Scalar<'_> {
+            $(
+                fn $map(&mut self, mask: u32, d: Reg, sources: [Reg; elementwise!(@count $($arg)*)], f: impl Fn($($ty),*) -> $ret) {
+                    self.0.$each(mask, d, sources, &f);
+                }
+            )*
         }
-        self.set(mask, d, value);
-    }
 
-    #[inline(always)]
-    pub(super) fn map1_64(&mut self, mask: u32, d: Reg, a: Reg, f: impl Fn(u64) -> u64) {
-        let mut value = [0; 32];
-        let a = self.get64(a);
-        for lane in 0..32 {
-            value[lane] = f(a[lane]);
+        impl Lanewise for Vector<'_> {
+            $(
+                #[inline(always)]
+                fn $map(&mut self, mask: u32, d: Reg, [$($arg),*]: [Reg; elementwise!(@count $($arg)*)], f: impl Fn($($ty),*) -> $ret) {
+                    let mut value = [0; 32];
+                    $(let $arg = self.$get($arg);)*
+                    for lane in 0..32 {
+                        value[lane] = f($($arg[lane]),*);
+                    }
+                    self.$set(mask, d, value);
+                }
+            )*
         }
-        self.set64(mask, d, value);
-    }
+    };
+    (@count $a:ident) => { 1 };
+    (@count $a:ident $b:ident) => { 2 };
+    (@count $a:ident $b:ident $c:ident) => { 3 };
+}
 
-    #[inline(always)]
-    pub(super) fn map2_64(&mut self, mask: u32, d: Reg, a: Reg, b: Reg, f: impl Fn(u64, u64) -> u64) {
-        let mut value = [0; 32];
-        let (a, b) = (self.get64(a), self.get64(b));
-        for lane in 0..32 {
-            value[lane] = f(a[lane], b[lane]);
-        }
-        self.set64(mask, d, value);
-    }
+/// A file whose elementwise operations are small calls; for hosts without the vector instructions.
+pub(super) struct Scalar<'a>(pub &'a mut File);
 
-    #[inline(always)]
-    pub(super) fn map3_64(&mut self, mask: u32, d: Reg, [a, b, c]: [Reg; 3], f: impl Fn(u64, u64, u64) -> u64) {
-        let mut value = [0; 32];
-        let (a, b, c) = (self.get64(a), self.get64(b), self.get64(c));
-        for lane in 0..32 {
-            value[lane] = f(a[lane], b[lane], c[lane]);
-        }
-        self.set64(mask, d, value);
-    }
+/// A file whose elementwise operations are loops that LLVM vectorises for the function that they stand in.
+pub(super) struct Vector<'a>(pub &'a mut File);
 
-    /// 64-bit source and 32-bit second source.
-    #[inline(always)]
-    pub(super) fn map_64_32(&mut self, mask: u32, d: Reg, a: Reg, b: Reg, f: impl Fn(u64, u32) -> u64) {
-        let mut value = [0; 32];
-        let (a, b) = (self.get64(a), self.get(b));
-        for lane in 0..32 {
-            value[lane] = f(a[lane], b[lane]);
-        }
-        self.set64(mask, d, value);
-    }
-
-    /// 32-bit sources, 64-bit result.
-    #[inline(always)]
-    pub(super) fn widen2(&mut self, mask: u32, d: Reg, a: Reg, b: Reg, f: impl Fn(u32, u32) -> u64) {
-        let mut value = [0; 32];
-        let (a, b) = (self.get(a), self.get(b));
-        for lane in 0..32 {
-            value[lane] = f(a[lane], b[lane]);
-        }
-        self.set64(mask, d, value);
-    }
-
-    /// 32-bit factors, 64-bit addend and result.
-    #[inline(always)]
-    pub(super) fn widen3(&mut self, mask: u32, d: Reg, [a, b, c]: [Reg; 3], f: impl Fn(u32, u32, u64) -> u64) {
-        let mut value = [0; 32];
-        let (a, b, c) = (self.get(a), self.get(b), self.get64(c));
-        for lane in 0..32 {
-            value[lane] = f(a[lane], b[lane], c[lane]);
-        }
-        self.set64(mask, d, value);
-    }
-
-    /// 64-bit source, 32-bit result.
-    #[inline(always)]
-    pub(super) fn narrow1(&mut self, mask: u32, d: Reg, a: Reg, f: impl Fn(u64) -> u32) {
-        let mut value = [0; 32];
-        let a = self.get64(a);
-        for lane in 0..32 {
-            value[lane] = f(a[lane]);
-        }
-        self.set(mask, d, value);
-    }
-
-    /// 32-bit source, 64-bit result.
-    #[inline(always)]
-    pub(super) fn widen1(&mut self, mask: u32, d: Reg, a: Reg, f: impl Fn(u32) -> u64) {
-        let mut value = [0; 32];
-        let a = self.get(a);
-        for lane in 0..32 {
-            value[lane] = f(a[lane]);
-        }
-        self.set64(mask, d, value);
-    }
-
-    /// The lanes where `f` holds.
-    #[inline(always)]
-    pub(super) fn test2(&self, a: Reg, b: Reg, f: impl Fn(u32, u32) -> bool) -> u32 {
-        let (a, b) = (self.get(a), self.get(b));
-        bits(|lane| f(a[lane], b[lane]))
-    }
-
-    /// The lanes of 64-bit registers where `f` holds.
-    #[inline(always)]
-    pub(super) fn test2_64(&self, a: Reg, b: Reg, f: impl Fn(u64, u64) -> bool) -> u32 {
-        let (a, b) = (self.get64(a), self.get64(b));
-        bits(|lane| f(a[lane], b[lane]))
+impl std::ops::Deref for Scalar<'_> {
+    type Target = File;
+    fn deref(&self) -> &File {
+        self.0
     }
 }
 
+impl std::ops::DerefMut for Scalar<'_> {
+    fn deref_mut(&mut self) -> &mut File {
+        self.0
+    }
+}
+
+impl std::ops::Deref for Vector<'_> {
+    type Target = File;
+    #[inline(always)]
+    fn deref(&self) -> &File {
+        self.0
+    }
+}
+
+impl std::ops::DerefMut for Vector<'_> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut File {
+        self.0
+    }
+}
+
+elementwise! {
+    /// `d = f(a)` on 32-bit registers.
+    map1 each1 (a: get u32) -> set u32;
+    /// `d = f(a, b)` on 32-bit registers.
+    map2 each2 (a: get u32, b: get u32) -> set u32;
+    /// `d = f(a, b, c)` on 32-bit registers.
+    map3 each3 (a: get u32, b: get u32, c: get u32) -> set u32;
+    /// `d = f(a)` on 64-bit registers.
+    map1_64 each1_64 (a: get64 u64) -> set64 u64;
+    /// `d = f(a, b)` on 64-bit registers.
+    map2_64 each2_64 (a: get64 u64, b: get64 u64) -> set64 u64;
+    /// `d = f(a, b, c)` on 64-bit registers.
+    map3_64 each3_64 (a: get64 u64, b: get64 u64, c: get64 u64) -> set64 u64;
+    /// `d = f(a, b)` with 64-bit `d` and `a`, 32-bit `b`.
+    map_64_32 each_64_32 (a: get64 u64, b: get u32) -> set64 u64;
+    /// 64-bit `d = f(a)` of a 32-bit register.
+    widen1 each_widen1 (a: get u32) -> set64 u64;
+    /// 64-bit `d = f(a, b)` of 32-bit registers.
+    widen2 each_widen2 (a: get u32, b: get u32) -> set64 u64;
+    /// 64-bit `d = f(a, b, c)` with 32-bit `a` and `b`, 64-bit `c`.
+    widen3 each_widen3 (a: get u32, b: get u32, c: get64 u64) -> set64 u64;
+    /// 32-bit `d = f(a)` of a 64-bit register.
+    narrow1 each_narrow1 (a: get64 u64) -> set u32;
+}
 /// A bit a lane.
 #[inline(always)]
 pub(super) fn bits(f: impl Fn(usize) -> bool) -> u32 {

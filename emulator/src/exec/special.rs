@@ -1,7 +1,7 @@
 //! Special registers, selections and packing.
 
 use super::interpret::Machine;
-use super::lanes::{File, per_level};
+use super::lanes::{File, Lanewise, per_level};
 use crate::isa::{Reg, Special, Width};
 
 /// Reads a special register.
@@ -54,14 +54,14 @@ per_level! {
 per_level! {
     /// `d` = the pair of 16-bit registers, `a` lower.
     pub(super) fn pack_16x2(file: &mut File, mask: u32, d: Reg, a: Reg, b: Reg) {
-        file.map2(mask, d, a, b, |a, b| a & 0xffff | b << 16);
+        file.map2(mask, d, [a, b], |a, b| a & 0xffff | b << 16);
     }
 }
 
 per_level! {
     /// `d` = the pair of 32-bit registers, `a` lower.
     pub(super) fn pack_32x2(file: &mut File, mask: u32, d: Reg, a: Reg, b: Reg) {
-        file.widen2(mask, d, a, b, |a, b| u64::from(a) | u64::from(b) << 32);
+        file.widen2(mask, d, [a, b], |a, b| u64::from(a) | u64::from(b) << 32);
     }
 }
 

@@ -128,19 +128,61 @@ impl Warp {
         }
     }
 
+    /// Lets the lanes that wait at `join`, or at a join around it, go on by themselves. The fragment they wait for has
+    /// used up a turn: it may spin until one of them lets go of a lock.
+    pub(super) fn release_waiting(&mut self, mut join: u32) {
+        while join != NONE {
+            let entry = &mut self.joins[join as usize];
+            let (position, mask, parent) = (entry.position, entry.arrived, entry.parent);
+            if mask != 0 {
+                entry.expected &= !mask;
+                entry.arrived = 0;
+                self.fragments.push_back(Fragment { position, mask, parent, state: State::Runnable });
+            }
+            join = parent;
+        }
+    }
+
     /// Lanes of other fragments that wait at `position` to meet.
     pub(super) fn waiting_at(&self, position: u32) -> u32 {
         let waits = |f: &&Fragment| f.state == State::AtMeeting && f.position == position;
         self.fragments.iter().filter(waits).fold(0, |mask, f| mask | f.mask)
     }
 
-    /// Lets those that waited at `position` go on behind it.
-    pub(super) fn release_meeting(&mut self, position: u32) {
-        for fragment in &mut self.fragments {
-            if fragment.state == State::AtMeeting && fragment.position == position {
-                fragment.state = State::Runnable;
-                fragment.position += 1;
+    /// Lets those of the lanes `named` that waited at `position` go on behind it. The lanes of fragments under `parent`
+    /// are returned instead, to go on with the fragment that met them.
+    pub(super) fn release_meeting(&mut self, position: u32, named: u32, parent: u32) -> u32 {
+        let mut joined = 0;
+        self.fragments.retain_mut(|fragment| {
+            if fragment.state != State::AtMeeting || fragment.position != position || fragment.mask & named == 0 {
+                return true;
             }
+            if fragment.parent == parent {
+                joined |= fragment.mask;
+                return false;
+            }
+            fragment.state = State::Runnable;
+            fragment.position += 1;
+            true
+        });
+        joined
+    }
+
+    /// Makes one fragment of those that stand at the same instruction under the same join.
+    pub(super) fn merge(&mut self) {
+        let mut index = 0;
+        while index < self.fragments.len() {
+            let first = self.fragments[index];
+            let same = |f: &Fragment| {
+                f.state == State::Runnable && (f.position, f.parent) == (first.position, first.parent)
+            };
+            if same(&first) {
+                let mask = self.fragments.iter().filter(|f| same(f)).fold(0, |mask, f| mask | f.mask);
+                let mut place = 0..;
+                self.fragments.retain(|f| place.next() == Some(index) || !same(f));
+                self.fragments[index].mask = mask;
+            }
+            index += 1;
         }
     }
 }

@@ -139,7 +139,28 @@ impl Graph {
                 reduced[block] = vec![x];
             }
         }
+        self.restore_exits(&mut reduced);
         reduced
+    }
+
+    /// Gives back their exits to the blocks that could not end without them: loops that end by leaving the kernel.
+    fn restore_exits(&self, reduced: &mut [Vec<u32>]) {
+        let mut ends = vec![false; self.len()];
+        let mut changed = true;
+        while changed {
+            changed = false;
+            for block in (0..self.len()).rev() {
+                let next = &reduced[block];
+                if !ends[block] && (next.is_empty() || next.iter().any(|n| ends[*n as usize])) {
+                    ends[block] = true;
+                    changed = true;
+                }
+            }
+            if !changed && let Some(stuck) = (0..self.len()).find(|b| !ends[*b] && reduced[*b] != self.successors[*b]) {
+                reduced[stuck].clone_from(&self.successors[stuck]);
+                changed = true;
+            }
+        }
     }
 
     /// The blocks from `block` to the end, where that is a short way without choices or waiting.

@@ -115,10 +115,8 @@ fn quotients_and_remainders() {
     check32("div.u32 %d, %a, %b;", &operands, |a, b, _| a / b);
     check32("rem.s32 %d, %a, %b;", &operands, |a, b, _| (s(a) % s(b)) as u32);
     check32("rem.u32 %d, %a, %b;", &operands, |a, b, _| a % b);
-    let operands: Vec<_> = triples(&integers64())
-        .into_iter()
-        .filter(|&[a, b, _]| b != 0 && (a, b) != (1 << 63, u64::MAX))
-        .collect();
+    let operands: Vec<_> =
+        triples(&integers64()).into_iter().filter(|&[a, b, _]| b != 0 && (a, b) != (1 << 63, u64::MAX)).collect();
     check("div.s64 %d, %a, %b;", 64, 64, &operands, |a, b, _| (a as i64 / b as i64) as u64);
     check("rem.u64 %d, %a, %b;", 64, 64, &operands, |a, b, _| a % b);
 }
@@ -181,9 +179,7 @@ fn integers_of_16_bits() {
 fn carries_run_through_chains() {
     let operands = triples(&integers32());
     let text = "{ .reg .b32 low; add.cc.u32 low, %a, %b; addc.u32 %d, %b, %c; }";
-    check32(text, &operands, |a, b, c| {
-        b.wrapping_add(c).wrapping_add(u32::from(a.checked_add(b).is_none()))
-    });
+    check32(text, &operands, |a, b, c| b.wrapping_add(c).wrapping_add(u32::from(a.checked_add(b).is_none())));
     let text = "{ .reg .b32 low; sub.cc.u32 low, %a, %b; subc.u32 %d, %b, %c; }";
     check32(text, &operands, |a, b, c| b.wrapping_sub(c).wrapping_sub(u32::from(a < b)));
     let text = "{ .reg .b32 low; mad.lo.cc.u32 low, %a, %b, %c; madc.hi.u32 %d, %a, %b, 0; }";
@@ -244,8 +240,12 @@ fn predicates_combine() {
         let (equal, mixed) = (a == b, s(b) < s(c) || a != b);
         if equal != !mixed { a } else { c }
     });
-    check32("setp.gt.u32 %p, %a, %b; mov.b32 %d, 7; @%p mov.b32 %d, 8; @!%p add.u32 %d, %d, 2;", &operands, |a, b, _| {
-        if a > b { 8 } else { 9 }
-    });
+    check32(
+        "setp.gt.u32 %p, %a, %b; mov.b32 %d, 7; @%p mov.b32 %d, 8; @!%p add.u32 %d, %d, 2;",
+        &operands,
+        |a, b, _| {
+            if a > b { 8 } else { 9 }
+        },
+    );
     check32("slct.b32.s32 %d, %a, %b, %c;", &operands, |a, b, c| if s(c) >= 0 { a } else { b });
 }

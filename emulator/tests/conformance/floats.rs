@@ -34,8 +34,7 @@ fn directed(value: f64, error: f64, direction: Direction) -> f32 {
     }
 }
 
-const DIRECTIONS: [(&str, Direction); 3] =
-    [("rz", Direction::Zero), ("rm", Direction::Down), ("rp", Direction::Up)];
+const DIRECTIONS: [(&str, Direction); 3] = [("rz", Direction::Zero), ("rm", Direction::Down), ("rp", Direction::Up)];
 
 /// Operands for directed rounding: finite, and no sum that is exactly zero, whose sign depends on the direction.
 fn finite() -> Vec<[u64; 3]> {
@@ -70,20 +69,13 @@ fn directed_roundings() {
     let operands = finite();
     for (name, direction) in DIRECTIONS {
         let exact_zero = |x: f64| x == 0.0;
-        let sums: Vec<_> = operands
-            .iter()
-            .copied()
-            .filter(|&[a, b, _]| !exact_zero(float(a) + float(b)))
-            .collect();
+        let sums: Vec<_> = operands.iter().copied().filter(|&[a, b, _]| !exact_zero(float(a) + float(b))).collect();
         check_f32(&format!("add.{name}.f32 %d, %a, %b;"), &sums, |a, b, _| {
             let (value, error) = two_sum(a.into(), b.into());
             directed(value, error, direction)
         });
-        let fused: Vec<_> = operands
-            .iter()
-            .copied()
-            .filter(|&[a, b, c]| !exact_zero(float(a) * float(b) + float(c)))
-            .collect();
+        let fused: Vec<_> =
+            operands.iter().copied().filter(|&[a, b, c]| !exact_zero(float(a) * float(b) + float(c))).collect();
         check_f32(&format!("fma.{name}.f32 %d, %a, %b, %c;"), &fused, |a, b, c| {
             let (value, error) = two_sum(f64::from(a) * f64::from(b), c.into());
             directed(value, error, direction)
@@ -114,14 +106,24 @@ fn extrema_prefer_numbers_and_order_zeros() {
     let minimum = |a: f32, b: f32| match (a.is_nan(), b.is_nan()) {
         (true, _) => b,
         (_, true) => a,
-        _ if a == 0.0 && b == 0.0 => if a.is_sign_negative() { a } else { b },
+        _ if a == 0.0 && b == 0.0 => {
+            if a.is_sign_negative() {
+                a
+            } else {
+                b
+            }
+        }
         _ => a.min(b),
     };
     check_f32("min.f32 %d, %a, %b;", &operands, |a, b, _| minimum(a, b));
     check_f32("max.f32 %d, %a, %b;", &operands, |a, b, _| -minimum(-a, -b));
-    check_f32("max.NaN.f32 %d, %a, %b;", &operands, |a, b, _| {
-        if a.is_nan() || b.is_nan() { f32::NAN } else { -minimum(-a, -b) }
-    });
+    check_f32(
+        "max.NaN.f32 %d, %a, %b;",
+        &operands,
+        |a, b, _| {
+            if a.is_nan() || b.is_nan() { f32::NAN } else { -minimum(-a, -b) }
+        },
+    );
 }
 
 #[test]

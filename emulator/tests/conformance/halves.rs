@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use crate::harness::{check, check32, check_f32, elementwise, floats32, triples};
+use crate::harness::{check, check_f32, check32, elementwise, floats32, triples};
 
 /// fp16 numbers that matter, as bits.
 fn numbers() -> Vec<u64> {
@@ -76,19 +76,30 @@ fn extrema() {
     let minimum = |a: f16, b: f16| match (a.is_nan(), b.is_nan()) {
         (true, _) => b,
         (_, true) => a,
-        _ if a == b => if a.is_sign_negative() { a } else { b },
-        _ => if a < b { a } else { b },
+        _ if a == b => {
+            if a.is_sign_negative() {
+                a
+            } else {
+                b
+            }
+        }
+        _ => {
+            if a < b {
+                a
+            } else {
+                b
+            }
+        }
     };
     check_half("min", "%d, %a, %b;", |a, b, _| minimum(a, b));
     check_half("max", "%d, %a, %b;", |a, b, _| -minimum(-a, -b));
-    check_half("max.NaN", "%d, %a, %b;", |a, b, _| {
-        if a.is_nan() || b.is_nan() { f16::NAN } else { -minimum(-a, -b) }
-    });
+    check_half("max.NaN", "%d, %a, %b;", |a, b, _| if a.is_nan() || b.is_nan() { f16::NAN } else { -minimum(-a, -b) });
 }
 
 #[test]
 fn exponentials_are_close() {
-    let operands: Vec<[u64; 3]> = (0..64).map(|i| [f16::from_f32(i as f32 * 0.2 - 6.0).to_bits().into(), 0, 0]).collect();
+    let operands: Vec<[u64; 3]> =
+        (0..64).map(|i| [f16::from_f32(i as f32 * 0.2 - 6.0).to_bits().into(), 0, 0]).collect();
     let functions: [(&str, fn(f64) -> f64); 2] = [("ex2.approx", f64::exp2), ("tanh.approx", f64::tanh)];
     for (operation, definition) in functions {
         let found = elementwise(&format!("{operation}.f16 %d, %a;"), 16, 16, &operands);
@@ -103,8 +114,12 @@ fn exponentials_are_close() {
 #[test]
 fn comparisons() {
     let operands = triples(&numbers());
-    let cases: [(&str, fn(f16, f16) -> bool); 4] =
-        [("lt", |a, b| a < b), ("eq", |a, b| a == b), ("geu", |a, b| !(a < b)), ("nan", |a, b| a.is_nan() || b.is_nan())];
+    let cases: [(&str, fn(f16, f16) -> bool); 4] = [
+        ("lt", |a, b| a < b),
+        ("eq", |a, b| a == b),
+        ("geu", |a, b| !(a < b)),
+        ("nan", |a, b| a.is_nan() || b.is_nan()),
+    ];
     for (comparison, definition) in cases {
         let text = format!("setp.{comparison}.f16 %p, %a, %b; selp.b16 %d, 1, 0, %p;");
         check(&text, 16, 16, &operands, |a, b, _| {

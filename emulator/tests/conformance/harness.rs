@@ -16,7 +16,6 @@ pub enum Argument<'a> {
     /// Copied to a buffer of the device before the launch and back after it; the kernel gets its address.
     Buffer(&'a mut [u32]),
     U32(u32),
-    U64(u64),
 }
 
 /// Blocks, threads, dynamic shared memory, and how the emulator runs them.
@@ -57,8 +56,7 @@ pub fn launch(ptx: &str, shape: Shape, arguments: &mut [Argument]) -> Result<(),
         parameters[parameter.offset..][..parameter.bytes].copy_from_slice(bytes);
     }
     let Shape { grid, block, shared_bytes, threads, seed } = shape;
-    let launch =
-        Launch { kernel: 0, grid, block, dynamic_shared_bytes: shared_bytes, cooperative: false, parameters };
+    let launch = Launch { kernel: 0, grid, block, dynamic_shared_bytes: shared_bytes, cooperative: false, parameters };
     module.run(&launch, &memory, Options { threads, seed })?;
     for (argument, &address) in arguments.iter_mut().zip(&addresses) {
         if let Argument::Buffer(words) = argument {
@@ -73,7 +71,6 @@ pub fn launch(ptx: &str, shape: Shape, arguments: &mut [Argument]) -> Result<(),
 fn upload(argument: &Argument, memory: &mut Memory) -> u64 {
     match argument {
         Argument::U32(value) => (*value).into(),
-        Argument::U64(value) => *value,
         Argument::Buffer(words) => {
             let address = memory.allocate(4 * words.len() as u64).expect("room on the device");
             // SAFETY: device addresses are host addresses, and the allocation holds that many words.
@@ -135,8 +132,7 @@ pub fn elementwise(text: &str, to: u32, from: u32, operands: &[[u64; 3]]) -> Vec
     let (mut a, mut b, mut c) = (column(0), column(1), column(2));
     let mut out = pack((0..count).map(|_| 0), to);
     let ptx = module(&["out", "a", "b", "c"], &body);
-    let arguments =
-        &mut [&mut out, &mut a, &mut b, &mut c].map(|buffer| Argument::Buffer(buffer.as_mut_slice()));
+    let arguments = &mut [&mut out, &mut a, &mut b, &mut c].map(|buffer| Argument::Buffer(buffer.as_mut_slice()));
     launch(&ptx, Shape::line(count as u32 / 32, 32), arguments).unwrap_or_else(|report| panic!("{text}: {report}"));
     unpack(&out, to).take(operands.len()).collect()
 }
@@ -203,8 +199,26 @@ pub fn integers64() -> Vec<u64> {
 /// fp32 numbers that matter, as bits.
 pub fn floats32() -> Vec<u64> {
     let numbers = [
-        0.0, -0.0, 1.0, -1.0, 1.5, -2.5, 3.0, 0.1, -7.25e-5, 1e10, -3.4e38, f32::MAX, f32::MIN_POSITIVE, 1e-40, -1e-45,
-        1.000_000_1, 16_777_217.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN,
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        1.5,
+        -2.5,
+        3.0,
+        0.1,
+        -7.25e-5,
+        1e10,
+        -3.4e38,
+        f32::MAX,
+        f32::MIN_POSITIVE,
+        1e-40,
+        -1e-45,
+        1.000_000_1,
+        16_777_217.0,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::NAN,
     ];
     numbers.into_iter().map(|x: f32| x.to_bits().into()).collect()
 }
