@@ -65,7 +65,8 @@ fn help_names_every_option_with_its_range() {
     let help = |command: &str| {
         let output = diffedit(folder.path(), &[command, "--help"]);
         assert!(output.status.success(), "{command}");
-        text(&output.stdout)
+        // Lines are broken wherever they are full.
+        text(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ")
     };
     let edit = help("edit");
     for option in [
@@ -99,7 +100,7 @@ fn help_names_every_option_with_its_range() {
         "--sheet",
         "1 to 1000",
         "0 to 1",
-        "odd, 1 (none) to 31",
+        "odd, 1 (none) to 255",
         "Example",
     ] {
         assert!(edit.contains(option), "{option} is not in\n{edit}");
@@ -132,7 +133,7 @@ fn values_out_of_range_are_refused() {
         ("--guidance", "inf", "finite"),
         ("--threshold", "1.2", "0 to 1"),
         ("--blur", "8", "odd"),
-        ("--blur", "33", "1 to 31"),
+        ("--blur", "257", "1 to 255"),
         ("--maps", "0", "1 to 1000"),
         ("--size", "100x128", "multiple of 8"),
         ("--size", "128", "width x height"),
@@ -220,6 +221,7 @@ fn models_that_are_not_whole_are_refused() {
         ("diffedit.json", r#"{"stepz": 5}"#, "stepz"),
         ("unet/config.json", "{", "unet/config.json"),
         ("vae/config.json", "{}", "vae/config.json"),
+        ("unet/diffusion_pytorch_model.safetensors", "cut", "unet/diffusion_pytorch_model.safetensors"),
     ] {
         let path = model.join(file);
         let before = fs::read(&path).expect("part of the model");
@@ -227,6 +229,8 @@ fn models_that_are_not_whole_are_refused() {
         assert_refused(folder.path(), &edit(&["--model", "model"]), part);
         fs::write(&path, before).expect("a file");
     }
+    fs::remove_file(model.join("vae/diffusion_pytorch_model.safetensors")).expect("part of the model");
+    assert_refused(folder.path(), &edit(&["--model", "model"]), "vae/diffusion_pytorch_model.safetensors: is missing");
 }
 
 fn demo() -> PathBuf {

@@ -199,7 +199,7 @@ pub struct CutArgs {
     #[arg(long, value_name = "X", value_parser = values::threshold)]
     pub threshold: Option<f32>,
 
-    /// Smooth the mask by a Gaussian this many latent cells wide: odd, 1 (none) to 31 [the article: 7]
+    /// Smooth the mask by a Gaussian this many latent cells wide: odd, 1 (none) to 255 [the article: 7]
     #[arg(long, value_name = "N", value_parser = values::blur)]
     pub blur: Option<usize>,
 

@@ -86,6 +86,7 @@ impl OutputPaths {
 impl Job {
     /// A job whose request has all settings but those of `common`.
     pub fn new(mut request: EditRequest, files: ModelFiles, common: &CommonArgs) -> Result<Job> {
+        settings::check(&files)?;
         request.size = common.size().or(request.size);
         let size = settings::size(&request, &files)?;
         request.size = Some(size);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::args::{CutArgs, DenoisingArgs, MapsArgs};
 use super::values;
 use crate::edit::{EditRequest, MapSettings, MaskSettings, MaskSource};
-use crate::model::ModelFiles;
+use crate::model::{ModelFiles, TextConfig, UNetConfig, VaeConfig};
 
 /// The file of a model folder that holds its defaults, under the names of the command line's long options.
 const FILE: &str = "diffedit.json";
@@ -40,6 +40,20 @@ pub fn model_files(folder: Option<&Path>) -> Result<ModelFiles> {
         #[cfg(not(feature = "demo-model"))]
         None => anyhow::bail!("this build has no model of its own: give one with --model"),
     }
+}
+
+/// Fails with the first part of a model that is missing or unusable, as far as that can be told without a device: so
+/// that nothing is fetched and compiled for a model that cannot be loaded.
+pub fn check(files: &ModelFiles) -> Result<()> {
+    let wrong = |name: &str| files.path(name).display().to_string();
+    let checked =
+        |name: &str, outcome: Result<(), String>| outcome.map_err(|message| anyhow!("{}: {message}", wrong(name)));
+    checked("text_encoder/config.json", files.json::<TextConfig>("text_encoder/config.json")?.check())?;
+    checked("unet/config.json", files.json::<UNetConfig>("unet/config.json")?.check())?;
+    checked("vae/config.json", files.json::<VaeConfig>("vae/config.json")?.check())?;
+    let weights = [("text_encoder", "model"), ("unet", "diffusion_pytorch_model"), ("vae", "diffusion_pytorch_model")];
+    weights.into_iter().try_for_each(|(part, stem)| files.checkpoint(part, stem).map(drop))?;
+    Ok(())
 }
 
 /// The model's defaults; none where it has no such file.
@@ -129,8 +143,8 @@ pub fn size(request: &EditRequest, files: &ModelFiles) -> Result<(usize, usize)>
     if let Some(size) = request.size {
         return Ok(size);
     }
-    let unet: crate::model::UNetConfig = files.json("unet/config.json")?;
-    let vae: crate::model::VaeConfig = files.json("vae/config.json")?;
+    let unet: UNetConfig = files.json("unet/config.json")?;
+    let vae: VaeConfig = files.json("vae/config.json")?;
     let side = unet.sample_size * vae.scale();
     Ok((side, side))
 }
