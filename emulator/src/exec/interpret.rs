@@ -126,7 +126,10 @@ pub(super) fn run(
                     };
                     if mask & !named != 0 {
                         let lane = (mask & !named).trailing_zeros() as usize;
-                        return Err((Fault::new(Some(lane), "a lane takes part that the member mask leaves out"), position));
+                        return Err((
+                            Fault::new(Some(lane), "a lane takes part that the member mask leaves out"),
+                            position,
+                        ));
                     }
                     if named & warp.live & !mask != 0 {
                         lanes |= warp.waiting_at(position) & named & machine.file.pred(instruction.guard);
@@ -341,8 +344,7 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
             memory::store(&mut m.view, file, mask, *space, *kind, &a[..*count as usize], *address)?;
         }
         Op::Atomic { space, op, ty, d, address, b, c } => {
-            let atomic =
-                Atomic { space: *space, op: *op, ty: *ty, d: *d, address: *address, b: *b, c: *c };
+            let atomic = Atomic { space: *space, op: *op, ty: *ty, d: *d, address: *address, b: *b, c: *c };
             atomics::atomic(&mut m.view, file, mask, &atomic)?;
         }
         Op::IsSpace { space, d, a } => {

@@ -85,7 +85,9 @@ impl View<'_> {
                 self.in_global(&addresses, mask, bytes, consecutive)?;
                 addresses
             }
-            Space::Local => return Ok(Resolved { pointers: self.in_local(addresses, mask, bytes)?, consecutive: false }),
+            Space::Local => {
+                return Ok(Resolved { pointers: self.in_local(addresses, mask, bytes)?, consecutive: false });
+            }
             Space::Param => self.in_parameters(addresses, mask, bytes)?,
             Space::Generic => return self.in_any(addresses, mask, bytes, consecutive),
         };
