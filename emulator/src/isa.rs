@@ -483,7 +483,22 @@ pub enum MmaShape {
     M16N8K8Bf16F32,
 }
 
+/// Rooms for widened fragments of A.
+pub const A_ROOMS: usize = 8;
+/// Rooms for widened fragments of B.
+pub const B_ROOMS: usize = 16;
+
 impl MmaShape {
+    /// Format of A and B.
+    pub fn format(self) -> HalfFormat {
+        match self {
+            MmaShape::M16N8K16Bf16F32 | MmaShape::M16N8K8Bf16F32 => HalfFormat::Bf16,
+            MmaShape::M16N8K16F16F32 | MmaShape::M16N8K8F16F32 | MmaShape::M16N8K16F16F16 | MmaShape::M16N8K8F16F16 => {
+                HalfFormat::F16
+            }
+        }
+    }
+
     /// Registers of A, of B, of the accumulator.
     pub fn registers(self) -> (usize, usize, usize) {
         match self {
@@ -495,9 +510,21 @@ impl MmaShape {
     }
 }
 
+/// Where a widened fragment is kept between products.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    pub index: u8,
+    /// An earlier product of the same straight line filled the room from registers that still hold the same.
+    pub filled: bool,
+}
+
 /// Operands of a warp-wide matrix product `d = a * b + c`; entries past the shape's counts repeat the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mma {
+    pub a_room: Room,
+    pub b_room: Room,
+    /// Results of the upper rows do not lie where addends of the lower rows do.
+    pub in_place: bool,
     pub shape: MmaShape,
     pub d: [Reg; 4],
     pub a: [Reg; 4],

@@ -26,7 +26,7 @@ struct Arrivals {
 pub(super) struct Scratch {
     /// For each instruction the allocation that its last access hit.
     pub hits: Vec<Allocation>,
-    pub operands: super::mma::Operands,
+    pub fragments: super::matrix::Fragments,
 }
 
 /// How far a block came in its turn.
@@ -118,7 +118,7 @@ impl Block {
             },
             block: self.index,
             number,
-            operands: &mut scratch.operands,
+            fragments: &mut scratch.fragments,
         };
         while let Some(fragment) = self.warps[number].next() {
             match interpret::run(&mut machine, &mut self.warps[number], fragment, &mut scratch.hits) {
