@@ -115,7 +115,7 @@ impl Places {
             toolkits: toolkits.flat_map(|root| toolkit_folders(&root)).collect(),
             loader: true,
             site_packages: pythons
-                .map(PathBuf::from)
+                .chain(python_prefix())
                 .chain(user)
                 .chain(system)
                 .flat_map(|p| python_folders(&p))

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use half::f16;
 use image::RgbImage;
 
-use crate::device::{Compiler, Device, DeviceChoice, Mark};
+use crate::device::{Capabilities, Compiler, Device, DeviceChoice, Mark};
 use crate::error::{Error, Result};
 use crate::mask::{Map, Mask};
 use crate::model::{Model, ModelFiles};
@@ -97,11 +97,16 @@ impl Editor {
 
     /// An edit's stages as they would run, recorded but not compiled.
     pub fn plans(&self, request: &EditRequest) -> Result<Plans> {
+        self.plans_for(request, self.device.capabilities())
+    }
+
+    /// An edit's stages as a device of these capabilities would run them: for compiling ahead.
+    pub fn plans_for(&self, request: &EditRequest, capabilities: &Capabilities) -> Result<Plans> {
         request.check()?;
         let settings = self.settings(request)?;
         let scheduler = Scheduler::new(&self.model.scheduler, settings.steps)?;
         let state = session::State::new(&self.device, &self.model, &settings, &scheduler)?;
-        stages::record(&self.device, &self.model, &settings, &scheduler, &state)
+        stages::record(capabilities, &self.model, &settings, &scheduler, &state)
     }
 
     /// Makes or finds the session for a request, and uploads what the request brings.

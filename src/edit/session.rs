@@ -148,7 +148,7 @@ impl Session {
     ) -> Result<Session> {
         let scheduler = Scheduler::new(&model.scheduler, settings.steps)?;
         let state = State::new(device, model, &settings, &scheduler)?;
-        let plans = stages::record(device, model, &settings, &scheduler, &state)?;
+        let plans = stages::record(device.capabilities(), model, &settings, &scheduler, &state)?;
         let all: Vec<&Plan> = plans.all().collect();
         device.prepare(&all, progress)?;
         let memory = if settings.separate_memory {

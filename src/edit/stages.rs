@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::session::{MapStage, PROMPTS, SOURCE, Settings, State, TARGET};
-use crate::device::Device;
+use crate::device::{Capabilities, Device};
 use crate::error::Result;
 use crate::model::{Model, Time};
 use crate::ops;
@@ -53,16 +53,16 @@ impl Plans {
     }
 }
 
-/// Records every stage for these settings over this state.
+/// Records every stage for these settings over this state, as a device of these capabilities runs it.
 pub(super) fn record(
-    device: &Device,
+    capabilities: &Capabilities,
     model: &Model,
     settings: &Settings,
     scheduler: &Scheduler,
     state: &State,
 ) -> Result<Plans> {
     let stage = |record: &dyn Fn(&mut Plan) -> Result<()>| -> Result<Plan> {
-        let mut plan = Plan::new(device.capabilities());
+        let mut plan = Plan::new(capabilities);
         record(&mut plan)?;
         Ok(plan)
     };

@@ -13,7 +13,6 @@ pub mod linear;
 pub mod normalise;
 pub mod picture;
 pub mod posterior;
-pub mod silu;
 pub mod step;
 pub mod text_embedding;
 pub mod threshold;

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use diffedit::device::{Compiler, Device, DeviceChoice, Memory, Nvrtc};
+use diffedit::device::{Compiler, Device, DeviceChoice, Memory, Target};
 use diffedit::plan::{DType, Layout, Plan, Tensor};
 use half::f16;
 
@@ -20,10 +20,11 @@ pub fn device_choice() -> DeviceChoice {
     choice.parse().expect("DIFFEDIT_TEST_DEVICE")
 }
 
-/// NVRTC, with images kept under the target folder.
+/// NVRTC as the command line finds or fetches it, with images kept under the target folder.
 pub fn compiler() -> Compiler {
-    let nvrtc = std::env::var_os("DIFFEDIT_NVRTC").expect("DIFFEDIT_NVRTC: path of libnvrtc.so.12");
-    let nvrtc = Nvrtc::load(&PathBuf::from(nvrtc)).expect("NVRTC");
+    // The tests compile for Blackwell too, whatever device they run on.
+    let here = diffedit::device::target(&device_choice()).expect("a device to test on");
+    let nvrtc = diffedit::cli::nvrtc_for(Target { compute_capability: (12, 0), ..here }, None, false).expect("NVRTC");
     Compiler::new(Some(nvrtc), Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("kernels"))).expect("a compiler")
 }
 

@@ -1,0 +1,68 @@
+//! `diffedit compile`: fills a folder with the kernels of a model, for machines without NVRTC.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+
+use super::args::CompileArgs;
+use super::progress::Progress;
+use super::{fetch, output, settings};
+use crate::device::{Capabilities, Compiler, DeviceChoice, Target};
+use crate::edit::{EditRequest, Editor, EditorOptions, Posterior};
+use crate::plan::Unit;
+
+/// Numbers of multiprocessors for which kernels are chosen: GPUs of one architecture differ in them, from laptops to
+/// the largest.
+const MULTIPROCESSORS: std::ops::RangeInclusive<u32> = 4..=192;
+
+/// Driver versions that NVRTC 12 and 13 need: the older is preferred, since its code runs on more drivers.
+const CUDA_12: u32 = 12_000;
+const CUDA_13: u32 = 13_000;
+
+pub fn run(args: &CompileArgs) -> Result<()> {
+    output::make_folder(&args.out)?;
+    let files = settings::model_files(args.model.as_deref())?;
+    let mut progress = Progress::new();
+    // Recording the stages takes a device with the weights on it; nothing runs there.
+    let options = EditorOptions {
+        device: DeviceChoice::Emulator(None),
+        compiler: Compiler::new(None, None)?,
+        separate_memory: false,
+    };
+    let editor = Editor::open(&files, options, &mut |part| progress.say(&format!("reading {part}")))?;
+    let mut request = EditRequest::new(image::RgbImage::new(1, 1), "", "");
+    settings::defaults(&files)?.apply(&mut request)?;
+    request.size = Some(args.size.map_or_else(|| settings::size(&request, &files), Ok)?);
+
+    for &compute_capability in &args.arch {
+        let units = units(&editor, &request, compute_capability)?;
+        let driver_version = if compute_capability == (11, 0) { CUDA_13 } else { CUDA_12 };
+        let nvrtc = fetch::nvrtc_for(Target { driver_version, compute_capability }, None, args.offline)?;
+        let compiler = Compiler::new(Some(nvrtc), Some(args.out.clone()))?;
+        let arch = format!("sm_{}{}", compute_capability.0, compute_capability.1);
+        progress.say(&format!("{} kernels for {arch}", units.len()));
+        let total = units.len();
+        let shown = std::sync::Mutex::new(&mut progress);
+        compiler.images(&units, &arch, &|done| {
+            shown.lock().expect("no panics under it").show("compiling kernels", done, total);
+        })?;
+    }
+    println!("{}: use it with --kernels, or as DIFFEDIT_KERNELS", args.out.display());
+    Ok(())
+}
+
+/// What any GPU of an architecture may need, whatever the settings.
+fn units(editor: &Editor, request: &EditRequest, compute_capability: (u32, u32)) -> Result<Vec<Unit>> {
+    let mut all = request.clone();
+    (all.figures, all.dump, all.posterior) = (true, true, Posterior::Sample { seed: 0 });
+    all.mask_settings.fill_holes = true;
+    let mut units = BTreeSet::new();
+    for multiprocessors in MULTIPROCESSORS.step_by(2) {
+        let capabilities =
+            Capabilities { compute_capability, multiprocessors, ..editor.device().capabilities().clone() };
+        for request in [request, &all] {
+            units.extend(editor.plans_for(request, &capabilities)?.units());
+        }
+    }
+    Ok(units.into_iter().collect())
+}

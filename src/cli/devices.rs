@@ -1,0 +1,56 @@
+//! `diffedit devices`.
+
+use anyhow::Result;
+
+use crate::device::{self, Capabilities, DeviceChoice};
+
+pub fn run() -> Result<()> {
+    let auto = device::resolve(&DeviceChoice::Auto);
+    let gpus = device::gpus()?;
+    for (ordinal, gpu) in gpus.iter().enumerate() {
+        println!("{}", line(&DeviceChoice::Cuda(ordinal), gpu, auto == DeviceChoice::Cuda(ordinal)));
+    }
+    if gpus.is_empty() {
+        println!(
+            "no NVIDIA GPU: {}",
+            if auto == DeviceChoice::Cuda(0) { "the driver has none" } else { "no driver is installed" }
+        );
+    }
+    emulated(&auto);
+    Ok(())
+}
+
+/// The devices that the emulator can be.
+#[cfg(feature = "emulator")]
+fn emulated(auto: &DeviceChoice) {
+    for (index, device) in cuda_emulator::device::DEVICES.iter().enumerate() {
+        let capabilities = Capabilities {
+            name: device.name.into(),
+            compute_capability: device.compute_capability,
+            multiprocessors: device.multiprocessors,
+            shared_bytes_per_block: device.shared_bytes_per_block_optin,
+            memory_bytes: device.memory_bytes,
+        };
+        let choice = DeviceChoice::Emulator(Some(device.key.into()));
+        // The first is what `emulator` means without a name.
+        println!("{}", line(&choice, &capabilities, index == 0 && *auto == DeviceChoice::Emulator(None)));
+    }
+}
+
+#[cfg(not(feature = "emulator"))]
+fn emulated(_: &DeviceChoice) {
+    println!("no emulator: it is not part of this build (cargo feature `emulator`)");
+}
+
+fn line(choice: &DeviceChoice, device: &Capabilities, auto: bool) -> String {
+    let (major, minor) = device.compute_capability;
+    let refused = if device.compute_capability < (8, 0) { "; too old, 8.0 is needed" } else { "" };
+    format!(
+        "{:<18} {}: compute capability {major}.{minor}, {} multiprocessors, {:.0} GB{refused}{}",
+        choice.to_string(),
+        device.name,
+        device.multiprocessors,
+        device.memory_bytes as f64 / 1e9,
+        if auto { "  <- auto" } else { "" }
+    )
+}

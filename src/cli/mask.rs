@@ -1,0 +1,89 @@
+//! `diffedit mask`: the first half of an edit, or a mask cut from a saved map, which takes neither model nor device.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+
+use super::args::MaskArgs;
+use super::edit::Job;
+use super::engine::Part;
+use super::output::{self, Outputs};
+use super::settings;
+use crate::edit::EditRequest;
+use crate::mask::{Map, Mask};
+use crate::{picture, report};
+
+/// Pixels that a latent covers on a side in Stable Diffusion 1.x, for maps that come without a model.
+const SCALE: usize = 8;
+
+pub fn run(args: &MaskArgs) -> Result<()> {
+    match &args.map {
+        Some(map) => from_map(args, map),
+        None => from_prompts(args),
+    }
+}
+
+fn from_prompts(args: &MaskArgs) -> Result<()> {
+    let (Some(image), Some(from), Some(to)) = (&args.image, &args.from, &args.to) else {
+        unreachable!("clap asks for them where there is no map")
+    };
+    let files = settings::model_files(args.common.model.as_deref())?;
+    let mut request = EditRequest::new(picture::load(image)?, from.clone(), to.clone());
+    settings::defaults(&files)?.apply(&mut request)?;
+    request.steps = args.steps.unwrap_or(request.steps);
+    args.maps.apply(&mut request);
+    args.cut.apply(&mut request.mask_settings);
+    let mut job = Job::new(request, files, &args.common)?;
+    job.inputs.push(image.clone());
+    job.outputs.mask = Some(args.out.clone());
+    job.outputs.map.clone_from(&args.map_out);
+    job.outputs.overlay.clone_from(&args.overlay);
+    job.run(Part::Mask, &args.device)
+}
+
+fn from_map(args: &MaskArgs, path: &Path) -> Result<()> {
+    let common = &args.common;
+    ensure!(common.dump.is_none() && common.noise.is_none(), "--dump and --noise do not go with --map");
+    let mut request = EditRequest::new(image::RgbImage::new(1, 1), "", "");
+    if common.model.is_some() || cfg!(feature = "demo-model") {
+        settings::defaults(&settings::model_files(common.model.as_deref())?)?.apply(&mut request)?;
+    }
+    args.cut.apply(&mut request.mask_settings);
+    let outputs: Vec<&Path> = [Some(&args.out), args.overlay.as_ref(), common.json.as_ref()]
+        .into_iter()
+        .flatten()
+        .map(|p| p.as_path())
+        .collect();
+    let inputs: Vec<&Path> = [Some(path), args.image.as_deref()].into_iter().flatten().collect();
+    output::check(&outputs, &inputs)?;
+
+    let map = Map::load(path)?;
+    let cut = &request.mask_settings;
+    let mut mask = map.threshold(cut.threshold);
+    if cut.fill_holes {
+        mask = mask.fill_holes();
+    }
+    let mask = mask.blur(cut.blur)?;
+    let (width, height) = common.size().unwrap_or((map.width() * SCALE, map.height() * SCALE));
+    write(args, &mask, (width, height), cut)
+}
+
+fn write(args: &MaskArgs, mask: &Mask, size: (usize, usize), cut: &crate::edit::MaskSettings) -> Result<()> {
+    let mut outputs = Outputs::new();
+    outputs.add_saved(&args.out, |path| mask.save(path, size.0, size.1))?;
+    if let (Some(path), Some(image)) = (&args.overlay, &args.image) {
+        let picture = picture::resize(&picture::load(image)?, size.0 as u32, size.1 as u32);
+        outputs.add(path, |to| picture::write_png(to, &report::overlay(&picture, mask), &[]))?;
+    }
+    if let Some(path) = &args.common.json {
+        let report = serde_json::json!({
+            "diffedit": env!("CARGO_PKG_VERSION"),
+            "command": "mask",
+            "map": args.map,
+            "settings": { "threshold": cut.threshold, "blur": cut.blur, "fill-holes": cut.fill_holes },
+            "mask-coverage": mask.coverage(),
+        });
+        outputs.add(path, |to| writeln!(to, "{report:#}"))?;
+    }
+    outputs.keep()
+}

@@ -1,0 +1,255 @@
+//! Settings from three places: flags win over the model folder's `diffedit.json`, which wins over the article's values.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, anyhow};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::args::{CutArgs, DenoisingArgs, MapsArgs};
+use super::values;
+use crate::edit::{EditRequest, MapSettings, MaskSettings, MaskSource};
+use crate::model::{ModelFiles, TextConfig, UNetConfig, VaeConfig};
+
+/// The file of a model folder that holds its defaults, under the names of the command line's long options.
+const FILE: &str = "diffedit.json";
+
+/// What a model's author recommends.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Defaults {
+    size: Option<[Value; 2]>,
+    negative_prompt: Option<String>,
+    steps: Option<Value>,
+    guidance: Option<Value>,
+    strength: Option<Value>,
+    seed: Option<Value>,
+    maps: Option<Value>,
+    mask_strength: Option<Value>,
+    threshold: Option<Value>,
+    blur: Option<Value>,
+    fill_holes: Option<bool>,
+}
+
+/// The model of a folder, or the miniature.
+pub fn model_files(folder: Option<&Path>) -> Result<ModelFiles> {
+    match folder {
+        Some(folder) => Ok(ModelFiles::folder(folder)?),
+        #[cfg(feature = "demo-model")]
+        None => Ok(ModelFiles::demo()),
+        #[cfg(not(feature = "demo-model"))]
+        None => anyhow::bail!("this build has no model of its own: give one with --model"),
+    }
+}
+
+/// Fails with the first part of a model that is missing or unusable, as far as that can be told without a device: so
+/// that nothing is fetched and compiled for a model that cannot be loaded.
+pub fn check(files: &ModelFiles) -> Result<()> {
+    let wrong = |name: &str| files.path(name).display().to_string();
+    let checked =
+        |name: &str, outcome: Result<(), String>| outcome.map_err(|message| anyhow!("{}: {message}", wrong(name)));
+    checked("text_encoder/config.json", files.json::<TextConfig>("text_encoder/config.json")?.check())?;
+    checked("unet/config.json", files.json::<UNetConfig>("unet/config.json")?.check())?;
+    checked("vae/config.json", files.json::<VaeConfig>("vae/config.json")?.check())?;
+    let weights = [("text_encoder", "model"), ("unet", "diffusion_pytorch_model"), ("vae", "diffusion_pytorch_model")];
+    weights.into_iter().try_for_each(|(part, stem)| files.checkpoint(part, stem).map(drop))?;
+    Ok(())
+}
+
+/// The model's defaults; none where it has no such file.
+pub fn defaults(files: &ModelFiles) -> Result<Defaults> {
+    let Some(bytes) = files.read_optional(FILE)? else { return Ok(Defaults::default()) };
+    let wrong = || files.path(FILE).display().to_string();
+    let defaults: Defaults = serde_json::from_slice(&bytes).with_context(wrong)?;
+    // Every value is checked, whichever of them a command needs.
+    defaults.apply(&mut EditRequest::new(image::RgbImage::new(1, 1), "", "")).with_context(wrong)?;
+    Ok(defaults)
+}
+
+/// A value of `diffedit.json`, held to the range of the option of its name.
+fn value<T>(name: &str, value: &Value, parse: fn(&str) -> Result<T, String>) -> Result<T> {
+    parse(&value.to_string()).map_err(|message| anyhow!("{name} {value}: {message}"))
+}
+
+impl Defaults {
+    /// Sets what the model's author recommends.
+    pub fn apply(&self, request: &mut EditRequest) -> Result<()> {
+        fn set<T>(slot: &mut T, name: &str, given: &Option<Value>, parse: fn(&str) -> Result<T, String>) -> Result<()> {
+            if let Some(given) = given {
+                *slot = value(name, given, parse)?;
+            }
+            Ok(())
+        }
+        let mut maps = MapSettings::default();
+        let cut = &mut request.mask_settings;
+        set(&mut maps.maps, "maps", &self.maps, values::maps)?;
+        set(&mut maps.strength, "mask-strength", &self.mask_strength, values::strength)?;
+        set(&mut cut.threshold, "threshold", &self.threshold, values::threshold)?;
+        set(&mut cut.blur, "blur", &self.blur, values::blur)?;
+        cut.fill_holes = self.fill_holes.unwrap_or(cut.fill_holes);
+        set(&mut request.steps, "steps", &self.steps, values::steps)?;
+        set(&mut request.guidance, "guidance", &self.guidance, values::guidance)?;
+        set(&mut request.strength, "strength", &self.strength, values::strength)?;
+        set(&mut request.seed, "seed", &self.seed, values::seed)?;
+        if let Some([width, height]) = &self.size {
+            request.size = Some((value("size", width, values::side)?, value("size", height, values::side)?));
+        }
+        if let Some(negative) = &self.negative_prompt {
+            request.negative.clone_from(negative);
+        }
+        request.mask = MaskSource::Prompts(maps);
+        Ok(())
+    }
+}
+
+impl DenoisingArgs {
+    /// Sets what was given.
+    pub fn apply(&self, request: &mut EditRequest) {
+        set(&mut request.steps, self.steps);
+        set(&mut request.guidance, self.guidance);
+        set(&mut request.strength, self.strength);
+        set(&mut request.seed, self.seed);
+        set(&mut request.negative, self.negative_prompt.clone());
+    }
+}
+
+impl MapsArgs {
+    /// Sets what was given, where the mask is found from the prompts.
+    pub fn apply(&self, request: &mut EditRequest) {
+        if let MaskSource::Prompts(maps) = &mut request.mask {
+            set(&mut maps.maps, self.maps);
+            set(&mut maps.strength, self.mask_strength);
+        }
+    }
+}
+
+impl CutArgs {
+    /// Sets what was given.
+    pub fn apply(&self, settings: &mut MaskSettings) {
+        set(&mut settings.threshold, self.threshold);
+        set(&mut settings.blur, self.blur);
+        settings.fill_holes |= self.fill_holes;
+    }
+}
+
+fn set<T>(slot: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *slot = given;
+    }
+}
+
+/// Width and height of the edit: what is asked for, or the size the model was trained at.
+pub fn size(request: &EditRequest, files: &ModelFiles) -> Result<(usize, usize)> {
+    if let Some(size) = request.size {
+        return Ok(size);
+    }
+    let unet: UNetConfig = files.json("unet/config.json")?;
+    let vae: VaeConfig = files.json("vae/config.json")?;
+    let side = unet.sample_size * vae.scale();
+    Ok((side, side))
+}
+
+/// Every setting under the name of its option.
+pub fn as_json(request: &EditRequest, (width, height): (usize, usize)) -> Value {
+    let maps = match &request.mask {
+        MaskSource::Prompts(maps) => json!({ "maps": maps.maps, "mask-strength": maps.strength }),
+        MaskSource::Map(_) => json!("a map that was given"),
+        MaskSource::Mask(_) => json!("a mask that was given"),
+    };
+    let cut = &request.mask_settings;
+    json!({
+        "from": request.source,
+        "to": request.target,
+        "negative-prompt": request.negative,
+        "size": [width, height],
+        "steps": request.steps,
+        "guidance": request.guidance,
+        "strength": request.strength,
+        "seed": request.seed,
+        "mask": maps,
+        "threshold": cut.threshold,
+        "blur": cut.blur,
+        "fill-holes": cut.fill_holes,
+    })
+}
+
+/// The settings in the form in which diffusion tools leave them in a PNG's `parameters`: the prompt, the negative
+/// prompt, and a line of names and values.
+pub fn as_parameters(request: &EditRequest, (width, height): (usize, usize), model: &str) -> String {
+    let cut = &request.mask_settings;
+    let mask = match &request.mask {
+        MaskSource::Prompts(maps) => {
+            format!("Source prompt: {:?}, Mask maps: {}, Mask strength: {}, ", request.source, maps.maps, maps.strength)
+        }
+        MaskSource::Map(_) => "Mask: from a map, ".into(),
+        MaskSource::Mask(_) => "Mask: given, ".into(),
+    };
+    let cut = match &request.mask {
+        MaskSource::Mask(_) => String::new(),
+        _ => format!("Mask threshold: {}, Mask blur: {}, Fill holes: {}, ", cut.threshold, cut.blur, cut.fill_holes),
+    };
+    format!(
+        "{}\nNegative prompt: {}\nSteps: {}, Sampler: DDIM, CFG scale: {}, Seed: {}, Size: {width}x{height}, \
+         Model: {model}, Denoising strength: {}, {mask}{cut}Version: diffedit {}",
+        request.target,
+        request.negative,
+        request.steps,
+        request.guidance,
+        request.seed,
+        request.strength,
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> EditRequest {
+        EditRequest::new(image::RgbImage::new(1, 1), "horse", "zebra")
+    }
+
+    fn folder(text: &str) -> (tempfile::TempDir, ModelFiles) {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("unet")).expect("a folder");
+        std::fs::write(folder.path().join(FILE), text).expect("a file");
+        let files = ModelFiles::folder(folder.path()).expect("a model");
+        (folder, files)
+    }
+
+    #[test]
+    fn flags_win_over_the_models_defaults_which_win_over_the_articles() {
+        let (_kept, files) = folder(r#"{"size": [128, 64], "threshold": 0.25, "steps": 30, "mask-strength": 0.4}"#);
+        let mut request = request();
+        defaults(&files).expect("valid defaults").apply(&mut request).expect("valid defaults");
+        DenoisingArgs { steps: Some(20), ..DenoisingArgs::default() }.apply(&mut request);
+        MapsArgs { maps: Some(4), mask_strength: None }.apply(&mut request);
+        assert_eq!((request.steps, request.size, request.seed), (20, Some((128, 64)), 3));
+        assert_eq!((request.mask_settings.threshold, request.mask_settings.blur), (0.25, 7));
+        let MaskSource::Prompts(maps) = &request.mask else { panic!("the mask is found") };
+        assert_eq!(*maps, MapSettings { maps: 4, strength: 0.4 });
+    }
+
+    #[test]
+    fn defaults_are_held_to_the_options_ranges() {
+        for (text, part) in [
+            (r#"{"threshold": 2}"#, "threshold 2: must be 0 to 1"),
+            (r#"{"size": [100, 128]}"#, "size 100: must be a multiple of 8"),
+            (r#"{"treshold": 0.2}"#, "treshold"),
+            ("[]", FILE),
+        ] {
+            let (_kept, files) = folder(text);
+            let message = format!("{:#}", defaults(&files).expect_err("refused"));
+            assert!(message.contains(part) && message.contains(FILE), "{message}");
+        }
+    }
+
+    #[test]
+    fn parameters_name_every_setting() {
+        let text = as_parameters(&request(), (128, 64), "demo");
+        assert!(text.starts_with("zebra\nNegative prompt: \nSteps: 50, Sampler: DDIM, CFG scale: 7.5, Seed: 3,"));
+        for part in ["Size: 128x64", "Source prompt: \"horse\"", "Mask maps: 10", "Mask threshold: 0.1"] {
+            assert!(text.contains(part), "{part:?} in {text}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What an edit looked like on the inside: one labelled picture in the spirit of the seed article's figures.
+
+mod canvas;
+mod sheet;
+mod tint;
+
+use image::RgbImage;
+
+use crate::edit::{EditFigures, EditRequest, EditResult, MaskSource};
+use crate::error::Result;
+use crate::mask::{Map, Mask};
+use sheet::{Row, Sheet, Tile};
+use tint::{map_picture, mask_picture, plane_picture};
+
+pub use tint::overlay;
+
+/// The thresholds and blurs that the article compares; a blur of 1 is none.
+const THRESHOLDS: [f32; 5] = [0.01, 0.1, 0.2, 0.3, 0.5];
+const BLURS: [usize; 5] = [1, 3, 7, 15, 21];
+
+/// The contact sheet of an edit, from the original to the result, or `None` if it was not asked for figures or its mask
+/// does not come from the prompts.
+///
+/// # Errors
+/// As [`Mask::blur`], which the settings of a finished edit do not cause.
+pub fn contact_sheet(request: &EditRequest, result: &EditResult) -> Result<Option<RgbImage>> {
+    let (Some(figures), Some(map)) = (&result.figures, &result.map) else { return Ok(None) };
+    let aspect = [result.original.width(), result.original.height()];
+    let sheet = Sheet::new(format!("“{}” → “{}”", request.source, request.target), settings(request), aspect);
+    let tile = sheet.tile();
+    let grid = [map.width(), map.height()];
+    let rows = [
+        latents(result, figures, grid, tile),
+        noisy(figures, grid, tile),
+        predictions(request, result, figures, map, tile),
+        thresholds(request, map, tile),
+        blurs(request, map, tile)?,
+        steps(request, result, figures),
+        outcome(result),
+    ];
+    Ok(Some(sheet.draw(&rows)))
+}
+
+/// The settings in one line.
+fn settings(request: &EditRequest) -> String {
+    let mask = &request.mask_settings;
+    let maps = match &request.mask {
+        MaskSource::Prompts(maps) => format!("{} maps at strength {}, ", maps.maps, maps.strength),
+        MaskSource::Map(_) | MaskSource::Mask(_) => String::new(),
+    };
+    let fill = if mask.fill_holes { ", holes filled" } else { "" };
+    format!(
+        "{} steps, guidance {}, strength {}, seed {}; {maps}threshold {}, {}{fill}",
+        request.steps,
+        request.guidance,
+        request.strength,
+        request.seed,
+        mask.threshold,
+        blur_name(mask.blur)
+    )
+}
+
+fn blur_name(blur: usize) -> String {
+    if blur <= 1 { "no blur".into() } else { format!("blur {blur}") }
+}
+
+fn latents(result: &EditResult, figures: &EditFigures, grid: [usize; 2], tile: [u32; 2]) -> Row {
+    let original = Tile::new("original", result.original.clone());
+    let planes = channels(&figures.latents, grid, tile);
+    Row::new("The picture and its latents", [original].into_iter().chain(planes))
+}
+
+fn noisy(figures: &EditFigures, grid: [usize; 2], tile: [u32; 2]) -> Row {
+    let decoded = Tile::new("decoded", figures.noisy.clone());
+    Row::new("Noised for the mask", channels(&figures.noisy_latents, grid, tile).chain([decoded]))
+}
+
+fn channels(planes: &[Vec<f32>; 4], grid: [usize; 2], tile: [u32; 2]) -> impl Iterator<Item = Tile> {
+    planes
+        .iter()
+        .enumerate()
+        .map(move |(index, plane)| Tile::new(format!("channel {}", index + 1), plane_picture(plane, grid, tile)))
+}
+
+fn predictions(request: &EditRequest, result: &EditResult, figures: &EditFigures, map: &Map, tile: [u32; 2]) -> Row {
+    let tiles = [
+        Tile::new(format!("“{}”", request.source), figures.predicted_source.clone()),
+        Tile::new(format!("“{}”", request.target), figures.predicted_target.clone()),
+        Tile::new("their difference", figures.difference.clone()),
+        Tile::new("the map, 0 to 1", map_picture(map, tile)),
+        Tile::new(format!("the mask: {}", percent(&result.mask)), mask_picture(&result.mask, tile)),
+    ];
+    Row::new("Noise that the prompts predict, averaged and decoded", tiles)
+}
+
+fn thresholds(request: &EditRequest, map: &Map, tile: [u32; 2]) -> Row {
+    let chosen = request.mask_settings.threshold;
+    let tiles = with(THRESHOLDS.to_vec(), chosen).into_iter().map(|threshold| {
+        let mask = map.threshold(threshold);
+        let caption = format!("over {threshold}: {}", percent(&mask));
+        Tile::new(caption, mask_picture(&mask, tile)).chosen(threshold == chosen)
+    });
+    Row::new("The map cut at thresholds", tiles).filling()
+}
+
+fn blurs(request: &EditRequest, map: &Map, tile: [u32; 2]) -> Result<Row> {
+    let settings = &request.mask_settings;
+    let mut cut = map.threshold(settings.threshold);
+    if settings.fill_holes {
+        cut = cut.fill_holes();
+    }
+    let tiles = with(BLURS.to_vec(), settings.blur).into_iter().map(|blur| {
+        let mask = cut.blur(blur)?;
+        let caption = format!("{}: {}", blur_name(blur), percent(&mask));
+        Ok(Tile::new(caption, mask_picture(&mask, tile)).chosen(blur == settings.blur))
+    });
+    let tiles: Vec<Tile> = tiles.collect::<Result<_>>()?;
+    Ok(Row::new(format!("The mask over {}, blurred", settings.threshold), tiles).filling())
+}
+
+/// The usual values with the one that was used, in order.
+fn with<T: PartialOrd>(mut usual: Vec<T>, used: T) -> Vec<T> {
+    if !usual.contains(&used) {
+        usual.push(used);
+        usual.sort_by(|a, b| a.partial_cmp(b).expect("settings are numbers"));
+    }
+    usual
+}
+
+fn percent(mask: &Mask) -> String {
+    format!("{:.0}%", 100.0 * mask.coverage())
+}
+
+fn steps(request: &EditRequest, result: &EditResult, figures: &EditFigures) -> Row {
+    let total = figures.steps.last().map_or(0, |(done, _)| *done);
+    let steps = figures.steps.iter().map(|(done, picture)| Tile::new(format!("step {done}"), picture.clone()));
+    let covered = Tile::new("mask over the picture", overlay(&result.original, &result.mask));
+    let title = format!("Denoising towards “{}”: {total} steps of {}", request.target, request.steps);
+    let result = Tile::new("result", result.picture.clone());
+    Row::new(title, [covered].into_iter().chain(steps).chain([result]))
+}
+
+fn outcome(result: &EditResult) -> Row {
+    let covered = overlay(&result.original, &result.mask);
+    let tiles = [
+        Tile::new("original", result.original.clone()),
+        Tile::new(format!("mask: {} of the picture", percent(&result.mask)), covered),
+        Tile::new("result", result.picture.clone()),
+    ];
+    Row::new("The edit", tiles).filling()
+}
+
+#[cfg(test)]
+mod tests;
