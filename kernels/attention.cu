@@ -12,7 +12,9 @@
 //           WIDE (attention_wide.cuh): 2 x 4 warps share rows and head dim; BLOCK_M = 32 ROW_TILES, BLOCK_N = 64.
 //           Shared bytes: 8192 STAGES + 128 BLOCK_M (ceil(HEAD_DIM / 64) + 1) + 16 BLOCK_M.
 // Numerics  fp16 products summed in fp32; softmax in fp32 by powers of two, online over tiles of keys in ascending
-//           order; P, at most 1, rounded to fp16 for P V and summed before rounding; output rounded once. A row's
+//           order. A score's exponent is one fma from the scaled largest score, and sums are rescaled by differences of
+//           just these offsets: their rounding cancels, however large the scores. P, about 1 at most, is rounded to
+//           fp16 for P V and summed before rounding; the output is rounded once. A row's
 //           bits depend on BLOCK_N and the form, on nothing else in the batch.
 // Needs     HEAD_DIM, columns and column offsets multiples of 8; rows * columns below 2^32; at least one key; where
 //           CAUSAL, as many keys as queries. Rows and keys that are not there read as zeros and are masked.

@@ -27,10 +27,10 @@ struct Queries {
     u32 tail[ROW_TILES][2];
 };
 
-// A warp's online softmax: of each row of a lane, the largest score so far and the lane's share of the sum of
+// A warp's online softmax: of each row of a lane, the largest scaled score so far and the lane's share of the sum of
 // exponentials.
 struct Softmax {
-    float largest[ROW_TILES][2];
+    float offset[ROW_TILES][2];
     float sum[ROW_TILES][2];
 };
 
@@ -74,18 +74,11 @@ __device__ __forceinline__ void load_queries(Queries& queries, u32 tile, int lan
     }
 }
 
-// scores = Q K^T over one tile of keys.
+// scores += Q K^T over one tile of keys.
 __device__ __forceinline__ void multiply_keys(Scores& scores, const Queries& queries, u32 tile, int lane) {
 #pragma unroll
     for (int n = 0; n < KEY_TILES; n += 2) {
         const u32 keys = tile + n * 8 * PITCH_BYTES;
-#pragma unroll
-        for (int m = 0; m < ROW_TILES; ++m) {
-#pragma unroll
-            for (int i = 0; i < 4; ++i) {
-                scores[m][n][i] = scores[m][n + 1][i] = 0.0f;
-            }
-        }
 #pragma unroll
         for (int k = 0; k < STEPS; ++k) {
             u32 b[4];
@@ -114,14 +107,13 @@ __device__ __forceinline__ void exponentiate(Scores& scores, Softmax& softmax, O
     for (int m = 0; m < ROW_TILES; ++m) {
 #pragma unroll
         for (int h = 0; h < 2; ++h) {
-            float largest = softmax.largest[m][h];
+            float largest = scores[m][0][2 * h];
 #pragma unroll
             for (int n = 0; n < KEY_TILES; ++n) {
                 largest = fmaxf(largest, fmaxf(scores[m][n][2 * h], scores[m][n][2 * h + 1]));
             }
-            largest = quad_max(largest);
-            const float offset = largest * scale;
-            const float shrink = exp2_approximate(fmaf(softmax.largest[m][h], scale, -offset));
+            const float offset = fmaxf(softmax.offset[m][h], quad_max(largest) * scale);
+            const float shrink = exp2_approximate(softmax.offset[m][h] - offset);
             float sum = softmax.sum[m][h] * shrink;
 #pragma unroll
             for (int n = 0; n < KEY_TILES; ++n) {
@@ -136,7 +128,7 @@ __device__ __forceinline__ void exponentiate(Scores& scores, Softmax& softmax, O
                 outputs[m][u][2 * h] *= shrink;
                 outputs[m][u][2 * h + 1] *= shrink;
             }
-            softmax.largest[m][h] = largest;
+            softmax.offset[m][h] = offset;
             softmax.sum[m][h] = sum;
         }
     }
@@ -238,7 +230,7 @@ __device__ __forceinline__ void attend(const HeadRows& query, const HeadRows& ke
     Softmax softmax;
 #pragma unroll
     for (int m = 0; m < ROW_TILES; ++m) {
-        softmax.largest[m][0] = softmax.largest[m][1] = minus_infinity();
+        softmax.offset[m][0] = softmax.offset[m][1] = minus_infinity();
         softmax.sum[m][0] = softmax.sum[m][1] = 0.0f;
     }
 
@@ -251,17 +243,9 @@ __device__ __forceinline__ void attend(const HeadRows& query, const HeadRows& ke
             continue;  // the whole warp: no rows, or none that may see these keys
         }
         const u32 stage = base + tile % STAGES * STAGE_BYTES;
-        Scores scores;
+        Scores scores = {};
         multiply_keys(scores, queries, stage, lane);
-        if (needs_mask(warp_row, first_key, BLOCK_N, key.count)) {
-#pragma unroll
-            for (int m = 0; m < ROW_TILES; ++m) {
-#pragma unroll
-                for (int n = 0; n < KEY_TILES; ++n) {
-                    mask_scores(scores[m][n], warp_row + 16 * m, first_key + 8 * n, key.count, lane);
-                }
-            }
-        }
+        mask_scores(scores, warp_row, first_key, key.count, lane);
         exponentiate(scores, softmax, outputs, scale);
         multiply_values(outputs, scores, stage + TILE_BYTES, lane);
     }

@@ -39,18 +39,24 @@ __device__ __forceinline__ float quad_sum(float x) {
 __device__ __forceinline__ u32 result_row(int lane, int h) { return lane / 4 + 8 * h; }
 __device__ __forceinline__ u32 result_column(int lane) { return lane % 4 * 2; }
 
-// Whether some score of rows `row ..` and keys `key .. key + key_count` is masked.
-__device__ __forceinline__ bool needs_mask(u32 row, u32 key, u32 key_count, u32 keys) {
-    return key + key_count > keys || (CAUSAL && key + key_count > row + 1);
-}
-
-// Masks one (16, 8) tile of scores whose first row and key are given.
-__device__ __forceinline__ void mask_scores(float (&scores)[4], u32 row, u32 key, u32 keys, int lane) {
+// Masks scores of 16 M rows from `row` on and 8 N keys from `key` on: keys that are not there, and where CAUSAL those
+// after the row.
+template <int M, int N>
+__device__ __forceinline__ void mask_scores(float (&scores)[M][N][4], u32 row, u32 key, u32 keys, int lane) {
+    if (key + 8 * N <= keys && (!CAUSAL || key + 8 * N <= row + 1)) {
+        return;
+    }
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
-        const u32 k = key + result_column(lane) + i % 2;
-        if (k >= keys || (CAUSAL && k > row + result_row(lane, i / 2))) {
-            scores[i] = minus_infinity();
+    for (int m = 0; m < M; ++m) {
+#pragma unroll
+        for (int n = 0; n < N; ++n) {
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {
+                const u32 k = key + 8 * n + result_column(lane) + i % 2;
+                if (k >= keys || (CAUSAL && k > row + 16 * m + result_row(lane, i / 2))) {
+                    scores[m][n][i] = minus_infinity();
+                }
+            }
         }
     }
 }

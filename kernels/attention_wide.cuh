@@ -26,7 +26,7 @@ static_assert(BLOCK_N == 64, "a row of P is as long as a row of a chunk, and a w
 static_assert(WARPS == WARPS_M * WARPS_N, "the warps stand two by four");
 static_assert(STAGES >= 2, "the ring needs a stage to fill while another is read");
 
-using Scores = float[ROW_TILES][2][4];           // (WARP_M, 16 keys)
+using Scores = float[ROW_TILES][2][4];           // (WARP_M, 16 of BLOCK_N)
 using Outputs = float[CHUNKS][ROW_TILES][2][4];  // (WARP_M, 16 of each chunk)
 
 // Where a unit of a row lies in a tile of 128-byte rows: 8 rows of ldmatrix fall on all 32 banks.
@@ -83,7 +83,7 @@ struct Stream {
     }
 };
 
-// One lane's place: its warp's rows and columns in the block, its rows' address bits for ldmatrix.
+// One lane's place: its warp's rows and columns in the block.
 struct Place {
     int lane;
     u32 row;     // first row of the warp in the block
@@ -107,8 +107,15 @@ __device__ __forceinline__ void multiply_keys(Scores& scores, u32 queries, u32 k
     }
 }
 
+// Of each row of a lane, the largest scaled score so far and the lane's share of the sum of exponentials.
+struct Softmax {
+    float offset[ROW_TILES][2];
+    float sum[ROW_TILES][2];
+};
+
 // Writes a value of each row (the same in the four lanes of a quad) for the other warps of these rows.
-__device__ __forceinline__ void share_rows(const float (&values)[ROW_TILES][2], float* shared_rows, const Place& place) {
+__device__ __forceinline__ void share_rows(const float (&values)[ROW_TILES][2], float* shared_rows,
+                                           const Place& place) {
     if (place.lane % 4 == 0) {
 #pragma unroll
         for (int m = 0; m < ROW_TILES; ++m) {
@@ -121,21 +128,60 @@ __device__ __forceinline__ void share_rows(const float (&values)[ROW_TILES][2], 
     }
 }
 
-// Exponentials of a warp's scores, written as P; returns them summed a row, over the lane's own keys.
-__device__ __forceinline__ void exponentiate(Scores& scores, const float (&largest)[ROW_TILES][2],
-                                             float (&sums)[ROW_TILES][2], float scale, unsigned char* p,
+// Raises each row's offset to what the four warps of its rows found, and rescales what was summed before.
+__device__ __forceinline__ void raise_offsets(Softmax& softmax, Outputs& outputs, const Scores& scores, float scale,
+                                              float* shared_rows, const Place& place) {
+    float own[ROW_TILES][2];
+#pragma unroll
+    for (int m = 0; m < ROW_TILES; ++m) {
+#pragma unroll
+        for (int h = 0; h < 2; ++h) {
+            own[m][h] = quad_max(fmaxf(fmaxf(scores[m][0][2 * h], scores[m][0][2 * h + 1]),
+                                       fmaxf(scores[m][1][2 * h], scores[m][1][2 * h + 1])));
+        }
+    }
+    share_rows(own, shared_rows, place);
+    __syncthreads();
+#pragma unroll
+    for (int m = 0; m < ROW_TILES; ++m) {
+#pragma unroll
+        for (int h = 0; h < 2; ++h) {
+            const float* row = shared_rows + place.row + m * 16 + result_row(place.lane, h);
+            float largest = row[0];
+#pragma unroll
+            for (int n = 1; n < WARPS_N; ++n) {
+                largest = fmaxf(largest, row[n * BLOCK_M]);
+            }
+            const float offset = fmaxf(softmax.offset[m][h], largest * scale);
+            const float shrink = exp2_approximate(softmax.offset[m][h] - offset);
+            softmax.offset[m][h] = offset;
+            softmax.sum[m][h] *= shrink;
+#pragma unroll
+            for (int chunk = 0; chunk < CHUNKS; ++chunk) {
+#pragma unroll
+                for (int n = 0; n < 2; ++n) {
+                    outputs[chunk][m][n][2 * h] *= shrink;
+                    outputs[chunk][m][n][2 * h + 1] *= shrink;
+                }
+            }
+        }
+    }
+}
+
+// Sums the exponentials of a warp's scores and writes them as its 16 columns of P.
+__device__ __forceinline__ void exponentiate(Softmax& softmax, const Scores& scores, float scale, unsigned char* p,
                                              const Place& place) {
 #pragma unroll
     for (int m = 0; m < ROW_TILES; ++m) {
 #pragma unroll
         for (int h = 0; h < 2; ++h) {
-            const float offset = largest[m][h] * scale;
+            const float offset = softmax.offset[m][h];
             const u32 row = place.row + m * 16 + result_row(place.lane, h);
 #pragma unroll
             for (int n = 0; n < 2; ++n) {
                 const float low = exp2_approximate(fmaf(scores[m][n][2 * h], scale, -offset));
                 const float high = exp2_approximate(fmaf(scores[m][n][2 * h + 1], scale, -offset));
-                sums[m][h] += low + high;
+                softmax.sum[m][h] += low + high;
                 u32* unit = reinterpret_cast<u32*>(p + swizzled(row, place.column / UNIT + n));
                 unit[place.lane % 4] = pack_half2(low, high);
             }
@@ -143,10 +189,22 @@ __device__ __forceinline__ void exponentiate(Scores& scores, const float (&large
     }
 }
 
+using Probabilities = u32[BLOCK_N / 16][ROW_TILES][4];  // (WARP_M, BLOCK_N) as left operands
+
+__device__ __forceinline__ void load_probabilities(Probabilities& p, u32 tile, const Place& place) {
+#pragma unroll
+    for (int k = 0; k < BLOCK_N / 16; ++k) {
+#pragma unroll
+        for (int m = 0; m < ROW_TILES; ++m) {
+            load_matrix_x4(p[k][m],
+                           tile + swizzled(place.row + m * 16 + place.lane % 16, k * 2 + place.lane / 16));
+        }
+    }
+}
+
 // outputs += P V over the keys of one chunk of V.
 __device__ __forceinline__ void multiply_values(float (&outputs)[ROW_TILES][2][4],
-                                                const u32 (&p)[BLOCK_N / 16][ROW_TILES][4], u32 values,
-                                                const Place& place) {
+                                                const Probabilities& p, u32 values, const Place& place) {
 #pragma unroll
     for (int k = 0; k < BLOCK_N / 16; ++k) {
         u32 b[4];
@@ -160,7 +218,33 @@ __device__ __forceinline__ void multiply_values(float (&outputs)[ROW_TILES][2][4
     }
 }
 
-// Divides by the sums and lays the outputs where the queries were: (CHUNKS, BLOCK_M, 64).
+// One over the sum of each row's exponentials, from the shares of all lanes of the four warps of its rows.
+__device__ __forceinline__ void invert_sums(float (&inverse)[ROW_TILES][2], const Softmax& softmax, float* shared_rows,
+                                            const Place& place) {
+    float own[ROW_TILES][2];
+#pragma unroll
+    for (int m = 0; m < ROW_TILES; ++m) {
+        own[m][0] = quad_sum(softmax.sum[m][0]);
+        own[m][1] = quad_sum(softmax.sum[m][1]);
+    }
+    share_rows(own, shared_rows, place);
+    __syncthreads();
+#pragma unroll
+    for (int m = 0; m < ROW_TILES; ++m) {
+#pragma unroll
+        for (int h = 0; h < 2; ++h) {
+            const float* row = shared_rows + place.row + m * 16 + result_row(place.lane, h);
+            float sum = row[0];
+#pragma unroll
+            for (int n = 1; n < WARPS_N; ++n) {
+                sum += row[n * BLOCK_M];
+            }
+            inverse[m][h] = 1.0f / sum;
+        }
+    }
+}
+
+// Lays the outputs, divided by the sums, where the queries were: (CHUNKS, BLOCK_M, 64).
 __device__ __forceinline__ void stage_outputs(const Outputs& outputs, const float (&inverse)[ROW_TILES][2],
                                               unsigned char* staging, const Place& place) {
 #pragma unroll
@@ -171,10 +255,10 @@ __device__ __forceinline__ void stage_outputs(const Outputs& outputs, const floa
             for (int i = 0; i < 4; ++i) {
                 const int n = i / 2, h = i % 2;
                 const u32 row = place.row + m * 16 + result_row(place.lane, h);
-                const float(&pair)[4] = outputs[chunk][m][n];
+                const float(&sums)[4] = outputs[chunk][m][n];
                 u32* unit = reinterpret_cast<u32*>(staging + chunk * QUERY_CHUNK_BYTES +
                                                    swizzled(row, place.column / UNIT + n));
-                unit[place.lane % 4] = pack_half2(pair[2 * h] * inverse[m][h], pair[2 * h + 1] * inverse[m][h]);
+                unit[place.lane % 4] = pack_half2(sums[2 * h] * inverse[m][h], sums[2 * h + 1] * inverse[m][h]);
             }
         }
     }
@@ -212,13 +296,12 @@ __device__ __forceinline__ void attend(const HeadRows& query, const HeadRows& ke
     }
 
     Outputs outputs = {};
-    float largest[ROW_TILES][2];
-    float sums[ROW_TILES][2] = {};
+    Softmax softmax;
 #pragma unroll
     for (int m = 0; m < ROW_TILES; ++m) {
-        largest[m][0] = largest[m][1] = minus_infinity();
+        softmax.offset[m][0] = softmax.offset[m][1] = minus_infinity();
+        softmax.sum[m][0] = softmax.sum[m][1] = 0.0f;
     }
-
     for (u32 tile = 0; tile < tiles; ++tile) {
         Scores scores = {};
 #pragma unroll 1
@@ -226,86 +309,23 @@ __device__ __forceinline__ void attend(const HeadRows& query, const HeadRows& ke
             const u32 keys_chunk = stream.next();
             multiply_keys(scores, base + QUERY_OFFSET + chunk * QUERY_CHUNK_BYTES, keys_chunk, place);
         }
-        float warp_largest[ROW_TILES][2];
-#pragma unroll
-        for (int m = 0; m < ROW_TILES; ++m) {
-            if (needs_mask(block_row + place.row, tile * BLOCK_N, BLOCK_N, key.count)) {
-#pragma unroll
-                for (int n = 0; n < 2; ++n) {
-                    mask_scores(scores[m][n], block_row + place.row + m * 16, tile * BLOCK_N + place.column + n * 8,
-                                key.count, place.lane);
-                }
-            }
-#pragma unroll
-            for (int h = 0; h < 2; ++h) {
-                warp_largest[m][h] = quad_max(fmaxf(fmaxf(scores[m][0][2 * h], scores[m][0][2 * h + 1]),
-                                                    fmaxf(scores[m][1][2 * h], scores[m][1][2 * h + 1])));
-            }
-        }
-        share_rows(warp_largest, shared_rows, place);
-        __syncthreads();
-#pragma unroll
-        for (int m = 0; m < ROW_TILES; ++m) {
-#pragma unroll
-            for (int h = 0; h < 2; ++h) {
-                const float* row = shared_rows + place.row + m * 16 + result_row(place.lane, h);
-                const float before = largest[m][h];
-#pragma unroll
-                for (int n = 0; n < WARPS_N; ++n) {
-                    largest[m][h] = fmaxf(largest[m][h], row[n * BLOCK_M]);
-                }
-                const float shrink = exp2_approximate(fmaf(before, scale, -largest[m][h] * scale));
-                sums[m][h] *= shrink;
-#pragma unroll
-                for (int chunk = 0; chunk < CHUNKS; ++chunk) {
-#pragma unroll
-                    for (int i = 0; i < 4; ++i) {
-                        outputs[chunk][m][i / 2][2 * h + i % 2] *= shrink;
-                    }
-                }
-            }
-        }
-        exponentiate(scores, largest, sums, scale, shared + P_OFFSET, place);
+        mask_scores(scores, block_row + place.row, tile * BLOCK_N + place.column, key.count, place.lane);
+        raise_offsets(softmax, outputs, scores, scale, shared_rows, place);
+        exponentiate(softmax, scores, scale, shared + P_OFFSET, place);
 
-        u32 p[BLOCK_N / 16][ROW_TILES][4];
+        Probabilities p;
 #pragma unroll
         for (int chunk = 0; chunk < CHUNKS; ++chunk) {
             const u32 values_chunk = stream.next();
-            if (chunk == 0) {  // P is there for all since the barrier in next()
-#pragma unroll
-                for (int k = 0; k < BLOCK_N / 16; ++k) {
-#pragma unroll
-                    for (int m = 0; m < ROW_TILES; ++m) {
-                        load_matrix_x4(p[k][m], base + P_OFFSET + swizzled(place.row + m * 16 + place.lane % 16,
-                                                                          k * 2 + place.lane / 16));
-                    }
-                }
+            if (chunk == 0) {
+                load_probabilities(p, base + P_OFFSET, place);  // next()'s barrier has made them whole
             }
             multiply_values(outputs[chunk], p, values_chunk, place);
         }
     }
 
-#pragma unroll
-    for (int m = 0; m < ROW_TILES; ++m) {
-        sums[m][0] = quad_sum(sums[m][0]);
-        sums[m][1] = quad_sum(sums[m][1]);
-    }
-    share_rows(sums, shared_rows, place);
-    __syncthreads();
     float inverse[ROW_TILES][2];
-#pragma unroll
-    for (int m = 0; m < ROW_TILES; ++m) {
-#pragma unroll
-        for (int h = 0; h < 2; ++h) {
-            const float* row = shared_rows + place.row + m * 16 + result_row(place.lane, h);
-            float sum = row[0];
-#pragma unroll
-            for (int n = 1; n < WARPS_N; ++n) {
-                sum += row[n * BLOCK_M];
-            }
-            inverse[m][h] = 1.0f / sum;
-        }
-    }
+    invert_sums(inverse, softmax, shared_rows, place);
     stage_outputs(outputs, inverse, shared + QUERY_OFFSET, place);
     __syncthreads();
     store_outputs(shared + QUERY_OFFSET, output + static_cast<u64>(block_row) * output_stride, output_stride,

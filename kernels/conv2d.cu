@@ -7,14 +7,15 @@
 //   time      (steps, time_columns)                    fp16 or fp32, or null: row *step (or 0), from time_column on,
 //                                                      is added to every pixel
 //   residual  (batch, output_height, output_width, n)  fp16, or null
-//   output    (batch, output_height, output_width, n)  fp16 or fp32
+//   output    (batch, output_height, output_width, n)  fp16 or fp32; where k is split, the sums of the parts
+//                                                      (gridDim.y, m, n) in fp32
 //
 // Row r of A (m = batch * output_height * output_width rows) is the window of output pixel r: kernel * kernel taps by
 // rows, each with its channels, the input's before the skip's. Tap (ty, tx) of pixel (y, x) reads pixel
 // (y * stride - padding + ty, ...) of a grid of (grid_height, grid_width), zero outside; with `upsample` 1 that grid
 // is the input enlarged by repeating every pixel 2 x 2 (and perhaps cropped), never built.
 //
-//   grid    ceil(m / TILE_M) * ceil(n / TILE_N)     block   32 * WARPS_M * WARPS_N
+//   grid    (ceil(m / TILE_M) * ceil(n / TILE_N), parts of k)     block   32 * WARPS_M * WARPS_N
 //   shared, tile constants, numeric policy: matrix.cuh
 // Constraints: input_channels % 8 == skip_channels % 8 == 0, so that 16 bytes lie in one tap and one source.
 #include "matrix.cuh"
@@ -70,8 +71,8 @@ struct Windows {
         return source + static_cast<long long>(pixel) * (in_skip ? skip_channels : input_channels) + channel;
     }
 
-    __device__ __forceinline__ void advance() {
-        channel += TILE_K;
+    __device__ __forceinline__ void advance(int steps) {
+        channel += steps * TILE_K;
         wrap();
     }
 
@@ -104,17 +105,7 @@ conv2d(const half* __restrict__ input, const half* __restrict__ skip, const half
     float sums[M_FRAGMENTS][N_FRAGMENTS][4];
     multiply(sums, windows, weights, k);
 
-    float offset[8] = {};
-    if (bias != nullptr) {
-        add_columns(offset, bias, position.store_column(), n);
-    }
-    if (time != nullptr) {
-        const u64 first = static_cast<u64>(step != nullptr ? *step : 0) * time_columns + time_column;
-        if (time_f32) {
-            add_columns(offset, static_cast<const float*>(time) + first, position.store_column(), n);
-        } else {
-            add_columns(offset, static_cast<const half*>(time) + first, position.store_column(), n);
-        }
-    }
-    store_tile(sums, position, offset, Destination{output, output_f32 != 0, residual, m, n});
+    const Addends addends{bias, time, step, time_columns, time_column, time_f32 != 0};
+    store_tile(sums, position, addends,
+               Destination{part_output(output, m, n), output_f32 != 0, residual, m, n});
 }

@@ -17,7 +17,6 @@
 //          sample's bits do not depend on its batch.
 // Constraints: C1 % 8 == 0, C2 % 8 == 0, C % groups == 0, C <= 8 * MAX_THREADS.
 #include "fp16.cuh"
-#include "silu.cuh"
 #include "warp.cuh"
 
 #ifndef MAX_THREADS
@@ -26,6 +25,11 @@
 #ifndef SILU
 #define SILU 1
 #endif
+
+// x * sigmoid(x). Relative error below 1e-6 for |x| < 16; tends to -0 where exp(-x) overflows.
+__device__ __forceinline__ float silu(float x) {
+    return __fdividef(x, 1.0f + __expf(-x));
+}
 
 // The part of a sample that a block works on, and a thread's place in it.
 struct Chunk {

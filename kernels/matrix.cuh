@@ -9,16 +9,20 @@
 // the eight rows that one ldmatrix phase reads lie in different banks. After the last product the ring is reused for
 // the C tile in fp32, from which rows are finished and stored 16 bytes at a time.
 //
-//   grid    one block a tile, column tiles innermost     block   32 * WARPS_M * WARPS_N
+//   grid    (tiles, column tiles innermost; parts of k)     block   32 * WARPS_M * WARPS_N
 //   shared  max(STAGES * (TILE_M + TILE_N) * TILE_K * 2, TILE_M * TILE_N * 4) bytes
 //
-// Numeric policy: fp16 factors, fp32 sums in the order of k in steps of 16, whatever the tile: the bits of C depend
-// on neither the tile nor on which rows are computed together. One rounding, when C is stored.
+// Where a grid would leave multiprocessors idle, k is split into gridDim.y parts, whose sums are stored apart in fp32
+// for split_sum.cu to add.
+//
+// Numeric policy: fp16 factors, fp32 sums in the order of k in steps of 16, whatever the tile: the bits of C depend on
+// the number of parts, but neither on the tile nor on which rows are computed together. One rounding, when C is stored.
 // Constraints: k % 8 == 0, A's chunks and W 16-byte aligned. m, n and k need not be multiples of the tile: what lies
 // outside is read as zeros and not stored.
 #ifndef MATRIX_CUH
 #define MATRIX_CUH
 
+#include "epilogue.cuh"
 #include "mma.cuh"
 
 #ifndef TILE_M
@@ -39,11 +43,6 @@
 #ifndef WARPS_N
 #define WARPS_N 4
 #endif
-#ifndef ACTIVATION
-#define ACTIVATION 0
-#endif
-
-enum Activation { NONE, SILU, GELU, QUICK_GELU, GEGLU };
 
 constexpr int THREADS = 32 * WARPS_M * WARPS_N;
 
@@ -63,11 +62,10 @@ constexpr int WARP_TILE_N = TILE_N / WARPS_N;
 constexpr int M_FRAGMENTS = WARP_TILE_M / 16;
 constexpr int N_FRAGMENTS = WARP_TILE_N / 8;
 
-// The stored tile: a thread finishes 8 columns of STORES rows, from which GEGLU makes 4.
+// The stored tile: a thread finishes 8 columns of STORES rows.
 constexpr int ROW_OCTETS = TILE_N / 8;
 constexpr int STORE_ROWS = THREADS / ROW_OCTETS;  // rows that the block stores at a time
 constexpr int STORES = TILE_M / STORE_ROWS;
-constexpr int OUTPUTS = ACTIVATION == GEGLU ? 4 : 8;
 
 static_assert(CHUNKS == 4 || CHUNKS == 8, "a stage's row is 64 or 128 bytes");
 static_assert(TILE_M % (16 * WARPS_M) == 0 && TILE_N % (16 * WARPS_N) == 0, "whole fragments, W's in pairs");
@@ -99,8 +97,21 @@ struct TilePosition {
     }
 };
 
+// This block's part of the steps of TILE_K along k: gridDim.y parts of one length, but for the last.
+struct Part {
+    int first;
+    int count;
+
+    __device__ explicit Part(int k) {
+        const int steps = (k + TILE_K - 1) / TILE_K;
+        const int length = (steps + gridDim.y - 1) / gridDim.y;
+        first = blockIdx.y * length;
+        count = min(length, steps - first);
+    }
+};
+
 // Loads the rows of a matrix (rows, columns), for PASSES passes from `first_row`. This is the form of a loader:
-// `chunk` names the 16 bytes that this thread copies in a pass, and `advance` goes TILE_K further along k.
+// `chunk` names the 16 bytes that this thread copies in a pass, and `advance` goes some steps further along k.
 template <int PASSES>
 struct MatrixRows {
     const half* source;  // this thread's chunk in its first row
@@ -122,9 +133,9 @@ struct MatrixRows {
         return source + pass * pass_stride;
     }
 
-    __device__ __forceinline__ void advance() {
-        source += TILE_K;
-        columns_left -= TILE_K;
+    __device__ __forceinline__ void advance(int steps) {
+        source += steps * TILE_K;
+        columns_left -= steps * TILE_K;
     }
 };
 
@@ -137,7 +148,7 @@ __device__ __forceinline__ void copy_rows(u32 destination, Loader& loader) {
         const half* source = loader.chunk(pass, valid);
         copy_async_16(destination + pass * PASS_ROWS * ROW_BYTES, source, valid);
     }
-    loader.advance();
+    loader.advance(1);
 }
 
 // c += A stage (WARP_TILE_M, TILE_K) times W stage (WARP_TILE_N, TILE_K)^T; `a` and `w` are the addresses of this
@@ -166,7 +177,7 @@ __device__ __forceinline__ void multiply_stage(float (&c)[M_FRAGMENTS][N_FRAGMEN
     }
 }
 
-// The sums of this warp's part of the tile over all of k.
+// The sums of this warp's part of the tile over this block's part of k.
 template <typename Loader>
 __device__ __forceinline__ void multiply(float (&c)[M_FRAGMENTS][N_FRAGMENTS][4], Loader& a,
                                          MatrixRows<W_PASSES>& w, int k) {
@@ -192,7 +203,10 @@ __device__ __forceinline__ void multiply(float (&c)[M_FRAGMENTS][N_FRAGMENTS][4]
     const u32 a_rows = ring + a_row * ROW_BYTES;
     const u32 w_rows = ring + A_BYTES + w_row * ROW_BYTES;
 
-    const int steps = (k + TILE_K - 1) / TILE_K;
+    const Part part(k);
+    const int steps = part.count;
+    a.advance(part.first);
+    w.advance(part.first);
 #pragma unroll
     for (int stage = 0; stage < STAGES - 1; ++stage) {
         if (stage < steps) {
@@ -218,6 +232,11 @@ __device__ __forceinline__ void multiply(float (&c)[M_FRAGMENTS][N_FRAGMENTS][4]
     }
     copy_async_wait<0>();
     __syncthreads();
+}
+
+// Where this block stores its part of k: the parts' sums (m, n) lie one after the other.
+__device__ __forceinline__ void* part_output(void* output, int m, int n) {
+    return gridDim.y > 1 ? static_cast<float*>(output) + static_cast<u64>(blockIdx.y) * m * n : output;
 }
 
 // Index of eight columns of a row in the fp32 tile; permuted so that a fragment's rows lie in different banks.
@@ -246,137 +265,34 @@ __device__ __forceinline__ void stage_sums(const float (&c)[M_FRAGMENTS][N_FRAGM
     }
 }
 
-__device__ __forceinline__ float to_float(float f) {
-    return f;
-}
-
-// sum += row[column .. column + 8], as far as the row has n columns.
-template <typename T>
-__device__ __forceinline__ void add_columns(float (&sum)[8], const T* row, int column, int n) {
-#pragma unroll
-    for (int i = 0; i < 8; ++i) {
-        if (column + i < n) {
-            sum[i] += to_float(row[column + i]);
-        }
-    }
-}
-
-// x * sigmoid(scale * x).
-__device__ __forceinline__ float swish(float x, float scale) {
-    return __fdividef(x, 1.0f + __expf(-scale * x));
-}
-
-// GELU by the normal distribution itself, not an approximation of it.
-__device__ __forceinline__ float gelu(float x) {
-    return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));
-}
-
-// The activation of eight neighbouring columns; GEGLU's are four pairs of (value, gate).
-__device__ __forceinline__ void activate(const float (&sum)[8], float (&result)[OUTPUTS]) {
-#pragma unroll
-    for (int i = 0; i < OUTPUTS; ++i) {
-        if (ACTIVATION == GEGLU) {
-            result[i] = sum[2 * i] * gelu(sum[2 * i + 1]);
-        } else if (ACTIVATION == SILU) {
-            result[i] = swish(sum[i], 1.0f);
-        } else if (ACTIVATION == GELU) {
-            result[i] = gelu(sum[i]);
-        } else if (ACTIVATION == QUICK_GELU) {
-            result[i] = swish(sum[i], 1.702f);
-        } else {
-            result[i] = sum[i];
-        }
-    }
-}
-
-// OUTPUTS neighbouring fp16 numbers, loaded and stored at once.
-struct __align__(2 * OUTPUTS) OutputHalves {
-    u32 bits[OUTPUTS / 2];
-};
-
-// OUTPUTS neighbouring fp32 numbers.
-struct __align__(16) OutputFloats {
-    float values[OUTPUTS];
-};
-
-// Where C goes, and what is added on the way.
-struct Destination {
-    void* output;          // (m, n), or (m, n / 2) with GEGLU; fp16, or fp32 if output_f32
-    bool output_f32;
-    const half* residual;  // of the output's shape, or null
-    int m;
-    int n;
-
-    // Stores OUTPUTS columns of which all lie in the output, and all rows are aligned.
-    __device__ __forceinline__ void store(u64 index, float (&result)[OUTPUTS], const OutputHalves& addend) const {
-        if (residual != nullptr) {
-#pragma unroll
-            for (int i = 0; i < OUTPUTS / 2; ++i) {
-                const float2 pair = unpack_half2(addend.bits[i]);
-                result[2 * i] += pair.x;
-                result[2 * i + 1] += pair.y;
-            }
-        }
-        if (output_f32) {
-            OutputFloats floats;
-#pragma unroll
-            for (int i = 0; i < OUTPUTS; ++i) {
-                floats.values[i] = result[i];
-            }
-            *reinterpret_cast<OutputFloats*>(static_cast<float*>(output) + index) = floats;
-        } else {
-            OutputHalves halves;
-#pragma unroll
-            for (int i = 0; i < OUTPUTS / 2; ++i) {
-                halves.bits[i] = pack_half2(result[2 * i], result[2 * i + 1]);
-            }
-            *reinterpret_cast<OutputHalves*>(static_cast<half*>(output) + index) = halves;
-        }
-    }
-
-    // Stores those of OUTPUTS columns that lie in the output, one by one.
-    __device__ __forceinline__ void store_some(u64 index, int count, const float (&result)[OUTPUTS]) const {
-#pragma unroll
-        for (int i = 0; i < OUTPUTS; ++i) {
-            if (i < count) {
-                const float sum = residual != nullptr ? result[i] + to_float(residual[index + i]) : result[i];
-                if (output_f32) {
-                    static_cast<float*>(output)[index + i] = sum;
-                } else {
-                    static_cast<half*>(output)[index + i] = to_half(sum);
-                }
-            }
-        }
-    }
-};
-
-// Finishes and stores the tile: activation(sums + offset) + residual, where `offset` belongs to the eight columns from
-// `position.store_column()`. Residuals are requested for several rows before the first is needed.
+// Finishes and stores the tile: activation(sums + addends) + residual. Residuals are requested for several rows before
+// the first is needed.
 __device__ __forceinline__ void store_tile(const float (&c)[M_FRAGMENTS][N_FRAGMENTS][4], TilePosition position,
-                                           const float (&offset)[8], const Destination& destination) {
+                                           const Addends& addends, const Destination& destination) {
     constexpr int GROUP = STORES < 4 ? STORES : 4;
     static_assert(STORES % GROUP == 0, "whole groups of rows");
+    float offset[8];
+    addends.gather(offset, position.store_column(), destination.n);
     stage_sums(c);
     __syncthreads();
     const float* tile = reinterpret_cast<const float*>(matrix_shared);  // (TILE_M, TILE_N)
     const int octet = threadIdx.x % ROW_OCTETS;
-    const int columns = destination.n / (8 / OUTPUTS);               // of the output
-    const int column = position.store_column() / (8 / OUTPUTS);      // in the output
-    const bool whole = columns % OUTPUTS == 0;                       // so that every OUTPUTS columns are aligned
+    const int columns = destination.n * OUTPUTS / 8;              // of the output
+    const int column = position.store_column() * OUTPUTS / 8;     // in the output
+    const bool whole = columns % OUTPUTS == 0;                    // so that every OUTPUTS columns are aligned
     if (column >= columns) {
         return;
     }
 #pragma unroll 1
     for (int group = 0; group < STORES; group += GROUP) {
         const int first = threadIdx.x / ROW_OCTETS + group * STORE_ROWS;  // in the tile
-        OutputHalves addends[GROUP];
+        OutputHalves residuals[GROUP];
         if (destination.residual != nullptr && whole) {
 #pragma unroll
             for (int i = 0; i < GROUP; ++i) {
                 const int row = position.row + first + i * STORE_ROWS;
                 if (row < destination.m) {
-                    const u64 index = static_cast<u64>(row) * columns + column;
-                    addends[i] = *reinterpret_cast<const OutputHalves*>(destination.residual + index);
+                    residuals[i] = destination.load_residual(static_cast<u64>(row) * columns + column);
                 }
             }
         }
@@ -396,7 +312,7 @@ __device__ __forceinline__ void store_tile(const float (&c)[M_FRAGMENTS][N_FRAGM
             activate(values, result);
             const u64 index = static_cast<u64>(row) * columns + column;
             if (whole) {
-                destination.store(index, result, addends[i]);
+                destination.store(index, result, residuals[i]);
             } else {
                 destination.store_some(index, columns - column, result);
             }

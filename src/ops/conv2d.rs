@@ -3,7 +3,9 @@
 use crate::error::Result;
 use crate::plan::{Arg, DType, Launch, Plan, Tensor};
 
-use super::tiles::Tile;
+use super::linear::Activation;
+use super::split_sum::Epilogue;
+use super::tiles::Schedule;
 use super::{count, ensure, ensure_tensor};
 
 const OP: &str = "conv2d";
@@ -91,62 +93,65 @@ impl Conv2d<'_> {
     /// an upsampled size is not between 1 and twice the input's.
     pub fn record(self, plan: &mut Plan) -> Result<Tensor> {
         let [batch, height, width, c1] = self.check_input()?;
-        let c2 = self.skip.map_or(0, Tensor::columns);
         let window = self.geometry.window(self.kernel_size, [height, width]);
-        let [grid_height, grid_width] = window.grid;
         let [output_height, output_width] = window.output;
         let n = self.weight.dim(0);
-        let k = self.kernel_size * self.kernel_size * (c1 + c2);
+        let k = self.kernel_size * self.kernel_size * (c1 + self.skip.map_or(0, Tensor::columns));
         let shape = [batch, output_height, output_width, n];
         self.check(&shape, k)?;
 
         let pixels = output_height * output_width;
-        let tile = Tile::choose(pixels, n, plan.capabilities().multiprocessors);
+        let schedule = Schedule::choose(pixels, n, k, plan.capabilities().multiprocessors);
         let output = plan.tensor(self.output, &shape);
+        let epilogue =
+            Epilogue { bias: self.bias, time: self.time, activation: Activation::None, residual: self.residual };
+        if schedule.parts == 1 {
+            self.launch(plan, &schedule, &window, &epilogue, &output)?;
+        } else {
+            let parts = plan.tensor(DType::F32, &[schedule.parts, batch * pixels, n]);
+            self.launch(plan, &schedule, &window, &Epilogue::default(), &parts)?;
+            epilogue.record_sum(plan, &parts, &output)?;
+        }
+        Ok(output)
+    }
+
+    /// Records the product itself, with what follows it in the same kernel.
+    fn launch(
+        &self,
+        plan: &mut Plan,
+        schedule: &Schedule,
+        window: &Window,
+        epilogue: &Epilogue<'_>,
+        output: &Tensor,
+    ) -> Result<()> {
+        let [batch, height, width, c1] = *self.input.shape() else { unreachable!("{:?}", self.input) };
+        let (c2, n) = (self.skip.map_or(0, Tensor::columns), self.weight.dim(0));
+        let Window { grid: [grid_height, grid_width], output: [output_height, output_width], .. } = *window;
+        let rows = batch * output_height * output_width;
         let mut args = vec![
             Arg::Read(self.input.clone()),
             Arg::optional(self.skip),
             Arg::Read(self.weight.clone()),
-            Arg::optional(self.bias),
-            Arg::optional(self.time.map(|time| time.table)),
-            Arg::optional(self.time.and_then(|time| time.step)),
-            Arg::optional(self.residual),
-            Arg::Write(output.clone()),
+            Arg::optional(epilogue.bias),
         ];
-        let (time_columns, time_column) = self.time.map_or((0, 0), |time| (time.table.columns(), time.column));
-        let time_f32 = self.time.is_some_and(|time| time.table.dtype() == DType::F32);
-        for value in [
-            batch,
-            n,
-            c1,
-            c2,
-            height,
-            width,
-            grid_height,
-            grid_width,
-            output_height,
-            output_width,
-            self.kernel_size,
-            window.stride,
-            window.padding,
-            usize::from(window.upsample),
-            time_columns,
-            time_column,
-            usize::from(time_f32),
-            usize::from(self.output == DType::F32),
-        ] {
+        args.extend(epilogue.time_tensors());
+        args.extend([Arg::optional(epilogue.residual), Arg::Write(output.clone())]);
+        let sizes = [batch, n, c1, c2, height, width, grid_height, grid_width, output_height, output_width];
+        let walk = [self.kernel_size, window.stride, window.padding, usize::from(window.upsample)];
+        let output_f32 = usize::from(output.dtype() == DType::F32);
+        for value in sizes.into_iter().chain(walk).chain(epilogue.time_sizes()).chain([output_f32]) {
             args.push(Arg::U32(count(OP, value)?));
         }
         plan.launch(Launch {
-            unit: tile.unit("conv2d", 0),
+            unit: schedule.tile.unit("conv2d", epilogue.activation),
             entry: "conv2d",
-            grid: tile.grid(OP, batch * pixels, n)?,
-            block: tile.threads(),
-            shared_bytes: tile.shared_bytes(),
+            grid: schedule.grid(OP, rows, n)?,
+            block: schedule.tile.threads(),
+            shared_bytes: schedule.tile.shared_bytes(),
             args,
-            macs: (batch * pixels) as u64 * n as u64 * k as u64,
+            macs: rows as u64 * self.weight.elements() as u64,
         });
-        Ok(output)
+        Ok(())
     }
 
     /// Checks what the output's shape is made from, and gives the input's dimensions.

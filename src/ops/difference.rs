@@ -7,12 +7,13 @@ use crate::plan::{Arg, DType, Plan, Tensor, Unit};
 
 const OP: &str = "difference";
 
-/// Adds `|target - source|` of each noise map to a sum (DiffEdit, arXiv 2210.11427, section 3.2). Guidance would only
-/// scale it: the unconditional prediction cancels, and [`normalise`](super::normalise) takes the scale away.
+/// Adds `|first - second|` of the predictions for two prompts, of each noise map, to a sum (DiffEdit, arXiv 2210.11427,
+/// section 3.2). Guidance would only scale it: the unconditional prediction cancels, and
+/// [`normalise`](super::normalise) takes the scale away.
 #[derive(Clone, Copy, Debug)]
 pub struct Difference<'a> {
-    /// The predicted noise, (n * prompts, height, width, 4) fp16 or fp32, a map's predictions side by side: source and
-    /// target, or unconditional, source and target where `guided` is asked for.
+    /// The predicted noise, (n * prompts, height, width, 4) fp16 or fp32, a map's predictions side by side: for the
+    /// first and the second prompt, after the unconditional one where `guided` is asked for.
     pub predictions: &'a Tensor,
     /// (height, width, 4) fp32, updated.
     pub sum: &'a Tensor,
@@ -27,7 +28,7 @@ pub struct Difference<'a> {
 /// The average over maps of the predictions under classifier-free guidance.
 #[derive(Clone, Copy, Debug)]
 pub struct Guided<'a> {
-    /// Of the source and of the target: (2, height, width, 4) fp32, updated.
+    /// Of the first and of the second prompt: (2, height, width, 4) fp32, updated.
     pub mean: &'a Tensor,
     pub guidance: f32,
     /// Of each map: one over the number of all maps.

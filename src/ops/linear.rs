@@ -3,7 +3,8 @@
 use crate::error::Result;
 use crate::plan::{Arg, DType, Launch, Plan, Tensor};
 
-use super::tiles::Tile;
+use super::split_sum::Epilogue;
+use super::tiles::Schedule;
 use super::{count, ensure, ensure_tensor};
 
 const OP: &str = "linear";
@@ -25,8 +26,8 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// Its number in `kernels/matrix.cuh`.
-    fn number(self) -> i64 {
+    /// Its number in `kernels/epilogue.cuh`.
+    pub(super) fn number(self) -> i64 {
         match self {
             Activation::None => 0,
             Activation::Silu => 1,
@@ -66,19 +67,33 @@ impl Linear<'_> {
         self.check(n, k, &shape)?;
 
         let rows_of_sample = if shape.len() > 2 { rows / shape[0].max(1) } else { rows };
-        let tile = Tile::choose(rows_of_sample, n, plan.capabilities().multiprocessors);
+        let schedule = Schedule::choose(rows_of_sample, n, k, plan.capabilities().multiprocessors);
         let output = plan.tensor(DType::F16, &shape);
+        let epilogue = Epilogue { bias: self.bias, time: None, activation: self.activation, residual: self.residual };
+        if schedule.parts == 1 {
+            self.launch(plan, &schedule, &epilogue, &output)?;
+        } else {
+            let parts = plan.tensor(DType::F32, &[schedule.parts, rows, n]);
+            self.launch(plan, &schedule, &Epilogue::default(), &parts)?;
+            epilogue.record_sum(plan, &parts, &output)?;
+        }
+        Ok(output)
+    }
+
+    /// Records the product itself, with what follows it in the same kernel.
+    fn launch(&self, plan: &mut Plan, schedule: &Schedule, epilogue: &Epilogue<'_>, output: &Tensor) -> Result<()> {
+        let (rows, k, n) = (self.input.rows(), self.input.columns(), self.weight.dim(0));
         plan.launch(Launch {
-            unit: tile.unit("linear", self.activation.number()),
+            unit: schedule.tile.unit("linear", epilogue.activation),
             entry: "linear",
-            grid: tile.grid(OP, rows, n)?,
-            block: tile.threads(),
-            shared_bytes: tile.shared_bytes(),
+            grid: schedule.grid(OP, rows, n)?,
+            block: schedule.tile.threads(),
+            shared_bytes: schedule.tile.shared_bytes(),
             args: vec![
                 Arg::Read(self.input.clone()),
                 Arg::Read(self.weight.clone()),
-                Arg::optional(self.bias),
-                Arg::optional(self.residual),
+                Arg::optional(epilogue.bias),
+                Arg::optional(epilogue.residual),
                 Arg::Write(output.clone()),
                 Arg::U32(count(OP, rows)?),
                 Arg::U32(count(OP, n)?),
@@ -86,7 +101,7 @@ impl Linear<'_> {
             ],
             macs: rows as u64 * n as u64 * k as u64,
         });
-        Ok(output)
+        Ok(())
     }
 
     fn check(&self, n: usize, k: usize, output: &[usize]) -> Result<()> {

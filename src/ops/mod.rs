@@ -13,7 +13,6 @@ pub mod linear;
 pub mod normalise;
 pub mod picture;
 pub mod posterior;
-pub mod silu;
 pub mod step;
 pub mod text_embedding;
 pub mod threshold;
@@ -21,6 +20,7 @@ pub mod time_embedding;
 pub mod unscale;
 
 mod launch;
+mod split_sum;
 mod tiles;
 
 use crate::error::{Error, Result};

@@ -33,7 +33,7 @@ pub fn run(plan: &Plan) {
     let device = device();
     device.prepare(&[plan], &|_, _| ()).expect("kernels compile");
     let arena = device.allocate(Layout::new(plan).bytes).expect("memory");
-    device.fill(&arena, 0xFF).expect("a fill");
+    device.fill(&arena.tensor(DType::U8, &[arena.bytes()]), 0xFF).expect("a fill");
     let program = device.bind(plan, &Memory::Arena(arena)).expect("the plan binds");
     program.run(device).expect("the plan runs");
     device.synchronize().expect("the plan runs");
@@ -58,9 +58,9 @@ pub fn kept(tensor: &Tensor) -> Tensor {
 /// A device tensor full of NaN.
 pub fn poisoned(dtype: DType, shape: &[usize]) -> Tensor {
     let bytes = shape.iter().product::<usize>() * dtype.bytes();
-    let buffer = device().allocate(bytes).expect("memory");
-    device().fill(&buffer, 0xFF).expect("a fill");
-    buffer.tensor(dtype, shape)
+    let tensor = device().allocate(bytes).expect("memory").tensor(dtype, shape);
+    device().fill(&tensor, 0xFF).expect("a fill");
+    tensor
 }
 
 /// Makes `output` outlive the plan, runs the plan and reads it back as f32.

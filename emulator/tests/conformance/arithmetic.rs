@@ -1,10 +1,8 @@
 //! Integer arithmetic, bits, comparisons, selection.
 
-use crate::harness::{check, check32, elementwise, integers32, integers64, triples};
+use crate::harness::{Case, Comparison, Ternary, check, check32, elementwise, integers32, integers64, triples};
 
-type Definition = fn(u32, u32, u32) -> u32;
-
-fn check_all(cases: &[(&str, Definition)]) {
+fn check_all(cases: &[Case<Ternary<u32>>]) {
     let operands = triples(&integers32());
     for (text, definition) in cases {
         check32(text, &operands, definition);
@@ -24,10 +22,10 @@ fn sums_products_and_extrema() {
         ("sub.s32 %d, %a, %b;", |a, b, _| a.wrapping_sub(b)),
         ("sub.sat.s32 %d, %a, %b;", |a, b, _| s(a).saturating_sub(s(b)) as u32),
         ("mul.lo.s32 %d, %a, %b;", |a, b, _| a.wrapping_mul(b)),
-        ("mul.hi.s32 %d, %a, %b;", |a, b, _| (i64::from(s(a)) * i64::from(s(b)) >> 32) as u32),
-        ("mul.hi.u32 %d, %a, %b;", |a, b, _| (u64::from(a) * u64::from(b) >> 32) as u32),
+        ("mul.hi.s32 %d, %a, %b;", |a, b, _| ((i64::from(s(a)) * i64::from(s(b))) >> 32) as u32),
+        ("mul.hi.u32 %d, %a, %b;", |a, b, _| ((u64::from(a) * u64::from(b)) >> 32) as u32),
         ("mad.lo.s32 %d, %a, %b, %c;", |a, b, c| a.wrapping_mul(b).wrapping_add(c)),
-        ("mad.hi.u32 %d, %a, %b, %c;", |a, b, c| ((u64::from(a) * u64::from(b) >> 32) as u32).wrapping_add(c)),
+        ("mad.hi.u32 %d, %a, %b, %c;", |a, b, c| (((u64::from(a) * u64::from(b)) >> 32) as u32).wrapping_add(c)),
         ("mul24.lo.u32 %d, %a, %b;", |a, b, _| (a & 0xff_ffff).wrapping_mul(b & 0xff_ffff)),
         ("min.s32 %d, %a, %b;", |a, b, _| s(a).min(s(b)) as u32),
         ("max.s32 %d, %a, %b;", |a, b, _| s(a).max(s(b)) as u32),
@@ -129,12 +127,12 @@ fn wide_and_64_bit_integers() {
     });
     check("mul.wide.u32 %d, %a, %b;", 64, 32, &narrow, |a, b, _| a * b);
     let wide = triples(&integers64());
-    let cases: [(&str, fn(u64, u64, u64) -> u64); 15] = [
+    let cases: [Case<Ternary<u64>>; 15] = [
         ("add.s64 %d, %a, %b;", |a, b, _| a.wrapping_add(b)),
         ("sub.s64 %d, %a, %b;", |a, b, _| a.wrapping_sub(b)),
         ("mul.lo.s64 %d, %a, %b;", |a, b, _| a.wrapping_mul(b)),
-        ("mul.hi.u64 %d, %a, %b;", |a, b, _| (u128::from(a) * u128::from(b) >> 64) as u64),
-        ("mul.hi.s64 %d, %a, %b;", |a, b, _| (i128::from(a as i64) * i128::from(b as i64) >> 64) as u64),
+        ("mul.hi.u64 %d, %a, %b;", |a, b, _| ((u128::from(a) * u128::from(b)) >> 64) as u64),
+        ("mul.hi.s64 %d, %a, %b;", |a, b, _| ((i128::from(a as i64) * i128::from(b as i64)) >> 64) as u64),
         ("mad.lo.s64 %d, %a, %b, %c;", |a, b, c| a.wrapping_mul(b).wrapping_add(c)),
         ("min.s64 %d, %a, %b;", |a, b, _| (a as i64).min(b as i64) as u64),
         ("max.u64 %d, %a, %b;", |a, b, _| a.max(b)),
@@ -156,7 +154,7 @@ fn wide_and_64_bit_integers() {
 #[test]
 fn integers_of_16_bits() {
     let operands = triples(&[0, 1, 2, 15, 16, 0x7fff, 0x8000, 0x8001, 0xfffe, 0xffff, 0x1234]);
-    let cases: [(&str, fn(u64, u64, u64) -> u64); 8] = [
+    let cases: [Case<Ternary<u64>>; 8] = [
         ("add.s16 %d, %a, %b;", |a, b, _| a + b),
         ("sub.s16 %d, %a, %b;", |a, b, _| a.wrapping_sub(b)),
         ("mul.lo.s16 %d, %a, %b;", |a, b, _| a * b),
@@ -201,7 +199,7 @@ fn dot_products_of_bytes() {
 
 #[test]
 fn comparisons_of_integers() {
-    let cases: [(&str, fn(u32, u32) -> bool); 10] = [
+    let cases: [Case<Comparison<u32>>; 10] = [
         ("eq.s32", |a, b| a == b),
         ("ne.b32", |a, b| a != b),
         ("lt.s32", |a, b| s(a) < s(b)),
@@ -238,7 +236,7 @@ fn predicates_combine() {
         xor.pred %p, %p, %q; selp.b32 %d, %a, %c, %p;";
     check32(text, &operands, |a, b, c| {
         let (equal, mixed) = (a == b, s(b) < s(c) || a != b);
-        if equal != !mixed { a } else { c }
+        if equal == mixed { a } else { c }
     });
     check32(
         "setp.gt.u32 %p, %a, %b; mov.b32 %d, 7; @%p mov.b32 %d, 8; @!%p add.u32 %d, %d, 2;",

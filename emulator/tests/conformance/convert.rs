@@ -1,6 +1,6 @@
 //! Conversions.
 
-use crate::harness::{check, check_f32, elementwise, floats32, integers32, integers64, triples};
+use crate::harness::{Case, Unary, check, check_f32, elementwise, floats32, integers32, integers64, triples};
 
 fn operands(values: impl IntoIterator<Item = u64>) -> Vec<[u64; 3]> {
     values.into_iter().map(|value| [value, 0, 0]).collect()
@@ -9,7 +9,7 @@ fn operands(values: impl IntoIterator<Item = u64>) -> Vec<[u64; 3]> {
 #[test]
 fn integers_narrow_widen_and_saturate() {
     let words = operands(integers32());
-    let cases: [(&str, u32, fn(u64) -> u64); 11] = [
+    let cases: [(&str, u32, Unary<u64>); 11] = [
         ("cvt.u64.u32 %d, %a;", 64, |a| a),
         ("cvt.s64.s32 %d, %a;", 64, |a| a as i32 as u64),
         ("cvt.u16.u32 %d, %a;", 16, |a| a),
@@ -51,7 +51,7 @@ fn integers_become_floats() {
 fn floats_become_integers() {
     let floats = operands(floats32().into_iter().chain(halfway()));
     let numbers: Vec<_> = floats.iter().copied().filter(|&[a, ..]| !f32::from_bits(a as u32).is_nan()).collect();
-    let cases: [(&str, fn(f32) -> f32); 4] =
+    let cases: [Case<Unary<f32>>; 4] =
         [("rni", f32::round_ties_even), ("rzi", f32::trunc), ("rmi", f32::floor), ("rpi", f32::ceil)];
     for (rounding, round) in cases {
         let signed = |a: u64| round(f32::from_bits(a as u32));

@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use crate::harness::{check, check_f32, check32, elementwise, floats32, triples};
+use crate::harness::{Case, Comparison, Unary, check, check_f32, check32, elementwise, floats32, triples};
 
 /// fp16 numbers that matter, as bits.
 fn numbers() -> Vec<u64> {
@@ -100,7 +100,7 @@ fn extrema() {
 fn exponentials_are_close() {
     let operands: Vec<[u64; 3]> =
         (0..64).map(|i| [f16::from_f32(i as f32 * 0.2 - 6.0).to_bits().into(), 0, 0]).collect();
-    let functions: [(&str, fn(f64) -> f64); 2] = [("ex2.approx", f64::exp2), ("tanh.approx", f64::tanh)];
+    let functions: [Case<Unary<f64>>; 2] = [("ex2.approx", f64::exp2), ("tanh.approx", f64::tanh)];
     for (operation, definition) in functions {
         let found = elementwise(&format!("{operation}.f16 %d, %a;"), 16, 16, &operands);
         for (found, [a, ..]) in found.into_iter().zip(&operands) {
@@ -112,9 +112,10 @@ fn exponentials_are_close() {
 }
 
 #[test]
+#[allow(clippy::neg_cmp_op_on_partial_ord, reason = "the unordered forms are the negations")]
 fn comparisons() {
     let operands = triples(&numbers());
-    let cases: [(&str, fn(f16, f16) -> bool); 4] = [
+    let cases: [Case<Comparison<f16>>; 4] = [
         ("lt", |a, b| a < b),
         ("eq", |a, b| a == b),
         ("geu", |a, b| !(a < b)),

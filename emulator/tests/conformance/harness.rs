@@ -5,6 +5,16 @@ use cuda_emulator::exec::{Launch, Module, Options};
 use cuda_emulator::memory::Memory;
 use cuda_emulator::report::Report;
 
+/// A table's row: the text of an operation and its definition.
+pub type Case<F> = (&'static str, F);
+/// The definition of an operation on one, two or three operands of type `T`.
+pub type Unary<T> = fn(T) -> T;
+pub type Binary<T> = fn(T, T) -> T;
+pub type Ternary<T> = fn(T, T, T) -> T;
+/// The definition of a class of numbers, of a comparison.
+pub type Predicate<T> = fn(T) -> bool;
+pub type Comparison<T> = fn(T, T) -> bool;
+
 /// What precedes the kernels that tests put together from pieces.
 pub const HEADER: &str = ".version 7.8\n.target sm_80\n.address_size 64\n";
 

@@ -1,6 +1,6 @@
 //! Loads and stores in every space, barriers, asynchronous copies.
 
-use crate::harness::{Argument, HEADER, Shape, elementwise, fill, launch, module};
+use crate::harness::{Argument, Case, HEADER, Shape, Unary, elementwise, fill, launch, module};
 
 fn source(body: &str) -> String {
     format!("{HEADER}{body}")
@@ -10,7 +10,7 @@ fn source(body: &str) -> String {
 fn loads_extend_and_stores_truncate() {
     let operands: Vec<[u64; 3]> = (0..32).map(|i| [0x8081_8283u64.rotate_left(i) & 0xffff_ffff, 0, 0]).collect();
     // The word goes through shared memory at the thread's own place.
-    let cases: [(&str, fn(u32) -> u32); 9] = [
+    let cases: [Case<Unary<u32>>; 9] = [
         ("ld.shared.u8 %d, [%t+1];", |a| a >> 8 & 0xff),
         ("ld.shared.s8 %d, [%t+3];", |a| (a >> 24) as i8 as u32),
         ("ld.shared.u16 %d, [%t];", |a| a & 0xffff),

@@ -1,6 +1,6 @@
 //! Operations that lanes of a warp do together.
 
-use crate::harness::{HEADER, Shape, elementwise, fill};
+use crate::harness::{Binary, Case, HEADER, Shape, Unary, elementwise, fill};
 
 /// Runs `text` on one warp; operands and results are indexed by lane.
 fn warp(text: &str, operands: &[[u64; 3]; 32]) -> [u32; 32] {
@@ -82,7 +82,7 @@ fn votes() {
 fn reductions() {
     let operands = operands();
     let values = operands.map(|[a, ..]| a as u32);
-    let cases: [(&str, fn(u32, u32) -> u32); 8] = [
+    let cases: [Case<Binary<u32>>; 8] = [
         ("add.u32", u32::wrapping_add),
         ("add.s32", u32::wrapping_add),
         ("min.u32", u32::min),
@@ -130,7 +130,7 @@ fn active_mask_and_lane_masks() {
     let found = warp("setp.lt.u32 %p, %b, 32; mov.b32 %d, 0; @%p activemask.b32 %d;", &operands());
     let mask = operands().iter().enumerate().fold(0, |mask, (lane, [_, b, _])| mask | u32::from(*b < 32) << lane);
     assert_eq!(found, std::array::from_fn(|lane| if mask >> lane & 1 == 1 { mask } else { 0 }));
-    let masks: [(&str, fn(u32) -> u32); 5] = [
+    let masks: [Case<Unary<u32>>; 5] = [
         ("eq", |lane| 1 << lane),
         ("lt", |lane| (1 << lane) - 1),
         ("le", |lane| u32::MAX >> (31 - lane)),
