@@ -138,7 +138,7 @@ fn values_out_of_range_are_refused() {
         ("--size", "100x128", "multiple of 8"),
         ("--size", "128", "width x height"),
         ("--size", "4096x4096", "64 to 2048"),
-        ("--seed", "-1", "--seed"),
+        ("--seed", "-1", "2^64"),
         ("--seed", "18446744073709551616", "2^64"),
         ("--device", "gpu", "emulator:NAME"),
         ("--mask-out", "mask.jpg", "must end in .png"),
@@ -212,7 +212,7 @@ fn models_that_are_not_whole_are_refused() {
     let model = folder.path().join("model");
     assert_refused(folder.path(), &edit(&["--model", "model"]), "no such folder");
     fs::create_dir_all(model.join("unet")).expect("a folder");
-    assert_refused(folder.path(), &edit(&["--model", "model"]), "unet/config.json");
+    assert_refused(folder.path(), &edit(&["--model", "model"]), "text_encoder/config.json: is missing");
     assert_refused(folder.path(), &edit(&["--model", "in.png"]), "not a model");
 
     copy(&demo(), &model);

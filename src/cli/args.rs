@@ -137,7 +137,7 @@ pub struct MaskArgs {
     pub overlay: Option<PathBuf>,
 
     /// Steps of the schedule of which --mask-strength are noised, 1 to 1000
-    #[arg(long, value_name = "N", value_parser = values::steps)]
+    #[arg(long, value_name = "N", value_parser = values::steps, allow_negative_numbers = true)]
     pub steps: Option<usize>,
 
     #[command(flatten)]
@@ -162,7 +162,7 @@ pub struct DenoisingArgs {
     pub negative_prompt: Option<String>,
 
     /// Steps of the whole schedule, 1 to 1000, of which --strength are run [the article: 50]
-    #[arg(long, value_name = "N", value_parser = values::steps)]
+    #[arg(long, value_name = "N", value_parser = values::steps, allow_negative_numbers = true)]
     pub steps: Option<usize>,
 
     /// How strongly the prompt leads; 1 is not at all [the article: 7.5]
@@ -170,11 +170,11 @@ pub struct DenoisingArgs {
     pub guidance: Option<f32>,
 
     /// How much noise the repainting starts from, above 0 and up to 1: little keeps the shape [the article: 0.75]
-    #[arg(long, value_name = "X", value_parser = values::strength)]
+    #[arg(long, value_name = "X", value_parser = values::strength, allow_negative_numbers = true)]
     pub strength: Option<f64>,
 
     /// Seed of the noise, as torch's CPU generator takes it, 0 to 2^64 - 1 [the article: 3]
-    #[arg(long, value_name = "N", value_parser = values::seed)]
+    #[arg(long, value_name = "N", value_parser = values::seed, allow_negative_numbers = true)]
     pub seed: Option<u64>,
 }
 
@@ -183,11 +183,11 @@ pub struct DenoisingArgs {
 #[command(next_help_heading = "Finding the mask")]
 pub struct MapsArgs {
     /// Noise draws that are averaged, 1 to 1000; draw i has the seed 3 i [the article: 10]
-    #[arg(long, value_name = "N", value_parser = values::maps)]
+    #[arg(long, value_name = "N", value_parser = values::maps, allow_negative_numbers = true)]
     pub maps: Option<usize>,
 
     /// How much noise the prompts are compared under, above 0 and up to 1 [the article: 0.5]
-    #[arg(long, value_name = "X", value_parser = values::strength)]
+    #[arg(long, value_name = "X", value_parser = values::strength, allow_negative_numbers = true)]
     pub mask_strength: Option<f64>,
 }
 
@@ -196,11 +196,11 @@ pub struct MapsArgs {
 #[command(next_help_heading = "From map to mask")]
 pub struct CutArgs {
     /// The mask is where the map is over this, 0 to 1 [the article: 0.1]
-    #[arg(long, value_name = "X", value_parser = values::threshold)]
+    #[arg(long, value_name = "X", value_parser = values::threshold, allow_negative_numbers = true)]
     pub threshold: Option<f32>,
 
     /// Smooth the mask by a Gaussian this many latent cells wide: odd, 1 (none) to 255 [the article: 7]
-    #[arg(long, value_name = "N", value_parser = values::blur)]
+    #[arg(long, value_name = "N", value_parser = values::blur, allow_negative_numbers = true)]
     pub blur: Option<usize>,
 
     /// Fill holes in the mask
@@ -221,15 +221,15 @@ pub struct CommonArgs {
     pub size: Option<(usize, usize)>,
 
     /// Width, in place of --size
-    #[arg(short = 'W', long, value_name = "N", value_parser = values::side, requires = "height")]
+    #[arg(short = 'W', long, value_name = "N", value_parser = values::side, requires = "height", allow_negative_numbers = true)]
     pub width: Option<usize>,
 
     /// Height, in place of --size
-    #[arg(short = 'H', long, value_name = "N", value_parser = values::side, requires = "width")]
+    #[arg(short = 'H', long, value_name = "N", value_parser = values::side, requires = "width", allow_negative_numbers = true)]
     pub height: Option<usize>,
 
     /// Sample the picture's latents with this seed instead of taking their mean
-    #[arg(long, value_name = "SEED", value_parser = values::seed)]
+    #[arg(long, value_name = "SEED", value_parser = values::seed, allow_negative_numbers = true)]
     pub posterior_seed: Option<u64>,
 
     /// Take the noise from this file, whose tensors are named as those of --dump
