@@ -1,7 +1,7 @@
 //! What a run tells on stderr: bars where a person watches, plain lines where not.
 
 use std::io::{IsTerminal as _, stderr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -9,6 +9,9 @@ use crate::edit::Event;
 
 /// Lines of plain progress for each bar, the first and the last among them.
 const PLAIN_LINES: usize = 5;
+
+/// What is done sooner, such as taking kernels from the cache, gets no plain line.
+const WORTH_TELLING: Duration = Duration::from_secs(1);
 
 /// Shows one thing at a time.
 pub struct Progress {
@@ -84,9 +87,10 @@ impl Shown {
             }
             None => {
                 let due = done == total || done >= self.told + total.div_ceil(PLAIN_LINES - 1);
-                if due && done > self.told {
+                let elapsed = self.started.elapsed();
+                if due && done > self.told && elapsed >= WORTH_TELLING {
                     self.told = done;
-                    eprintln!("{}: {done}/{total} after {:.1} s", self.kind, self.started.elapsed().as_secs_f64());
+                    eprintln!("{}: {done}/{total} after {:.1} s", self.kind, elapsed.as_secs_f64());
                 }
             }
         }
