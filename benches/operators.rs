@@ -27,8 +27,7 @@ fn linear(criterion: &mut Criterion) {
     for (rows, inputs, outputs) in sized(full.to_vec(), vec![(64, 40, 80)]) {
         let (input, weight) = (random(&[rows, inputs], 1.0), random(&[outputs, inputs], 0.05));
         let mut plan = plan();
-        let layer =
-            Linear { input: &input, weight: &weight, bias: None, residual: None, activation: Activation::None };
+        let layer = Linear { input: &input, weight: &weight, bias: None, residual: None, activation: Activation::None };
         let output = layer.record(&mut plan).expect("fits");
         bench_plan(&mut group, &format!("{rows}x{inputs}x{outputs}"), plan, &output);
     }
@@ -68,8 +67,7 @@ fn attention(criterion: &mut Criterion) {
         let heads_of = |tensor| Heads { tensor, column: 0 };
         let (query, key, value) = (heads_of(&query), heads_of(&key), heads_of(&value));
         let mut plan = plan();
-        let output =
-            Attention { query, key, value, heads, head_dim, causal: false }.record(&mut plan).expect("fits");
+        let output = Attention { query, key, value, heads, head_dim, causal: false }.record(&mut plan).expect("fits");
         bench_plan(&mut group, &format!("{rows}x{keys}x{heads}x{head_dim}"), plan, &output);
     }
 }

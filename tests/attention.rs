@@ -8,7 +8,7 @@ mod support;
 
 use diffedit::device::Capabilities;
 use diffedit::ops::attention::{Attention, Heads};
-use diffedit::plan::{DType, Plan, Tensor};
+use diffedit::plan::{DType, Plan, Tensor, Unit};
 use half::f16;
 use support::{Random, assert_close, compiler, device, run_for, upload};
 
@@ -249,14 +249,15 @@ fn ragged_lengths() {
     }
 }
 
-/// Scores whose exponentials overflow fp32, and almost all weight on one key.
+/// Scores in the thousands: their exponentials overflow fp32, and nearly all weight is on one key. (Far beyond, the
+/// rounding of the scores themselves to fp32 would show where two keys tie.)
 #[test]
 fn large_scores() {
     check(&[
-        Case::of(2, 40, 130).spread(40.0),
-        Case::of(2, 80, 77).spread(200.0),
+        Case::of(2, 40, 130).spread(30.0),
+        Case::of(2, 80, 77).spread(30.0),
         Case::of(1, 512, 70).spread(30.0),
-        Case::of(1, 64, 77).causal().spread(100.0),
+        Case::of(1, 64, 77).causal().spread(30.0),
     ]);
 }
 
@@ -387,35 +388,29 @@ fn shared_memory_fits_the_smallest_device() {
     }
 }
 
-/// The units of the models, and the widest of each form of the kernel, on every architecture.
+/// The units that press most on the registers, on every architecture; few multiprocessors make the largest blocks.
 #[test]
-fn no_kernel_spills() {
+fn the_largest_blocks_do_not_spill() {
     let compiler = compiler();
     for compute_capability in [(8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0)] {
-        let mut units = Vec::new();
-        for (case, multiprocessors) in [
-            (Case::of(8, 40, 4096), 108),
-            (Case::of(8, 40, 4096).over(77), 108),
-            (Case::of(8, 80, 1024), 108),
-            (Case::of(8, 80, 1024).over(77), 108),
-            (Case::of(8, 160, 256), 108),
-            (Case::of(12, 64, 77).causal(), 108),
-            (Case::of(1, 64, 4096), 108),
-            (Case::of(1, 512, 4096), 108),
-            (Case::of(1, 512, 4096), 1),
-            (Case::of(1, 48, 4096), 1),
-            (Case::of(1, 192, 300).causal(), 1),
-            (Case::of(1, 504, 300).causal(), 1),
-        ] {
-            let plan = recorded(case, &named(compute_capability, multiprocessors)).expect("a valid attention");
-            units.push(plan.launches()[0].unit.clone());
-        }
-        let arch = named(compute_capability, 1).arch();
-        for (unit, image) in units.iter().zip(compiler.images(&units, &arch, &|_| ()).expect("kernels compile")) {
+        let capabilities = named(compute_capability, 1);
+        let cases = [
+            Case::of(1, 48, 300).over(77),
+            Case::of(1, 48, 300).causal(),
+            Case::of(1, 80, 300),
+            Case::of(1, 192, 300).causal(),
+            Case::of(1, 512, 300).causal(),
+        ];
+        let units: Vec<Unit> = cases
+            .iter()
+            .map(|&case| recorded(case, &capabilities).expect("a valid attention").launches()[0].unit.clone())
+            .collect();
+        let images = compiler.images(&units, &capabilities.arch(), &|_| ()).expect("kernels compile");
+        for (unit, image) in units.iter().zip(images) {
             let resources = image.resources();
             assert_eq!(resources.len(), 1, "one kernel in {unit:?}");
-            assert_eq!((resources[0].spill_bytes, resources[0].stack_bytes), (0, 0), "{unit:?} for {arch}");
-            assert!(resources[0].registers > 0, "{unit:?} for {arch}");
+            let resources = &resources[0];
+            assert_eq!((resources.spill_bytes, resources.stack_bytes), (0, 0), "{unit:?} for {}", capabilities.arch());
         }
     }
 }

@@ -8,7 +8,7 @@ use diffedit::ops::conv2d::{Conv2d, Geometry, TimeRow};
 use diffedit::ops::linear::{Activation, Linear};
 use diffedit::plan::{DType, Plan, Tensor};
 use product::{assert_same_bits, with_multiprocessors};
-use support::{Random, assert_close, device, run_for, upload, upload_f32, widen};
+use support::{Random, assert_close, device, relative_rms, run_for, upload, upload_f32, widen};
 
 /// As many as an A100 has: more than the tests' products have tiles.
 const MULTIPROCESSORS: u32 = 108;
@@ -23,6 +23,13 @@ fn parts(plan: &Plan) -> usize {
         }
         launches => panic!("{} launches", launches.len()),
     }
+}
+
+/// Fails unless fp16 results of sums in two orders are the same but for a few that fall to the other side of a rounding:
+/// a third of what rounding everything anew would make.
+fn assert_rounds_alike(case: &str, actual: &[f32], expected: &[f32]) {
+    let difference = relative_rms(actual, expected);
+    assert!(difference <= 1e-4, "{case}: relative RMS difference {difference:.3e}");
 }
 
 /// A linear layer over (batch, rows, k) with everything that can follow its sums.
@@ -86,8 +93,8 @@ impl Layer {
 fn linear_layers_agree_with_the_reference() {
     for (activation, batch_and_rows, k, n) in [
         (Activation::None, [1, 64], 5120, 640),
-        (Activation::QuickGelu, [2, 77], 3072, 768),
-        (Activation::None, [3, 5], 2568, 40),
+        (Activation::QuickGelu, [2, 77], 6144, 256),
+        (Activation::None, [3, 5], 4104, 40),
     ] {
         let layer = Layer::new(activation, batch_and_rows, k, n);
         let mut plan = Plan::new(&with_multiprocessors(MULTIPROCESSORS));
@@ -113,7 +120,7 @@ fn geglu_of_parts_is_geglu_of_the_whole() {
         assert_eq!(parts(&plan) > 1, multiprocessors > 1);
         run_for(&mut plan, &output)
     });
-    assert_close("GEGLU", &split, &whole);
+    assert_rounds_alike("GEGLU", &split, &whole);
 }
 
 #[test]
@@ -146,14 +153,20 @@ fn convolutions_agree_with_the_whole() {
             assert_eq!(parts(&plan) > 1, multiprocessors > 1);
             run_for(&mut plan, &output)
         });
-        assert_close(&format!("convolution to {output:?}"), &split, &whole);
+        match output {
+            DType::F16 => assert_rounds_alike("convolution to fp16", &split, &whole),
+            _ => {
+                let error = relative_rms(&split, &whole);
+                assert!(error <= 1e-6, "convolution to fp32: relative RMS difference {error:.3e}");
+            }
+        }
     }
 }
 
 #[test]
 fn a_sample_does_not_depend_on_its_batch() {
     let batch = 3;
-    let layer = Layer::new(Activation::QuickGelu, [batch, 37], 2056, 48);
+    let layer = Layer::new(Activation::QuickGelu, [batch, 37], 4104, 48);
     let run = |first, count| {
         let mut plan = Plan::new(&with_multiprocessors(MULTIPROCESSORS));
         let output = layer.record(&mut plan, first, count);

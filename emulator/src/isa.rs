@@ -483,7 +483,22 @@ pub enum MmaShape {
     M16N8K8Bf16F32,
 }
 
+/// Rooms for widened fragments of A.
+pub const A_ROOMS: usize = 8;
+/// Rooms for widened fragments of B.
+pub const B_ROOMS: usize = 16;
+
 impl MmaShape {
+    /// Format of A and B.
+    pub fn format(self) -> HalfFormat {
+        match self {
+            MmaShape::M16N8K16Bf16F32 | MmaShape::M16N8K8Bf16F32 => HalfFormat::Bf16,
+            MmaShape::M16N8K16F16F32 | MmaShape::M16N8K8F16F32 | MmaShape::M16N8K16F16F16 | MmaShape::M16N8K8F16F16 => {
+                HalfFormat::F16
+            }
+        }
+    }
+
     /// Registers of A, of B, of the accumulator.
     pub fn registers(self) -> (usize, usize, usize) {
         match self {
@@ -495,9 +510,21 @@ impl MmaShape {
     }
 }
 
+/// Where a widened fragment is kept between products.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    pub index: u8,
+    /// An earlier product of the same straight line filled the room from registers that still hold the same.
+    pub filled: bool,
+}
+
 /// Operands of a warp-wide matrix product `d = a * b + c`; entries past the shape's counts repeat the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mma {
+    pub a_room: Room,
+    pub b_room: Room,
+    /// Results of the upper rows do not lie where addends of the lower rows do.
+    pub in_place: bool,
     pub shape: MmaShape,
     pub d: [Reg; 4],
     pub a: [Reg; 4],
@@ -525,44 +552,195 @@ pub enum Builtin {
 /// One operation. `d` are destinations; sources are `a`, `b`, `c` in the order of PTX.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
-    Mov32 { d: Reg, a: Reg },
-    Mov64 { d: Reg, a: Reg },
-    MovPred { d: Pred, a: PredSource },
+    Mov32 {
+        d: Reg,
+        a: Reg,
+    },
+    Mov64 {
+        d: Reg,
+        a: Reg,
+    },
+    MovPred {
+        d: Pred,
+        a: PredSource,
+    },
     /// `d` = a 16-bit pair or 32-bit pair, low part first.
-    Pack16x2 { d: Reg, a: Reg, b: Reg },
-    Pack32x2 { d: Reg, a: Reg, b: Reg },
-    Pack16x4 { d: Reg, a: [Reg; 4] },
-    Unpack16x2 { d: [Reg; 2], a: Reg },
-    Unpack32x2 { d: [Reg; 2], a: Reg },
-    Unpack16x4 { d: [Reg; 4], a: Reg },
-    Special { d: Reg, special: Special },
+    Pack16x2 {
+        d: Reg,
+        a: Reg,
+        b: Reg,
+    },
+    Pack32x2 {
+        d: Reg,
+        a: Reg,
+        b: Reg,
+    },
+    Pack16x4 {
+        d: Reg,
+        a: [Reg; 4],
+    },
+    Unpack16x2 {
+        d: [Reg; 2],
+        a: Reg,
+    },
+    Unpack32x2 {
+        d: [Reg; 2],
+        a: Reg,
+    },
+    Unpack16x4 {
+        d: [Reg; 4],
+        a: Reg,
+    },
+    Special {
+        d: Reg,
+        special: Special,
+    },
 
-    IntUnary { op: IntUnary, width: Width, d: Reg, a: Reg },
-    IntBinary { op: IntBinary, width: Width, d: Reg, a: Reg, b: Reg },
-    IntTernary { op: IntTernary, width: Width, d: Reg, a: Reg, b: Reg, c: Reg },
-    Lop3 { d: Reg, a: Reg, b: Reg, c: Reg, table: u8 },
+    IntUnary {
+        op: IntUnary,
+        width: Width,
+        d: Reg,
+        a: Reg,
+    },
+    IntBinary {
+        op: IntBinary,
+        width: Width,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+    },
+    IntTernary {
+        op: IntTernary,
+        width: Width,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+        c: Reg,
+    },
+    Lop3 {
+        d: Reg,
+        a: Reg,
+        b: Reg,
+        c: Reg,
+        table: u8,
+    },
     /// Inserts `a` into `b` at position `c`, length `e`.
-    Bfi { width: Width, d: Reg, a: Reg, b: Reg, c: Reg, e: Reg },
+    Bfi {
+        width: Width,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+        c: Reg,
+        e: Reg,
+    },
     /// Mask of `b` bits from position `a` (`bmsk`).
-    Bmsk { d: Reg, a: Reg, b: Reg, clamp: bool },
+    Bmsk {
+        d: Reg,
+        a: Reg,
+        b: Reg,
+        clamp: bool,
+    },
     /// Adds or subtracts with the carry flag as an explicit predicate.
-    AddCarry { width: Width, d: Reg, a: Reg, b: Reg, carry_in: PredSource, carry_out: Pred, subtract: bool },
-    PredLogic { op: BoolOp, d: Pred, a: PredSource, b: PredSource },
+    AddCarry {
+        width: Width,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+        carry_in: PredSource,
+        carry_out: Pred,
+        subtract: bool,
+    },
+    PredLogic {
+        op: BoolOp,
+        d: Pred,
+        a: PredSource,
+        b: PredSource,
+    },
 
-    F32Unary { op: FloatUnary, mode: FloatMode, d: Reg, a: Reg },
-    F32Binary { op: FloatBinary, mode: FloatMode, d: Reg, a: Reg, b: Reg },
-    F32Fma { mode: FloatMode, d: Reg, a: Reg, b: Reg, c: Reg },
-    F64Unary { op: FloatUnary, d: Reg, a: Reg },
-    F64Binary { op: FloatBinary, rounding: Rounding, d: Reg, a: Reg, b: Reg },
-    F64Fma { rounding: Rounding, d: Reg, a: Reg, b: Reg, c: Reg },
-    HalfUnary { op: FloatUnary, kind: HalfKind, mode: FloatMode, d: Reg, a: Reg },
-    HalfBinary { op: FloatBinary, kind: HalfKind, mode: FloatMode, d: Reg, a: Reg, b: Reg },
-    HalfFma { kind: HalfKind, mode: FloatMode, d: Reg, a: Reg, b: Reg, c: Reg },
-    TestFloat { class: FloatClass, double: bool, d: Pred, a: Reg },
+    F32Unary {
+        op: FloatUnary,
+        mode: FloatMode,
+        d: Reg,
+        a: Reg,
+    },
+    F32Binary {
+        op: FloatBinary,
+        mode: FloatMode,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+    },
+    F32Fma {
+        mode: FloatMode,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+        c: Reg,
+    },
+    F64Unary {
+        op: FloatUnary,
+        d: Reg,
+        a: Reg,
+    },
+    F64Binary {
+        op: FloatBinary,
+        rounding: Rounding,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+    },
+    F64Fma {
+        rounding: Rounding,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+        c: Reg,
+    },
+    HalfUnary {
+        op: FloatUnary,
+        kind: HalfKind,
+        mode: FloatMode,
+        d: Reg,
+        a: Reg,
+    },
+    HalfBinary {
+        op: FloatBinary,
+        kind: HalfKind,
+        mode: FloatMode,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+    },
+    HalfFma {
+        kind: HalfKind,
+        mode: FloatMode,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+        c: Reg,
+    },
+    TestFloat {
+        class: FloatClass,
+        double: bool,
+        d: Pred,
+        a: Reg,
+    },
 
-    Cvt { cvt: Cvt, d: Reg, a: Reg },
+    Cvt {
+        cvt: Cvt,
+        d: Reg,
+        a: Reg,
+    },
     /// `d` = pair of 16-bit floats, `a` in the upper half.
-    CvtPack { format: HalfFormat, rounding: Rounding, relu: bool, saturate: bool, d: Reg, a: Reg, b: Reg },
+    CvtPack {
+        format: HalfFormat,
+        rounding: Rounding,
+        relu: bool,
+        saturate: bool,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+    },
 
     /// `d` = (a cmp b) combine `c`; `complement` = !(a cmp b) combine `c`.
     Setp {
@@ -587,39 +765,139 @@ pub enum Op {
         combine: BoolOp,
         c: PredSource,
     },
-    Selp { width: Width, d: Reg, a: Reg, b: Reg, p: PredSource },
+    Selp {
+        width: Width,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+        p: PredSource,
+    },
 
-    Load { space: Space, kind: MemoryKind, count: u8, d: [Reg; 4], address: Address },
-    Store { space: Space, kind: MemoryKind, count: u8, a: [Reg; 4], address: Address },
+    Load {
+        space: Space,
+        kind: MemoryKind,
+        count: u8,
+        d: [Reg; 4],
+        address: Address,
+    },
+    Store {
+        space: Space,
+        kind: MemoryKind,
+        count: u8,
+        a: [Reg; 4],
+        address: Address,
+    },
     /// `d` is `None` for `red`.
-    Atomic { space: Space, op: AtomicOp, ty: AtomicType, d: Option<Reg>, address: Address, b: Reg, c: Reg },
-    IsSpace { space: Space, d: Pred, a: Reg },
+    Atomic {
+        space: Space,
+        op: AtomicOp,
+        ty: AtomicType,
+        d: Option<Reg>,
+        address: Address,
+        b: Reg,
+        c: Reg,
+    },
+    IsSpace {
+        space: Space,
+        d: Pred,
+        a: Reg,
+    },
 
-    Shuffle { mode: ShuffleMode, d: Reg, p: Option<Pred>, a: Reg, b: Reg, c: Reg, members: Reg },
-    Vote { mode: VoteMode, d: Pred, p: PredSource, members: Reg },
-    Ballot { d: Reg, p: PredSource, members: Reg },
-    MatchAny { width: Width, d: Reg, a: Reg, members: Reg },
-    MatchAll { width: Width, d: Reg, p: Option<Pred>, a: Reg, members: Reg },
-    Redux { op: ReduxOp, d: Reg, a: Reg, members: Reg },
-    ActiveMask { d: Reg },
+    Shuffle {
+        mode: ShuffleMode,
+        d: Reg,
+        p: Option<Pred>,
+        a: Reg,
+        b: Reg,
+        c: Reg,
+        members: Reg,
+    },
+    Vote {
+        mode: VoteMode,
+        d: Pred,
+        p: PredSource,
+        members: Reg,
+    },
+    Ballot {
+        d: Reg,
+        p: PredSource,
+        members: Reg,
+    },
+    MatchAny {
+        width: Width,
+        d: Reg,
+        a: Reg,
+        members: Reg,
+    },
+    MatchAll {
+        width: Width,
+        d: Reg,
+        p: Option<Pred>,
+        a: Reg,
+        members: Reg,
+    },
+    Redux {
+        op: ReduxOp,
+        d: Reg,
+        a: Reg,
+        members: Reg,
+    },
+    ActiveMask {
+        d: Reg,
+    },
     /// One lane of the members is chosen: its number, and the predicate on it.
-    Elect { d: Reg, p: Pred, members: Reg },
-    WarpBarrier { members: Reg },
-    Barrier { kind: BarrierKind, id: Reg, count: Option<Reg> },
+    Elect {
+        d: Reg,
+        p: Pred,
+        members: Reg,
+    },
+    WarpBarrier {
+        members: Reg,
+    },
+    Barrier {
+        kind: BarrierKind,
+        id: Reg,
+        count: Option<Reg>,
+    },
     Fence,
 
-    LoadMatrix { count: u8, transpose: bool, d: [Reg; 4], address: Address },
-    StoreMatrix { count: u8, transpose: bool, a: [Reg; 4], address: Address },
+    LoadMatrix {
+        count: u8,
+        transpose: bool,
+        d: [Reg; 4],
+        address: Address,
+    },
+    StoreMatrix {
+        count: u8,
+        transpose: bool,
+        a: [Reg; 4],
+        address: Address,
+    },
     /// Copies `bytes` from global to shared; `source_bytes` of them are read, the rest become zero.
-    CopyAsync { bytes: u8, to: Address, from: Address, source_bytes: Option<Reg> },
+    CopyAsync {
+        bytes: u8,
+        to: Address,
+        from: Address,
+        source_bytes: Option<Reg>,
+    },
     CopyCommit,
     /// Waits until at most `pending` of the newest groups are unfinished; `u32::MAX` with uncommitted copies too.
-    CopyWait { pending: u32, all: bool },
+    CopyWait {
+        pending: u32,
+        all: bool,
+    },
     Mma(Box<Mma>),
 
     /// `reconverge` is where lanes that part here meet again; `u32::MAX` where they do not.
-    Branch { target: u32, reconverge: u32 },
-    BranchIndexed { index: Reg, targets: Box<[u32]>, reconverge: u32 },
+    Branch {
+        target: u32,
+        reconverge: u32,
+    },
+    BranchIndexed {
+        index: Reg,
+        targets: Box<[u32]>,
+        reconverge: u32,
+    },
     Exit,
     Trap,
     /// Lets others run.

@@ -76,13 +76,15 @@ impl Engine {
     fn estimate(&self, request: &EditRequest, part: Part) -> Result<Duration> {
         let plans = self.editor.plans(request)?;
         let start = Scheduler::new(&self.editor.model().scheduler, request.steps)?.start_step(request.strength)?;
-        let macs = match part {
-            Part::Whole => plans.macs(request.steps - start),
-            Part::Mask => plans.macs(0) - plans.decode.macs(),
-        };
         let figures = request.figures && matches!(request.mask, MaskSource::Prompts(_));
-        let decodings = if figures { FIGURE_DECODINGS * plans.decode.macs() } else { 0 };
-        Ok(estimate::emulated(macs + decodings, cores()))
+        let (steps, decodings) = match part {
+            Part::Whole if figures => (request.steps - start, FIGURE_DECODINGS),
+            Part::Whole => (request.steps - start, 0),
+            Part::Mask => (0, 0),
+        };
+        let macs = plans.macs(steps) + decodings * plans.decode.macs();
+        let launches = plans.launches(steps) + decodings * plans.decode.launches().len() as u64;
+        Ok(estimate::emulated(macs, launches, cores()))
     }
 
     /// The device for a report.

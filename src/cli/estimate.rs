@@ -11,9 +11,10 @@ const RATE_OF_A_CORE: f64 = 1e9;
 /// An emulated run that takes longer is not started unless the emulator was asked for by name.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
-/// The time that `macs` take on `cores`.
-pub fn emulated(macs: u64, cores: usize) -> Duration {
-    Duration::from_secs_f64(macs as f64 / (RATE_OF_A_CORE * cores.max(1) as f64))
+/// The time that `macs` in `launches` take on `cores`.
+pub fn emulated(macs: u64, launches: u64, cores: usize) -> Duration {
+    let of_one_core = macs as f64 / RATE_OF_A_CORE + launches as f64 * SECONDS_A_LAUNCH;
+    Duration::from_secs_f64(of_one_core / cores.max(1) as f64)
 }
 
 /// Fails if the run is long and the emulator was not `asked` for.

@@ -16,16 +16,37 @@ use crate::device::{self, DeviceChoice, Nvrtc, Target, find_nvrtc};
 /// Setting this to anything but nothing or 0 forbids fetching.
 const OFFLINE: &str = "DIFFEDIT_OFFLINE";
 
-/// The wheel: NVRTC 12.9 runs on every driver from CUDA 12.0 on and compiles for everything from sm_50 to sm_121.
-const VERSION: &str = "12.9.86";
-const REQUIREMENT: &str = "nvidia-cuda-nvrtc-cu12==12.9.86 \
-    --hash=sha256:210cf05005a447e29214e9ce50851e83fc5f4358df8b453155d5e1918094dcb4";
-const WHEEL_MEGABYTES: u32 = 90;
+/// A release of NVRTC in the Python package index.
+pub struct Wheel {
+    version: &'static str,
+    /// What pip is asked for: the release and its hash.
+    requirement: &'static str,
+    megabytes: u32,
+    /// Inside the wheel.
+    folder: &'static str,
+    /// The compiler, and its built-in functions, which it loads from its own folder.
+    libraries: [&'static str; 2],
+}
 
-/// What is taken out of the wheel: the compiler, and its built-in functions, which it loads from its own folder.
-const LIBRARY: &str = "libnvrtc.so.12";
-const LIBRARIES: [&str; 2] = [LIBRARY, "libnvrtc-builtins.so.12.9"];
-const FOLDER_IN_WHEEL: &str = "nvidia/cuda_nvrtc/lib";
+/// NVRTC 12.9 runs on every driver from CUDA 12.0 on and compiles for everything from sm_50 to sm_121: what is fetched.
+pub const NVRTC_12: Wheel = Wheel {
+    version: "12.9.86",
+    requirement: "nvidia-cuda-nvrtc-cu12==12.9.86 \
+        --hash=sha256:210cf05005a447e29214e9ce50851e83fc5f4358df8b453155d5e1918094dcb4",
+    megabytes: 90,
+    folder: "nvidia/cuda_nvrtc/lib",
+    libraries: ["libnvrtc.so.12", "libnvrtc-builtins.so.12.9"],
+};
+
+/// NVRTC 13.5, which needs a driver as new: for the tests, which compile with both.
+pub const NVRTC_13: Wheel = Wheel {
+    version: "13.5.37",
+    requirement: "nvidia-cuda-nvrtc==13.5.37 \
+        --hash=sha256:86b4d68058807988b7d9af5b44917a0601e9c337f35ccd657bfb3c759ff8d8bc",
+    megabytes: 58,
+    folder: "nvidia/cu13/lib",
+    libraries: ["libnvrtc.so.13", "libnvrtc-builtins.so.13.5"],
+};
 
 /// The folder for what can be made again: `$XDG_CACHE_HOME/diffedit` or `~/.cache/diffedit`.
 pub fn cache_folder() -> Result<PathBuf> {
@@ -55,42 +76,43 @@ pub fn nvrtc_for(target: Target, explicit: Option<&Path>, offline: bool) -> Resu
     if offline || forbidden {
         bail!("{not_found}\nFetching it is forbidden by {}", if offline { "--offline" } else { OFFLINE });
     }
-    let library = fetch(&cache).map_err(|error| anyhow!("{not_found}\nFetching it failed: {error:#}"))?;
+    let library = fetch(&NVRTC_12, &cache).map_err(|error| anyhow!("{not_found}\nFetching it failed: {error:#}"))?;
     find_nvrtc(Some(&library), target, &cache).map_err(Into::into)
 }
 
-/// Fetches the wheel and unpacks it into the cache; gives the library's path. Two processes may do so at once: the
-/// second waits for the first.
-fn fetch(cache: &Path) -> Result<PathBuf> {
+/// Fetches a wheel and unpacks it into the cache, unless it is there; gives the library's path. Two processes may do so
+/// at once: the second waits for the first.
+pub fn fetch(wheel: &Wheel, cache: &Path) -> Result<PathBuf> {
+    let Wheel { version, megabytes, libraries: [library, _], .. } = wheel;
     let write = || format!("writing to {}", cache.display());
     fs::create_dir_all(cache).with_context(write)?;
     let lock = File::create(cache.join("nvrtc.lock")).with_context(write)?;
     lock.lock().with_context(write)?;
-    let folder = cache.join(format!("nvrtc-{VERSION}"));
-    if folder.join(LIBRARY).is_file() {
-        return Ok(folder.join(LIBRARY));
+    let folder = cache.join(format!("nvrtc-{version}"));
+    if folder.join(library).is_file() {
+        return Ok(folder.join(library));
     }
     eprintln!(
-        "fetching NVRTC {VERSION}, NVIDIA's compiler for kernels ({WHEEL_MEGABYTES} MB), from the Python package index \
+        "fetching NVRTC {version}, NVIDIA's compiler for kernels ({megabytes} MB), from the Python package index \
          into {} ({OFFLINE}=1 forbids it)",
         cache.display()
     );
     let download = tempfile::tempdir_in(cache).with_context(write)?;
-    let wheel = download_wheel(download.path())?;
+    let file = download_wheel(wheel, download.path())?;
     let unpacked = tempfile::tempdir_in(cache).with_context(write)?;
-    unpack(&wheel, unpacked.path()).with_context(|| format!("unpacking {}", wheel.display()))?;
+    unpack(wheel, &file, unpacked.path()).with_context(|| format!("unpacking {}", file.display()))?;
     // Whatever half of an older one lies there has no library in it.
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(write)?;
     }
     fs::rename(unpacked.keep(), &folder).with_context(write)?;
-    Ok(folder.join(LIBRARY))
+    Ok(folder.join(library))
 }
 
 /// Has pip download the wheel into `folder`, and finds it there.
-fn download_wheel(folder: &Path) -> Result<PathBuf> {
+fn download_wheel(wheel: &Wheel, folder: &Path) -> Result<PathBuf> {
     let requirements = folder.join("requirements.txt");
-    fs::write(&requirements, REQUIREMENT).with_context(|| requirements.display().to_string())?;
+    fs::write(&requirements, wheel.requirement).with_context(|| requirements.display().to_string())?;
     let output = Command::new("python3")
         .args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"])
         .args(["--only-binary=:all:", "--require-hashes", "--requirement"])
@@ -116,10 +138,10 @@ fn download_wheel(folder: &Path) -> Result<PathBuf> {
 }
 
 /// Unpacks the libraries of the wheel into `folder`.
-fn unpack(wheel: &Path, folder: &Path) -> Result<()> {
-    let mut archive = ZipArchive::new(File::open(wheel)?)?;
-    for name in LIBRARIES {
-        let mut packed = archive.by_name(&format!("{FOLDER_IN_WHEEL}/{name}"))?;
+fn unpack(wheel: &Wheel, file: &Path, folder: &Path) -> Result<()> {
+    let mut archive = ZipArchive::new(File::open(file)?)?;
+    for name in wheel.libraries {
+        let mut packed = archive.by_name(&format!("{}/{name}", wheel.folder))?;
         io::copy(&mut packed, &mut File::create(folder.join(name))?)?;
     }
     Ok(())
@@ -134,20 +156,21 @@ mod tests {
     #[test]
     fn a_wheel_gives_its_two_libraries() {
         let folder = tempfile::tempdir().expect("a folder");
-        let wheel = folder.path().join("x.whl");
-        let mut writer = zip::ZipWriter::new(File::create(&wheel).expect("a file"));
-        for name in ["libnvrtc.alt.so.12", LIBRARIES[0], LIBRARIES[1]] {
-            writer.start_file(format!("{FOLDER_IN_WHEEL}/{name}"), SimpleFileOptions::default()).expect("a member");
+        let libraries = NVRTC_12.libraries;
+        let file = folder.path().join("x.whl");
+        let mut writer = zip::ZipWriter::new(File::create(&file).expect("a file"));
+        for name in ["libnvrtc.alt.so.12", libraries[0], libraries[1]] {
+            writer.start_file(format!("{}/{name}", NVRTC_12.folder), SimpleFileOptions::default()).expect("a member");
             writer.write_all(name.as_bytes()).expect("written");
         }
         writer.finish().expect("an archive");
         let unpacked = tempfile::tempdir().expect("a folder");
-        unpack(&wheel, unpacked.path()).expect("it unpacks");
-        for name in LIBRARIES {
+        unpack(&NVRTC_12, &file, unpacked.path()).expect("it unpacks");
+        for name in libraries {
             assert_eq!(fs::read_to_string(unpacked.path().join(name)).expect("unpacked"), name);
         }
         assert!(!unpacked.path().join("libnvrtc.alt.so.12").exists());
-        fs::write(&wheel, "not an archive").expect("a file");
-        unpack(&wheel, unpacked.path()).expect_err("it is not a wheel");
+        fs::write(&file, "not an archive").expect("a file");
+        unpack(&NVRTC_12, &file, unpacked.path()).expect_err("it is not a wheel");
     }
 }

@@ -22,7 +22,7 @@ use clap::error::ErrorKind;
 
 use args::{Cli, Command};
 
-pub use fetch::{cache_folder, nvrtc, nvrtc_for};
+pub use fetch::{NVRTC_12, NVRTC_13, Wheel, cache_folder, fetch, nvrtc, nvrtc_for};
 
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {

@@ -60,7 +60,9 @@ pub fn check(files: &ModelFiles) -> Result<()> {
 pub fn defaults(files: &ModelFiles) -> Result<Defaults> {
     let Some(bytes) = files.read_optional(FILE)? else { return Ok(Defaults::default()) };
     let wrong = || files.path(FILE).display().to_string();
-    let defaults: Defaults = serde_json::from_slice(&bytes).with_context(wrong)?;
+    // A derived struct would take a list too.
+    let object: serde_json::Map<String, Value> = serde_json::from_slice(&bytes).with_context(wrong)?;
+    let defaults: Defaults = serde_json::from_value(Value::Object(object)).with_context(wrong)?;
     // Every value is checked, whichever of them a command needs.
     defaults.apply(&mut EditRequest::new(image::RgbImage::new(1, 1), "", "")).with_context(wrong)?;
     Ok(defaults)

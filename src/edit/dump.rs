@@ -32,7 +32,7 @@ impl Run<'_> {
             let ids = self.ids[index * tokens..][..tokens].to_vec();
             put(&format!("tokens.{name}"), &[tokens], DumpData::I32(ids));
             let rows = text[index * tokens * width..][..tokens * width].iter().map(|value| value.to_f32()).collect();
-            put(&format!("text.{name}"), &[1, tokens, width], DumpData::F32(rows));
+            put(&format!("text.{name}"), &[tokens, width], DumpData::F32(rows));
         }
         let (shape, data) = latents.read(&state.original)?;
         put("latents", &shape, data);

@@ -48,8 +48,17 @@ impl Plans {
 
     /// Multiply-accumulates of an edit of `steps` denoising steps.
     pub fn macs(&self, steps: usize) -> u64 {
-        let once = [&self.encode, &self.decode].into_iter().chain(&self.map);
-        once.map(Plan::macs).sum::<u64>() + self.step.macs() * steps as u64
+        self.sum(steps, Plan::macs)
+    }
+
+    /// Kernels that an edit of `steps` denoising steps launches.
+    pub fn launches(&self, steps: usize) -> u64 {
+        self.sum(steps, |plan| plan.launches().len() as u64)
+    }
+
+    fn sum(&self, steps: usize, of: impl Fn(&Plan) -> u64) -> u64 {
+        let once = [&self.encode, &self.mask, &self.start, &self.decode].into_iter().chain(&self.map);
+        once.map(&of).sum::<u64>() + of(&self.step) * steps as u64
     }
 }
 

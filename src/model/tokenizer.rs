@@ -78,8 +78,20 @@ fn clip_document(files: &ModelFiles) -> Result<Vec<u8>> {
     let merges = std::str::from_utf8(&merges)
         .map_err(|_| Error::Model { path: files.path("tokenizer/merges.txt"), message: "not UTF-8 text".into() })?;
     let merges: Vec<&str> = merges.lines().filter(|line| !line.starts_with("#version") && !line.is_empty()).collect();
+    // Written out in a prompt, these two are themselves, not text.
+    let special = [START, END].map(|token| {
+        json!({
+            "id": vocabulary[token], "content": token, "special": true,
+            "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+        })
+    });
+    if special.iter().any(|token| !token["id"].is_u64()) {
+        let message = format!("the vocabulary lacks {START} or {END}");
+        return Err(Error::Model { path: files.path("tokenizer/vocab.json"), message });
+    }
     let document = json!({
         "version": "1.0",
+        "added_tokens": special,
         "normalizer": {"type": "Sequence", "normalizers": [
             {"type": "NFC"},
             {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "},

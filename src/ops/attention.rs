@@ -176,7 +176,7 @@ impl Tiling {
         if self.wide {
             return self.stages * 8192 + self.block_rows() * (128 * (head_dim.div_ceil(64) + 1) + 16);
         }
-        let pitch = 16 * (head_dim / 8 | 1);
+        let pitch = 16 * ((head_dim / 8) | 1);
         let stage = 2 * self.block_n * pitch;
         let queries = self.block_rows() * pitch;
         let last = if keys <= self.block_n { queries } else { queries.max(stage) };

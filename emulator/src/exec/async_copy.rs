@@ -1,6 +1,6 @@
 //! `cp.async`: nothing is read and nothing is written before the wait that the program relies on.
 
-use super::lanes::{File, Lanes64, lanes_of};
+use super::lanes::{FULL, File, Lanes64, bits, lanes_of, per_level};
 use super::memory::{Checked, Fault, View, addresses};
 use crate::isa::{Address, Reg, Space};
 use std::collections::VecDeque;
@@ -12,6 +12,8 @@ struct Copy {
     to: Lanes64,
     from: Lanes64,
     bytes: u8,
+    /// Lanes that read as much as they write.
+    whole: u32,
     /// Bytes to read, lane by lane; the rest become zero.
     source_bytes: [u8; 32],
 }
@@ -39,50 +41,6 @@ impl Copies {
         self.committed.clear();
     }
 
-    /// Notes a copy; its addresses are checked now, its data move later.
-    pub(super) fn begin(
-        &mut self,
-        view: &mut View,
-        file: &File,
-        mask: u32,
-        bytes: u8,
-        [to, from]: [Address; 2],
-        source_bytes: Option<Reg>,
-    ) -> Checked<()> {
-        let size = u64::from(bytes);
-        let mut sizes = [bytes; 32];
-        let mut reading = mask;
-        if let Some(reg) = source_bytes {
-            let wanted = file.get(reg);
-            for lane in lanes_of(mask) {
-                if wanted[lane] > u32::from(bytes) {
-                    let message = format!("cp.async reads {} of {bytes} bytes", wanted[lane]);
-                    return Err(Fault::new(Some(lane), message));
-                }
-                sizes[lane] = wanted[lane] as u8;
-                reading &= !(u32::from(wanted[lane] == 0) << lane);
-            }
-        }
-        let to = view.resolve(Space::Shared, addresses(file, to), mask, size)?.pointers;
-        let from = addresses(file, from);
-        // A lane that reads nothing may hold any address; one that reads part needs that part only.
-        let whole = lanes_of(reading).filter(|lane| sizes[*lane] == bytes).fold(0, |set, lane| set | 1 << lane);
-        if whole != 0 {
-            view.resolve(Space::Global, from, whole, size)?;
-        }
-        for lane in lanes_of(reading & !whole) {
-            let only = from.map(|_| from[lane]);
-            if from[lane] & (size - 1) != 0 {
-                return Err(Fault::new(Some(lane), format!("misaligned cp.async source {:#x}", from[lane])));
-            }
-            let last = only.map(|address| address + u64::from(sizes[lane]) - 1);
-            view.resolve(Space::Global, only, 1 << lane, 1)?;
-            view.resolve(Space::Global, last, 1 << lane, 1)?;
-        }
-        self.open.push(Copy { mask, to, from, bytes, source_bytes: sizes });
-        Ok(())
-    }
-
     /// `commit_group` by the lanes of `mask`.
     pub(super) fn commit(&mut self, mask: u32) {
         let mut copies = self.spare.pop().unwrap_or_default();
@@ -102,36 +60,35 @@ impl Copies {
 
     /// Performs the copies of the lanes of `mask` in all but their newest `pending` groups.
     pub(super) fn wait(&mut self, mask: u32, pending: u32) {
-        let mut newer = [0u32; 32];
-        let uniform = self.committed.iter().all(|group| group.mask & mask == mask);
-        let groups = self.committed.len();
-        let mut finished = vec![0u32; groups];
-        for (index, group) in self.committed.iter().enumerate().rev() {
-            if uniform {
-                let older = groups - index > pending as usize;
-                finished[index] = if older { mask } else { 0 };
-                continue;
+        if self.committed.iter().all(|group| group.mask == mask) {
+            while self.committed.len() > pending as usize {
+                self.finish_oldest(mask);
             }
+            return;
+        }
+        // Lanes that diverged have groups of their own: each counts those that it committed.
+        let mut newer = [0u32; 32];
+        for group in self.committed.iter_mut().rev() {
+            let mut finished = 0;
             for lane in lanes_of(group.mask & mask) {
-                if newer[lane] >= pending {
-                    finished[index] |= 1 << lane;
-                }
+                finished |= u32::from(newer[lane] >= pending) << lane;
                 newer[lane] += 1;
             }
-        }
-        for (group, lanes) in self.committed.iter_mut().zip(finished) {
-            if lanes != 0 {
-                perform(&mut group.copies, lanes);
-                group.mask &= !lanes;
-            }
+            perform(&mut group.copies, finished);
+            group.mask &= !finished;
         }
         while self.committed.front().is_some_and(|group| group.mask == 0) {
-            if let Some(mut group) = self.committed.pop_front() {
-                group.copies.clear();
-                self.spare.push(group.copies);
-            }
+            self.finish_oldest(0);
         }
-        // An emptied group that an older one keeps in the queue counts for nobody.
+    }
+
+    /// Performs what is left of the oldest group and removes it.
+    fn finish_oldest(&mut self, lanes: u32) {
+        if let Some(mut group) = self.committed.pop_front() {
+            perform(&mut group.copies, lanes);
+            group.copies.clear();
+            self.spare.push(group.copies);
+        }
     }
 
     /// `wait_all`: the uncommitted copies too.
@@ -142,22 +99,104 @@ impl Copies {
     }
 }
 
+per_level! {
+    /// Notes a copy; its addresses are checked now, its data move later.
+    pub(super) fn begin(
+        file: &mut File,
+        view: &mut View,
+        copies: &mut Copies,
+        mask: u32,
+        bytes: u8,
+        ends: [Address; 2],
+        source_bytes: Option<Reg>,
+    ) -> Checked<()> {
+        let [to, from] = ends;
+        let size = u64::from(bytes);
+        let mut sizes = [bytes; 32];
+        let mut whole = mask;
+        if let Some(reg) = source_bytes {
+            let wanted = file.get(reg);
+            whole &= bits(|lane| wanted[lane] == u32::from(bytes));
+            sizes = wanted.map(|wanted| wanted.min(255) as u8);
+        }
+        let to = view.resolve(Space::Shared, addresses(&file, to), mask, size)?.pointers;
+        let from = addresses(&file, from);
+        // A lane that reads nothing may hold any address; one that reads part needs that part only.
+        if whole != 0 {
+            view.resolve(Space::Global, from, whole, size)?;
+            from.iter().for_each(|address| prefetch(*address));
+        }
+        if whole != mask {
+            check_parts(view, &from, mask & !whole, bytes, &sizes)?;
+        }
+        copies.open.push(Copy { mask, to, from, bytes, whole, source_bytes: sizes });
+        Ok(())
+    }
+}
+
+/// Tells the host's cache that the data will be read at the wait.
+#[inline(always)]
+fn prefetch(address: u64) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing and faults at no address.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address as *const i8);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
+/// Checks the sources of lanes that read less than they write.
+#[inline(never)]
+fn check_parts(view: &mut View, from: &Lanes64, mask: u32, bytes: u8, sizes: &[u8; 32]) -> Checked<()> {
+    for lane in lanes_of(mask) {
+        let (address, wanted) = (from[lane], sizes[lane]);
+        if wanted > bytes {
+            return Err(Fault::new(Some(lane), format!("cp.async reads {wanted} of {bytes} bytes")));
+        }
+        if wanted == 0 {
+            continue;
+        }
+        if address & (u64::from(bytes) - 1) != 0 {
+            return Err(Fault::new(Some(lane), format!("misaligned cp.async source {address:#x}")));
+        }
+        let only = 1 << lane;
+        view.resolve(Space::Global, [address; 32], only, 1)?;
+        view.resolve(Space::Global, [address + u64::from(wanted) - 1; 32], only, 1)?;
+    }
+    Ok(())
+}
+
 /// Moves the data of the lanes in `lanes` and forgets them.
 fn perform(copies: &mut [Copy], lanes: u32) {
     for copy in copies {
-        for lane in lanes_of(copy.mask & lanes) {
-            let (bytes, wanted) = (copy.bytes as usize, copy.source_bytes[lane] as usize);
-            let (to, from) = (copy.to[lane] as *mut u8, copy.from[lane] as *const u8);
-            // SAFETY: `begin` checked both ends; nothing is freed during a launch.
-            unsafe {
-                if bytes == 16 && wanted == 16 {
-                    to.cast::<[u8; 16]>().write_unaligned(from.cast::<[u8; 16]>().read_unaligned());
-                } else {
-                    std::ptr::copy_nonoverlapping(from, to, wanted);
-                    std::ptr::write_bytes(to.add(wanted), 0, bytes - wanted);
-                }
+        let lanes = lanes & copy.mask;
+        if copy.bytes == 16 && copy.whole & lanes == FULL {
+            for lane in 0..32 {
+                move_row(copy.to[lane], copy.from[lane]);
             }
+        } else {
+            lanes_of(lanes).for_each(|lane| copy.move_lane(lane));
         }
         copy.mask &= !lanes;
+    }
+}
+
+/// Moves 16 bytes.
+#[inline(always)]
+fn move_row(to: u64, from: u64) {
+    // SAFETY: `begin` checked both ends; nothing is freed during a launch.
+    unsafe { (to as *mut [u8; 16]).write_unaligned((from as *const [u8; 16]).read_unaligned()) };
+}
+
+impl Copy {
+    fn move_lane(&self, lane: usize) {
+        let (bytes, wanted) = (self.bytes as usize, self.source_bytes[lane] as usize);
+        let (to, from) = (self.to[lane] as *mut u8, self.from[lane] as *const u8);
+        // SAFETY: `begin` checked both ends; nothing is freed during a launch.
+        unsafe {
+            std::ptr::copy_nonoverlapping(from, to, wanted);
+            std::ptr::write_bytes(to.add(wanted), 0, bytes - wanted);
+        }
     }
 }

@@ -26,7 +26,7 @@ struct Arrivals {
 pub(super) struct Scratch {
     /// For each instruction the allocation that its last access hit.
     pub hits: Vec<Allocation>,
-    pub operands: super::mma::Operands,
+    pub fragments: super::matrix::Fragments,
 }
 
 /// How far a block came in its turn.
@@ -118,7 +118,7 @@ impl Block {
             },
             block: self.index,
             number,
-            operands: &mut scratch.operands,
+            fragments: &mut scratch.fragments,
         };
         while let Some(fragment) = self.warps[number].next() {
             match interpret::run(&mut machine, &mut self.warps[number], fragment, &mut scratch.hits) {
@@ -200,7 +200,10 @@ impl Block {
                     };
                     let mask = fragment.mask;
                     match (*kind, deliver) {
-                        (BarrierKind::Popc { p, .. } | BarrierKind::And { p, .. } | BarrierKind::Or { p, .. }, false) => {
+                        (
+                            BarrierKind::Popc { p, .. } | BarrierKind::And { p, .. } | BarrierKind::Or { p, .. },
+                            false,
+                        ) => {
                             votes += (file.pred(p) & mask).count_ones();
                             threads += mask.count_ones();
                         }
@@ -232,8 +235,15 @@ impl Block {
             .find_map(|(number, warp)| waits(warp).map(|fragment| (number, fragment)))
             .unwrap_or((0, Fragment { position: 0, mask: 1, parent: super::warp::NONE, state: State::Runnable }));
         let at_barrier = matches!(fragment.state, State::AtBarrier { .. });
-        let what = if at_barrier { "a barrier that not all of its threads reach" } else { "a meeting of lanes that not all of them reach" };
-        let fault = Fault { message: format!("deadlock: threads wait at {what}"), lane: Some(fragment.mask.trailing_zeros() as usize) };
+        let what = if at_barrier {
+            "a barrier that not all of its threads reach"
+        } else {
+            "a meeting of lanes that not all of them reach"
+        };
+        let fault = Fault {
+            message: format!("deadlock: threads wait at {what}"),
+            lane: Some(fragment.mask.trailing_zeros() as usize),
+        };
         self.report(grid, fault, fragment.position, number)
     }
 

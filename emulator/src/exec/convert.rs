@@ -127,7 +127,13 @@ fn encode(value: Value, cvt: Cvt) -> u64 {
         Value::Integer(integer) if cvt.saturate => integer.clamp(low, high) as u64,
         Value::Integer(integer) => extend(integer as u64, cvt.to),
         // NaN is 0 in 32 bits, the lowest signed number in 64.
-        Value::Float(x) if x.is_nan() => if matches!(cvt.to, CvtType::U64 | CvtType::S64) { 1 << 63 } else { 0 },
+        Value::Float(x) if x.is_nan() => {
+            if matches!(cvt.to, CvtType::U64 | CvtType::S64) {
+                1 << 63
+            } else {
+                0
+            }
+        }
         Value::Float(x) => (round_integral(x, cvt.rounding) as i128).clamp(low, high) as u64,
     }
 }
@@ -196,7 +202,13 @@ fn encode_float(value: Value, cvt: Cvt) -> u64 {
         Value::Float(x) => x,
     };
     let x = match (cvt.saturate, cvt.relu) {
-        (true, _) => if x > 0.0 { x.min(1.0) } else { 0.0 },
+        (true, _) => {
+            if x > 0.0 {
+                x.min(1.0)
+            } else {
+                0.0
+            }
+        }
         (false, true) if x < 0.0 => 0.0,
         _ => x,
     };

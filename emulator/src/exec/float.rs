@@ -61,7 +61,13 @@ pub(super) fn round_f64(x: f64, rounding: Rounding) -> f32 {
     let towards_zero = if x > 0.0 { error < 0.0 } else { error > 0.0 };
     match rounding {
         Rounding::Nearest => nearest,
-        Rounding::Zero if towards_zero => if x > 0.0 { nearest.next_down() } else { nearest.next_up() },
+        Rounding::Zero if towards_zero => {
+            if x > 0.0 {
+                nearest.next_down()
+            } else {
+                nearest.next_up()
+            }
+        }
         Rounding::Down if error < 0.0 => nearest.next_down(),
         Rounding::Up if error > 0.0 => nearest.next_up(),
         _ => nearest,
@@ -179,8 +185,20 @@ pub(super) fn apply(op: FloatBinary, a: f32, b: f32, mode: FloatMode) -> f32 {
         FloatBinary::Div => divide(a, b, mode),
         FloatBinary::Min => lesser(a, b),
         FloatBinary::Max => greater(a, b),
-        FloatBinary::MinNan => if a.is_nan() || b.is_nan() { f32::NAN } else { lesser(a, b) },
-        FloatBinary::MaxNan => if a.is_nan() || b.is_nan() { f32::NAN } else { greater(a, b) },
+        FloatBinary::MinNan => {
+            if a.is_nan() || b.is_nan() {
+                f32::NAN
+            } else {
+                lesser(a, b)
+            }
+        }
+        FloatBinary::MaxNan => {
+            if a.is_nan() || b.is_nan() {
+                f32::NAN
+            } else {
+                greater(a, b)
+            }
+        }
         FloatBinary::Copysign => b.copysign(a),
     }
 }

@@ -202,9 +202,13 @@ fn binary_64(file: &mut impl Lanewise, mask: u32, op: IntBinary, d: Reg, a: Reg,
         MulHiU => file.each2_64(mask, d, [a, b], &high_u64),
         MulHiS => file.each2_64(mask, d, [a, b], &high_s64),
         DivU => file.each2_64(mask, d, [a, b], &|a, b| a.checked_div(b).unwrap_or(u64::MAX)),
-        DivS => file.each2_64(mask, d, [a, b], &|a, b| if b == 0 { u64::MAX } else { (a as i64).wrapping_div(b as i64) as u64 }),
+        DivS => file.each2_64(mask, d, [a, b], &|a, b| {
+            if b == 0 { u64::MAX } else { (a as i64).wrapping_div(b as i64) as u64 }
+        }),
         RemU => file.each2_64(mask, d, [a, b], &|a, b| a.checked_rem(b).unwrap_or(a)),
-        RemS => file.each2_64(mask, d, [a, b], &|a, b| if b == 0 { a } else { (a as i64).wrapping_rem(b as i64) as u64 }),
+        RemS => {
+            file.each2_64(mask, d, [a, b], &|a, b| if b == 0 { a } else { (a as i64).wrapping_rem(b as i64) as u64 })
+        }
         MinU => file.each2_64(mask, d, [a, b], &u64::min),
         MaxU => file.each2_64(mask, d, [a, b], &u64::max),
         MinS => file.each2_64(mask, d, [a, b], &|a, b| (a as i64).min(b as i64) as u64),

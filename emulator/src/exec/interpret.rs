@@ -1,5 +1,6 @@
 //! The interpreter: runs a fragment of a warp, one instruction for all its lanes at a time.
 
+use super::async_copy;
 use super::atomics::{self, Atomic};
 use super::convert;
 use super::float;
@@ -29,7 +30,7 @@ pub(super) struct Machine<'a> {
     pub block: [u32; 3],
     /// The warp's number in its block.
     pub number: usize,
-    pub operands: &'a mut super::mma::Operands,
+    pub fragments: &'a mut matrix::Fragments,
 }
 
 /// Why a fragment stopped.
@@ -56,6 +57,7 @@ pub(super) fn run(
 ) -> Result<Stop, Failure> {
     let code = &machine.grid.program.code[..];
     let mut turn = TURN;
+    machine.fragments.forget();
     let mut meeting = warp.join_position(fragment.parent);
     loop {
         let position = fragment.position;
@@ -126,7 +128,10 @@ pub(super) fn run(
                     };
                     if mask & !named != 0 {
                         let lane = (mask & !named).trailing_zeros() as usize;
-                        return Err((Fault::new(Some(lane), "a lane takes part that the member mask leaves out"), position));
+                        return Err((
+                            Fault::new(Some(lane), "a lane takes part that the member mask leaves out"),
+                            position,
+                        ));
                     }
                     if named & warp.live & !mask != 0 {
                         lanes |= warp.waiting_at(position) & named & machine.file.pred(instruction.guard);
@@ -335,14 +340,13 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
         }
 
         Op::Load { space, kind, count, d, address } => {
-            memory::load(&mut m.view, file, mask, *space, *kind, &d[..*count as usize], *address)?;
+            memory::load(level, file, &mut m.view, mask, *space, *kind, &d[..*count as usize], *address)?;
         }
         Op::Store { space, kind, count, a, address } => {
-            memory::store(&mut m.view, file, mask, *space, *kind, &a[..*count as usize], *address)?;
+            memory::store(level, file, &mut m.view, mask, *space, *kind, &a[..*count as usize], *address)?;
         }
         Op::Atomic { space, op, ty, d, address, b, c } => {
-            let atomic =
-                Atomic { space: *space, op: *op, ty: *ty, d: *d, address: *address, b: *b, c: *c };
+            let atomic = Atomic { space: *space, op: *op, ty: *ty, d: *d, address: *address, b: *b, c: *c };
             atomics::atomic(&mut m.view, file, mask, &atomic)?;
         }
         Op::IsSpace { space, d, a } => {
@@ -391,12 +395,12 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
             matrix::store(level, &mut m.view, file, mask, &a[..*count as usize], *transpose, *address)?;
         }
         Op::CopyAsync { bytes, to, from, source_bytes } => {
-            warp.copies.begin(&mut m.view, file, mask, *bytes, [*to, *from], *source_bytes)?;
+            async_copy::begin(level, file, &mut m.view, &mut warp.copies, mask, *bytes, [*to, *from], *source_bytes)?;
         }
         Op::CopyCommit => warp.copies.commit(mask),
         Op::CopyWait { all: true, .. } => warp.copies.wait_all(mask),
         Op::CopyWait { pending, .. } => warp.copies.wait(mask, *pending),
-        Op::Mma(mma) => matrix::multiply(level, m.operands, file, mask, mma)?,
+        Op::Mma(mma) => matrix::multiply(level, m.fragments, file, mask, mma)?,
 
         Op::Trap => return Err(Fault::new(Some(mask.trailing_zeros() as usize), "trap")),
         Op::Call(builtin) => host::call(m, mask, *builtin)?,

@@ -83,6 +83,13 @@ impl File {
         unsafe { &*self.source(reg) }
     }
 
+    /// A register of the warp as a pointer, to be written by the operation that asks for it.
+    #[inline(always)]
+    pub(super) fn pointer(&mut self, reg: Reg) -> *mut Lanes {
+        // SAFETY: by the promise of `new` the index is inside the file.
+        unsafe { self.slots.add(reg.0 as usize) }
+    }
+
     #[inline(always)]
     pub(super) fn get64(&self, reg: Reg) -> &Lanes64 {
         // SAFETY: as `get`; a 64-bit register has two adjacent slots.

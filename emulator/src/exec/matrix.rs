@@ -1,11 +1,11 @@
 //! Matrix operations of a whole warp on its register file and shared memory.
 
 use super::half::Lanes;
-use super::lanes::{FULL, File};
+use super::lanes::{FULL, File, per_level};
 use super::memory::{Checked, Fault, View, addresses};
-use super::mma;
+use super::mma::{self, Wide};
 use super::simd::SimdLevel;
-use crate::isa::{Address, Mma, Reg};
+use crate::isa::{A_ROOMS, Address, B_ROOMS, Mma, Reg};
 
 /// Matrix operations are for whole warps.
 fn whole_warp(mask: u32) -> Checked<()> {
@@ -16,27 +16,53 @@ fn whole_warp(mask: u32) -> Checked<()> {
     Err(Fault::new(Some(missing), "a matrix operation without all 32 lanes of its warp"))
 }
 
-/// The shared-memory offsets of a matrix operation's rows: 8 lanes a block, checked for bounds by the block's own
-/// loads and for alignment here.
-fn rows(view: &View, file: &File, blocks: usize, address: Address) -> Checked<[u32; 32]> {
-    let addresses = addresses(file, address);
-    let mut rows = [0; 32];
-    for lane in 0..8 * blocks {
-        if addresses[lane] & 15 != 0 {
-            let message = format!("misaligned matrix row at shared address {:#x}", addresses[lane]);
-            return Err(Fault::new(Some(lane), message));
+per_level! {
+    /// The shared-memory offsets of a matrix operation's rows, 8 lanes a block, checked for bounds and alignment.
+    fn rows(file: &mut File, shared_bytes: usize, lanes: usize, address: Address) -> Checked<Lanes> {
+        let mut rows = [0; 32];
+        let mut wrong = 0;
+        let last = (shared_bytes as u32).wrapping_sub(16);
+        if address.wide {
+            let base = addresses(&file, address);
+            for lane in 0..32 {
+                // An offset beyond 32 bits is wrong in any case.
+                rows[lane] = if base[lane] >> 32 == 0 { base[lane] as u32 } else { u32::MAX };
+            }
+        } else {
+            let base = file.get(address.base);
+            for lane in 0..32 {
+                rows[lane] = base[lane].wrapping_add(address.offset as u32);
+            }
         }
-        if addresses[lane] + 16 > view.shared.len() as u64 {
-            return Err(outside(view, lane, addresses[lane]));
+        for lane in 0..32 {
+            let row = if lane < lanes { rows[lane] } else { 0 };
+            wrong |= row & 15 | u32::from(row > last);
         }
-        rows[lane] = addresses[lane] as u32;
+        if wrong != 0 || shared_bytes < 16 { Err(wrong_row(&rows[..lanes], shared_bytes)) } else { Ok(rows) }
     }
-    Ok(rows)
 }
 
-fn outside(view: &View, lane: usize, address: u64) -> Box<Fault> {
-    let bytes = view.shared.len();
-    Fault::new(Some(lane), format!("matrix row at shared address {address:#x}, but the block has {bytes} bytes"))
+#[cold]
+#[inline(never)]
+fn wrong_row(rows: &[u32], bytes: usize) -> Box<Fault> {
+    if let Some(lane) = rows.iter().position(|row| row & 15 != 0) {
+        return Fault::new(Some(lane), format!("misaligned matrix row at shared address {:#x}", rows[lane]));
+    }
+    let lane = rows.iter().position(|row| *row as usize + 16 > bytes).unwrap_or(0);
+    Fault::new(Some(lane), format!("matrix row at shared address {:#x}, but the block has {bytes} bytes", rows[lane]))
+}
+
+/// The block whose rows start at the offsets `rows`.
+#[inline(always)]
+fn gather(shared: &[u8], rows: &[u32; 8]) -> Lanes {
+    let mut block = [[0u32; 4]; 8];
+    for (words, row) in block.iter_mut().zip(rows) {
+        // SAFETY: `rows` checked that 16 bytes at every row are inside `shared`; words have no invalid bits.
+        *words = unsafe { shared.as_ptr().add(*row as usize).cast::<[u32; 4]>().read_unaligned() };
+    }
+    let mut lanes = [0; 32];
+    lanes.copy_from_slice(block.as_flattened());
+    lanes
 }
 
 /// `ldmatrix`
@@ -50,11 +76,12 @@ pub(super) fn load(
     address: Address,
 ) -> Checked<()> {
     whole_warp(mask)?;
-    let rows = rows(view, file, d.len(), address)?;
+    let rows = rows(level, file, view.shared.len(), 8 * d.len(), address)?;
     for (d, rows) in d.iter().zip(rows.as_chunks::<8>().0) {
-        let mut block: Lanes = [0; 32];
-        mma::load_block(level, view.shared, rows, transpose, &mut block)
-            .map_err(|row| outside(view, row, rows[row].into()))?;
+        let mut block = gather(view.shared, rows);
+        if transpose {
+            mma::transpose(level, &mut block);
+        }
         file.set(FULL, *d, block);
     }
     Ok(())
@@ -64,42 +91,73 @@ pub(super) fn load(
 pub(super) fn store(
     level: SimdLevel,
     view: &mut View,
-    file: &File,
+    file: &mut File,
     mask: u32,
     a: &[Reg],
     transpose: bool,
     address: Address,
 ) -> Checked<()> {
     whole_warp(mask)?;
-    let rows = rows(view, file, a.len(), address)?;
+    let bytes = view.shared.len();
+    let rows = rows(level, file, bytes, 8 * a.len(), address)?;
     for (a, rows) in a.iter().zip(rows.as_chunks::<8>().0) {
-        mma::store_block(level, view.shared, rows, transpose, file.get(*a))
-            .map_err(|row| outside(view, row, rows[row].into()))?;
+        mma::store_block(level, view.shared, rows, transpose, file.get(*a)).map_err(|_| wrong_row(rows, bytes))?;
     }
     Ok(())
+}
+
+/// Widened fragments that the products of a straight line share.
+#[derive(Debug, Default)]
+pub(super) struct Fragments {
+    a: [[Wide; 4]; A_ROOMS],
+    b: [[Wide; 2]; B_ROOMS],
+    /// Rooms that this turn of the fragment has filled: no other lanes have run since.
+    a_filled: u32,
+    b_filled: u32,
+}
+
+impl Fragments {
+    /// Other lanes may have run.
+    pub(super) fn forget(&mut self) {
+        (self.a_filled, self.b_filled) = (0, 0);
+    }
 }
 
 /// `mma.sync`
 pub(super) fn multiply(
     level: SimdLevel,
-    operands: &mut mma::Operands,
+    fragments: &mut Fragments,
     file: &mut File,
     mask: u32,
     op: &Mma,
 ) -> Checked<()> {
     whole_warp(mask)?;
+    let (a_count, b_count, d_count) = op.shape.registers();
+    let format = op.shape.format();
+    let (a_index, b_index) = (op.a_room.index as usize, op.b_room.index as usize);
+    if !op.a_room.filled || fragments.a_filled >> a_index & 1 == 0 {
+        for (wide, reg) in fragments.a[a_index].iter_mut().zip(&op.a[..a_count]) {
+            mma::widen_a(level, format, wide, file.get(*reg));
+        }
+        fragments.a_filled |= 1 << a_index;
+    }
+    if !op.b_room.filled || fragments.b_filled >> b_index & 1 == 0 {
+        for (wide, reg) in fragments.b[b_index].iter_mut().zip(&op.b[..b_count]) {
+            mma::widen_b(level, format, wide, file.get(*reg));
+        }
+        fragments.b_filled |= 1 << b_index;
+    }
+    let (a, b) = (fragments.a[a_index].each_ref(), fragments.b[b_index].each_ref());
+    if op.in_place {
+        let d = op.d.map(|reg| file.pointer(reg));
+        let c = op.c.map(|reg| std::ptr::from_ref(file.get(reg)));
+        // SAFETY: the registers are this file's or the bank's, and lowering saw that they may be used in place.
+        unsafe { mma::multiply_in_place(level, op.shape, d, a, b, c) };
+        return Ok(());
+    }
     let mut d = [[0; 32]; 4];
-    mma::mma(
-        level,
-        op.shape,
-        operands,
-        &mut d,
-        op.a.map(|r| file.get(r)),
-        op.b.map(|r| file.get(r)),
-        op.c.map(|r| file.get(r)),
-    );
-    let (_, _, registers) = op.shape.registers();
-    for (reg, value) in op.d.iter().zip(d).take(registers) {
+    mma::multiply(level, op.shape, &mut d, a, b, op.c.map(|reg| file.get(reg)));
+    for (reg, value) in op.d.iter().zip(d).take(d_count) {
         file.set(FULL, *reg, value);
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Loads, stores and atomics: addresses are checked for a whole warp, then the data move.
 
 use super::half::Lanes;
-use super::lanes::{FULL, File, Lanes64, lanes_of};
+use super::lanes::{FULL, File, Lanes64, lanes_of, per_level};
 use super::{LOCAL_WINDOW, PARAMETER_WINDOW, SHARED_WINDOW, WINDOW_BYTES};
 use crate::isa::{Address, MemoryKind, Reg, Space, Width};
 use crate::memory::{Allocation, Memory};
@@ -70,12 +70,39 @@ pub(super) struct Resolved {
     pub consecutive: bool,
 }
 
+/// The addresses with those of inactive lanes replaced by an active lane's, so that checks need no mask.
+#[inline(always)]
+fn of_active(mut addresses: Lanes64, mask: u32) -> Lanes64 {
+    if mask != FULL {
+        let first = addresses[mask.trailing_zeros() as usize & 31];
+        for lane in 0..32 {
+            addresses[lane] = if mask >> lane & 1 != 0 { addresses[lane] } else { first };
+        }
+    }
+    addresses
+}
+
+/// Whether any of the values is at least `limit`.
+#[inline(always)]
+fn any_beyond(values: &Lanes64, limit: u64) -> bool {
+    let mut beyond = 0u64;
+    for lane in 0..32 {
+        beyond |= u64::from(values[lane] >= limit);
+    }
+    beyond != 0
+}
+
 impl View<'_> {
-    /// Checks accesses of `bytes` at `addresses` by the lanes of `mask` and gives their host pointers.
+    /// Checks accesses of `bytes` at `addresses` by the lanes of `mask` and gives their host pointers. Inactive lanes
+    /// get the pointer of an active one.
     #[inline(always)]
     pub(super) fn resolve(&mut self, space: Space, addresses: Lanes64, mask: u32, bytes: u64) -> Checked<Resolved> {
-        let misaligned = lanes_of(mask).fold(0, |all, lane| all | addresses[lane]) & (bytes - 1);
-        if misaligned != 0 {
+        let addresses = of_active(addresses, mask);
+        let mut misaligned = 0;
+        for lane in 0..32 {
+            misaligned |= addresses[lane];
+        }
+        if misaligned & (bytes - 1) != 0 {
             return Err(self.misaligned(space, &addresses, mask, bytes));
         }
         let consecutive = mask == FULL && consecutive(&addresses, bytes);
@@ -85,7 +112,9 @@ impl View<'_> {
                 self.in_global(&addresses, mask, bytes, consecutive)?;
                 addresses
             }
-            Space::Local => return Ok(Resolved { pointers: self.in_local(addresses, mask, bytes)?, consecutive: false }),
+            Space::Local => {
+                return Ok(Resolved { pointers: self.in_local(addresses, mask, bytes)?, consecutive: false });
+            }
             Space::Param => self.in_parameters(addresses, mask, bytes)?,
             Space::Generic => return self.in_any(addresses, mask, bytes, consecutive),
         };
@@ -93,25 +122,26 @@ impl View<'_> {
     }
 
     #[inline(always)]
-    fn in_shared(&self, addresses: Lanes64, mask: u32, bytes: u64) -> Checked<Lanes64> {
-        let limit = (self.shared.len() as u64).saturating_sub(bytes - 1);
-        let base = self.shared.as_ptr() as u64;
-        let mut pointers = [0; 32];
-        let mut outside = 0u32;
+    fn in_shared(&mut self, mut addresses: Lanes64, mask: u32, bytes: u64) -> Checked<Lanes64> {
+        if any_beyond(&addresses, (self.shared.len() as u64).saturating_sub(bytes - 1)) {
+            return Err(self.outside_shared(&addresses, mask, bytes));
+        }
+        let base = self.shared.as_mut_ptr() as u64;
         for lane in 0..32 {
-            outside |= u32::from(addresses[lane] >= limit) << lane;
-            pointers[lane] = base.wrapping_add(addresses[lane]);
+            addresses[lane] += base;
         }
-        if outside & mask != 0 {
-            let lane = (outside & mask).trailing_zeros() as usize;
-            let message = format!(
-                "access of {bytes} bytes at shared address {:#x}, but the block has {} bytes",
-                addresses[lane],
-                self.shared.len()
-            );
-            return Err(Fault::new(Some(lane), message));
-        }
-        Ok(pointers)
+        Ok(addresses)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn outside_shared(&self, addresses: &Lanes64, mask: u32, bytes: u64) -> Box<Fault> {
+        let total = self.shared.len() as u64;
+        let lane = lanes_of(mask).find(|lane| addresses[*lane] >= total.saturating_sub(bytes - 1)).unwrap_or(0);
+        let address = addresses[lane];
+        let message =
+            format!("access of {bytes} bytes at shared address {address:#x}, but the block has {total} bytes");
+        Fault::new(Some(lane), message)
     }
 
     #[inline(always)]
@@ -120,15 +150,16 @@ impl View<'_> {
             return Ok(());
         }
         let (start, end) = (self.hit.start, self.hit.bytes.saturating_sub(bytes - 1));
-        let mut outside = 0u32;
-        for lane in 0..32 {
-            outside |= u32::from(addresses[lane].wrapping_sub(start) >= end) << lane;
+        let mut offsets = *addresses;
+        for offset in &mut offsets {
+            *offset = offset.wrapping_sub(start);
         }
-        if outside & mask == 0 { Ok(()) } else { self.find_each(addresses, outside & mask, bytes) }
+        if any_beyond(&offsets, end) { self.find_each(addresses, mask, bytes) } else { Ok(()) }
     }
 
     /// The slow way: asks for the allocation of every lane that the last one does not hold.
     #[cold]
+    #[inline(never)]
     fn find_each(&mut self, addresses: &Lanes64, mask: u32, bytes: u64) -> Checked<()> {
         for lane in lanes_of(mask) {
             let address = addresses[lane];
@@ -154,9 +185,10 @@ impl View<'_> {
         Ok(())
     }
 
-    fn in_local(&self, addresses: Lanes64, mask: u32, bytes: u64) -> Checked<Lanes64> {
+    #[inline(never)]
+    fn in_local(&mut self, addresses: Lanes64, mask: u32, bytes: u64) -> Checked<Lanes64> {
         let limit = (self.local_bytes as u64).saturating_sub(bytes - 1);
-        let base = self.local.as_ptr() as u64;
+        let base = self.local.as_mut_ptr() as u64;
         let mut pointers = [0; 32];
         for lane in lanes_of(mask) {
             if addresses[lane] >= limit {
@@ -171,6 +203,7 @@ impl View<'_> {
         Ok(pointers)
     }
 
+    #[inline(never)]
     fn in_parameters(&self, addresses: Lanes64, mask: u32, bytes: u64) -> Checked<Lanes64> {
         let limit = (self.parameters.len() as u64).saturating_sub(bytes - 1);
         if let Some(lane) = lanes_of(mask).find(|lane| addresses[*lane] >= limit) {
@@ -181,7 +214,18 @@ impl View<'_> {
     }
 
     /// Generic addresses: every lane into the window that its address names.
+    #[inline(always)]
     fn in_any(&mut self, addresses: Lanes64, mask: u32, bytes: u64, consecutive: bool) -> Checked<Resolved> {
+        // Windows lie above every address of the host.
+        if any_beyond(&addresses, SHARED_WINDOW) {
+            return self.in_windows(addresses, mask, bytes, consecutive);
+        }
+        self.in_global(&addresses, mask, bytes, consecutive)?;
+        Ok(Resolved { pointers: addresses, consecutive })
+    }
+
+    #[inline(never)]
+    fn in_windows(&mut self, addresses: Lanes64, mask: u32, bytes: u64, consecutive: bool) -> Checked<Resolved> {
         let mut pointers = addresses;
         let mut left = mask;
         for (space, window) in
@@ -202,6 +246,7 @@ impl View<'_> {
     }
 
     #[cold]
+    #[inline(never)]
     fn misaligned(&self, space: Space, addresses: &Lanes64, mask: u32, bytes: u64) -> Box<Fault> {
         let lane = lanes_of(mask).find(|lane| addresses[*lane] & (bytes - 1) != 0);
         let address = lane.map_or(0, |lane| addresses[lane]);
@@ -252,50 +297,50 @@ fn read_element(pointer: u64, kind: MemoryKind) -> u64 {
     }
 }
 
-/// Loads `d.len()` elements a lane.
-#[inline(always)]
-pub(super) fn load(
-    view: &mut View,
-    file: &mut File,
-    mask: u32,
-    space: Space,
-    kind: MemoryKind,
-    d: &[Reg],
-    address: Address,
-) -> Checked<()> {
-    let bytes = u64::from(kind.bytes) * d.len() as u64;
-    let resolved = view.resolve(space, addresses(file, address), mask, bytes)?;
-    let pointers = &resolved.pointers;
-    match (kind.bytes, kind.width, d) {
-        (4, Width::W32, [d]) => {
-            let value = if resolved.consecutive { read_row(pointers[0]) } else { gather(pointers, mask, 0) };
-            file.set(mask, *d, value);
-        }
-        (4, Width::W32, _) => {
-            for (index, d) in d.iter().enumerate() {
-                file.set(mask, *d, gather(pointers, mask, 4 * index as u64));
+per_level! {
+    /// Loads `d.len()` elements a lane.
+    pub(super) fn load(
+        file: &mut File,
+        view: &mut View,
+        mask: u32,
+        space: Space,
+        kind: MemoryKind,
+        d: &[Reg],
+        address: Address,
+    ) -> Checked<()> {
+        let bytes = u64::from(kind.bytes) * d.len() as u64;
+        let resolved = view.resolve(space, addresses(&file, address), mask, bytes)?;
+        let pointers = &resolved.pointers;
+        if kind.bytes == 4 && kind.width == Width::W32 {
+            if let ([d], true) = (d, resolved.consecutive) {
+                file.set(mask, *d, read_row(pointers[0]));
+                return Ok(());
             }
-        }
-        (8, Width::W64, _) => {
             for (index, d) in d.iter().enumerate() {
-                let mut value = [0; 32];
-                for lane in lanes_of(mask) {
-                    value[lane] = u64::from_le_bytes(read(pointers[lane] + 8 * index as u64));
-                }
-                file.set64(mask, *d, value);
+                let value = gather(pointers, mask, 4 * index as u64);
+                file.set(mask, *d, value);
             }
+            return Ok(());
         }
-        _ => {
-            for (index, d) in d.iter().enumerate() {
-                let mut value = [0; 32];
-                for lane in lanes_of(mask) {
-                    value[lane] = read_element(pointers[lane] + u64::from(kind.bytes) * index as u64, kind);
-                }
-                set_any(file, mask, kind.width, *d, value);
-            }
+        for (index, d) in d.iter().enumerate() {
+            load_elements(&mut file, pointers, mask, kind, *d, u64::from(kind.bytes) * index as u64);
         }
+        Ok(())
     }
-    Ok(())
+}
+
+/// Loads elements other than words.
+#[inline(never)]
+fn load_elements(file: &mut File, pointers: &Lanes64, mask: u32, kind: MemoryKind, d: Reg, offset: u64) {
+    let mut value = [0; 32];
+    match (kind.bytes, kind.signed) {
+        (2, false) => {
+            lanes_of(mask).for_each(|lane| value[lane] = u16::from_le_bytes(read(pointers[lane] + offset)).into())
+        }
+        (8, _) => lanes_of(mask).for_each(|lane| value[lane] = u64::from_le_bytes(read(pointers[lane] + offset))),
+        _ => lanes_of(mask).for_each(|lane| value[lane] = read_element(pointers[lane] + offset, kind)),
+    }
+    set_any(file, mask, kind.width, d, value);
 }
 
 /// 32 consecutive words.
@@ -330,38 +375,45 @@ pub(super) fn set_any(file: &mut File, mask: u32, width: Width, d: Reg, value: L
     }
 }
 
-/// Stores `a.len()` elements a lane; where lanes overlap the highest wins.
-#[inline(always)]
-pub(super) fn store(
-    view: &mut View,
-    file: &File,
-    mask: u32,
-    space: Space,
-    kind: MemoryKind,
-    a: &[Reg],
-    address: Address,
-) -> Checked<()> {
-    let bytes = u64::from(kind.bytes) * a.len() as u64;
-    let resolved = view.resolve(space, addresses(file, address), mask, bytes)?;
-    let pointers = &resolved.pointers;
-    for (index, a) in a.iter().enumerate() {
-        let offset = u64::from(kind.bytes) * index as u64;
-        if kind.width == Width::W64 {
-            let value = file.get64(*a);
-            lanes_of(mask).for_each(|lane| write_element(pointers[lane] + offset, value[lane], kind.bytes));
-            continue;
+per_level! {
+    /// Stores `a.len()` elements a lane; where lanes overlap the highest wins.
+    pub(super) fn store(
+        file: &mut File,
+        view: &mut View,
+        mask: u32,
+        space: Space,
+        kind: MemoryKind,
+        a: &[Reg],
+        address: Address,
+    ) -> Checked<()> {
+        let bytes = u64::from(kind.bytes) * a.len() as u64;
+        let resolved = view.resolve(space, addresses(&file, address), mask, bytes)?;
+        let pointers = &resolved.pointers;
+        if let ([a], true, 4, true) = (a, resolved.consecutive, kind.bytes, kind.width == Width::W32) {
+            // SAFETY: the access was found consecutive, so that 128 bytes are accessible.
+            unsafe { (pointers[0] as *mut Lanes).write_unaligned(*file.get(*a)) };
+            return Ok(());
         }
-        let value = file.get(*a);
-        match kind.bytes {
-            4 if resolved.consecutive && bytes == 4 => {
-                // SAFETY: the access was found consecutive, so that 128 bytes are accessible.
-                unsafe { (pointers[0] as *mut Lanes).write_unaligned(*value) };
-            }
-            4 => lanes_of(mask).for_each(|lane| write(pointers[lane] + offset, value[lane].to_le_bytes())),
-            _ => lanes_of(mask).for_each(|lane| write_element(pointers[lane] + offset, value[lane].into(), kind.bytes)),
+        for (index, a) in a.iter().enumerate() {
+            store_elements(&file, pointers, mask, kind, *a, u64::from(kind.bytes) * index as u64);
         }
+        Ok(())
     }
-    Ok(())
+}
+
+#[inline(never)]
+fn store_elements(file: &File, pointers: &Lanes64, mask: u32, kind: MemoryKind, a: Reg, offset: u64) {
+    if kind.width == Width::W64 {
+        let value = file.get64(a);
+        lanes_of(mask).for_each(|lane| write_element(pointers[lane] + offset, value[lane], kind.bytes));
+        return;
+    }
+    let value = file.get(a);
+    match kind.bytes {
+        4 => lanes_of(mask).for_each(|lane| write(pointers[lane] + offset, value[lane].to_le_bytes())),
+        2 => lanes_of(mask).for_each(|lane| write(pointers[lane] + offset, (value[lane] as u16).to_le_bytes())),
+        _ => lanes_of(mask).for_each(|lane| write_element(pointers[lane] + offset, value[lane].into(), kind.bytes)),
+    }
 }
 
 #[inline(always)]

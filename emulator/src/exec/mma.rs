@@ -24,7 +24,7 @@ mod portable;
 #[cfg(test)]
 mod tests;
 
-pub use block::{load_block, store_block};
+pub use block::{load_block, store_block, transpose};
 
 use super::half::Lanes;
 use super::simd::SimdLevel;
@@ -42,7 +42,7 @@ impl Default for Wide {
     }
 }
 
-/// Room for the widened operands of one product; reused, it saves clearing 1.5 KiB a product.
+/// Room for the widened operands of one product; reused, it saves clearing them.
 #[derive(Clone, Debug, Default)]
 pub struct Operands {
     pub a: [Wide; 4],
@@ -106,9 +106,39 @@ pub fn multiply(level: SimdLevel, shape: MmaShape, d: &mut [Lanes; 4], a: [&Wide
     #[cfg(target_arch = "x86_64")]
     if level.has_avx2() {
         // SAFETY: the level says that the host has AVX2, FMA and F16C.
-        return unsafe { avx2::multiply(shape, d, a, b, c) };
+        return unsafe { avx2::multiply(shape, d.each_mut().map(std::ptr::from_mut), a, b, c.map(std::ptr::from_ref)) };
     }
     portable::multiply(shape, d, a, b, c);
+}
+
+/// [`multiply`] on registers in their places: `d` may overlap `c`, but for the registers of its upper rows, which may
+/// not be those of the addend's lower rows.
+///
+/// # Safety
+/// The pointers must be good for reads, those of `d` for writes too, and nobody else may use them meanwhile.
+pub unsafe fn multiply_in_place(
+    level: SimdLevel,
+    shape: MmaShape,
+    d: [*mut Lanes; 4],
+    a: [&Wide; 4],
+    b: [&Wide; 2],
+    c: [*const Lanes; 4],
+) {
+    #[cfg(target_arch = "x86_64")]
+    if level.has_avx2() {
+        // SAFETY: the level says that the host has AVX2, FMA and F16C; the rest is the caller's promise.
+        return unsafe { avx2::multiply(shape, d, a, b, c) };
+    }
+    let _ = level;
+    // SAFETY: the caller's promise.
+    let addend = c.map(|c| unsafe { *c });
+    let mut result = [[0; 32]; 4];
+    portable::multiply(shape, &mut result, a, b, addend.each_ref());
+    let (_, _, registers) = shape.registers();
+    for (d, result) in d.into_iter().zip(result).take(registers) {
+        // SAFETY: the caller's promise.
+        unsafe { *d = result };
+    }
 }
 
 /// Columns of a widened B and of the accumulator rows, in order.

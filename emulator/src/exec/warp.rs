@@ -16,7 +16,10 @@ pub(super) const NONE: u32 = u32::MAX;
 pub(super) enum State {
     Runnable,
     /// Waits at a block barrier.
-    AtBarrier { id: u32, count: Option<u32> },
+    AtBarrier {
+        id: u32,
+        count: Option<u32>,
+    },
     /// Waits for other lanes of the warp to reach the same instruction.
     AtMeeting,
 }
@@ -173,9 +176,8 @@ impl Warp {
         let mut index = 0;
         while index < self.fragments.len() {
             let first = self.fragments[index];
-            let same = |f: &Fragment| {
-                f.state == State::Runnable && (f.position, f.parent) == (first.position, first.parent)
-            };
+            let same =
+                |f: &Fragment| f.state == State::Runnable && (f.position, f.parent) == (first.position, first.parent);
             if same(&first) {
                 let mask = self.fragments.iter().filter(|f| same(f)).fold(0, |mask, f| mask | f.mask);
                 let mut place = 0..;

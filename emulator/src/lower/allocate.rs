@@ -191,9 +191,8 @@ struct Pool {
 
 impl Pool {
     fn take(&mut self, count: usize) -> u32 {
-        let run = (0..self.taken.len()).find(|first| {
-            (0..count).all(|offset| self.taken.get(first + offset).is_none_or(|taken| !taken))
-        });
+        let run = (0..self.taken.len())
+            .find(|first| (0..count).all(|offset| self.taken.get(first + offset).is_none_or(|taken| !taken)));
         let first = run.unwrap_or(self.taken.len());
         if self.taken.len() < first + count {
             self.taken.resize(first + count, false);

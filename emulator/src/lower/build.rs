@@ -57,11 +57,7 @@ pub(super) struct Builder<'m> {
 }
 
 /// Decodes `function` and everything it calls.
-pub(super) fn draft(
-    module: &ast::Module,
-    function: &ast::Function,
-    variables: &ModuleVariables,
-) -> Result<Draft> {
+pub(super) fn draft(module: &ast::Module, function: &ast::Function, variables: &ModuleVariables) -> Result<Draft> {
     let mut builder = Builder {
         module,
         variables,
@@ -191,9 +187,7 @@ impl<'m> Builder<'m> {
         self.line = instruction.line;
         self.guard = match &instruction.guard {
             None => PredSource::TRUE,
-            Some((name, negate)) => {
-                PredSource { pred: self.predicate_named(name)?, negate: *negate }
-            }
+            Some((name, negate)) => PredSource { pred: self.predicate_named(name)?, negate: *negate },
         };
         match instruction.opcode.as_str() {
             "call" => self.call(instruction),
@@ -508,7 +502,8 @@ impl<'m> Builder<'m> {
     /// Replaces labels by positions.
     fn finish(mut self, parameter_bytes: u32) -> Result<Draft> {
         let labels = &self.labels;
-        let position = |label: u32| labels[label as usize].ok_or_else(|| Problem::new("branch to a label never placed"));
+        let position =
+            |label: u32| labels[label as usize].ok_or_else(|| Problem::new("branch to a label never placed"));
         for instruction in &mut self.code {
             match &mut instruction.op {
                 Op::Branch { target, .. } => *target = position(*target)?,

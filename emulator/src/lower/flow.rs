@@ -44,7 +44,8 @@ impl Graph {
                 let last = &code[*end as usize - 1];
                 let mut next: Vec<u32> = targets(&last.op).iter().map(|t| block_at(*t)).collect();
                 let falls_through = !ends_block(last)
-                    || (last.guard != PredSource::TRUE && matches!(last.op, Op::Branch { .. } | Op::BranchIndexed { .. }));
+                    || (last.guard != PredSource::TRUE
+                        && matches!(last.op, Op::Branch { .. } | Op::BranchIndexed { .. }));
                 if falls_through && (*end as usize) < code.len() {
                     next.push(block_at(*end));
                 }

@@ -193,7 +193,8 @@ fn collect<'m>(statements: &'m [Statement], names: &mut HashSet<&'m str>, shared
 
 fn mention<'m>(operand: &'m Operand, names: &mut HashSet<&'m str>) {
     match operand {
-        Operand::Name(name) | Operand::Address { base: name, .. }
+        Operand::Name(name)
+        | Operand::Address { base: name, .. }
         | Operand::Tensor { base: name, .. }
         | Operand::NameOffset(name, _) => {
             names.insert(name);

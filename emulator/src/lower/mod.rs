@@ -2,13 +2,15 @@
 //!
 //! [`kernel`] reads as the table of contents: `layout` places variables, `build` resolves scopes, inlines calls and
 //! decodes instructions to [`crate::isa`] on virtual registers, `simplify` forwards copies, `flow` finds where diverged
-//! lanes meet, `allocate` maps virtual registers to the slots of a warp's file.
+//! lanes meet, `allocate` maps virtual registers to the slots of a warp's file, `rooms` finds fragments that several
+//! matrix products share.
 
 mod allocate;
 mod build;
 mod decode;
 mod flow;
 pub mod layout;
+mod rooms;
 mod scope;
 mod simplify;
 
@@ -64,7 +66,9 @@ fn passes(module: &ast::Module, function: &ast::Function, variables: &ModuleVari
     simplify::forward_copies(&mut draft);
     let graph = flow::Graph::of(&draft.code);
     graph.set_reconvergence(&mut draft.code);
-    Ok(allocate::program(draft, &graph))
+    let mut program = allocate::program(draft, &graph);
+    rooms::assign(&mut program.code, &graph);
+    Ok(program)
 }
 
 /// The trimmed text of line `line`, counted from 1.

@@ -51,7 +51,8 @@ impl Copies {
     fn of(draft: &Draft, definitions: &Definitions) -> Self {
         let mut of = vec![None; draft.widths.len()];
         for instruction in &draft.code {
-            if let Instruction { op: Op::Mov32 { d, a } | Op::Mov64 { d, a }, guard: PredSource::TRUE, .. } = instruction
+            if let Instruction { op: Op::Mov32 { d, a } | Op::Mov64 { d, a }, guard: PredSource::TRUE, .. } =
+                instruction
                 && definitions.is_single(*d)
                 && definitions.is_single(*a)
                 && a != d

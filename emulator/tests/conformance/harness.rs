@@ -1,5 +1,7 @@
 //! Loads a module, gives it buffers, runs it, brings the buffers back.
 
+use std::cell::RefCell;
+
 use cuda_emulator::device::Description;
 use cuda_emulator::exec::{Launch, Module, Options};
 use cuda_emulator::memory::Memory;
@@ -53,11 +55,26 @@ impl Shape {
     }
 }
 
+thread_local! {
+    /// One memory serves all launches of a test: the first allocation of each is dear.
+    static MEMORY: RefCell<Memory> = RefCell::new(Memory::new(MEMORY_BYTES));
+}
+
 /// Runs the first kernel of `ptx`.
 pub fn launch(ptx: &str, shape: Shape, arguments: &mut [Argument]) -> Result<(), Report> {
-    let mut memory = Memory::new(MEMORY_BYTES);
-    let module = Module::load(ptx, &Description::default(), &mut memory)?;
-    let addresses: Vec<u64> = arguments.iter().map(|argument| upload(argument, &mut memory)).collect();
+    MEMORY.with_borrow_mut(|memory| {
+        let serial = memory.serial();
+        let result = launch_in(memory, ptx, shape, arguments);
+        for start in memory.allocated_since(serial) {
+            memory.free(start);
+        }
+        result
+    })
+}
+
+fn launch_in(memory: &mut Memory, ptx: &str, shape: Shape, arguments: &mut [Argument]) -> Result<(), Report> {
+    let module = Module::load(ptx, &Description::default(), memory)?;
+    let addresses: Vec<u64> = arguments.iter().map(|argument| upload(argument, memory)).collect();
     let kernel = &module.kernels()[0];
     assert_eq!(kernel.parameters.len(), arguments.len(), "arguments of {}", kernel.name);
     let mut parameters = vec![0; kernel.parameter_bytes];
@@ -67,7 +84,7 @@ pub fn launch(ptx: &str, shape: Shape, arguments: &mut [Argument]) -> Result<(),
     }
     let Shape { grid, block, shared_bytes, threads, seed } = shape;
     let launch = Launch { kernel: 0, grid, block, dynamic_shared_bytes: shared_bytes, cooperative: false, parameters };
-    module.run(&launch, &memory, Options { threads, seed })?;
+    module.run(&launch, memory, Options { threads, seed })?;
     for (argument, &address) in arguments.iter_mut().zip(&addresses) {
         if let Argument::Buffer(words) = argument {
             // SAFETY: device addresses are host addresses, and the allocation holds that many words.

@@ -86,20 +86,26 @@ pub fn widen_b(format: HalfFormat, wide: &mut Wide, b: &Lanes) {
     }
 }
 
+/// # Safety
+/// That of [`super::multiply_in_place`]; the registers of `d` differ from one another.
 #[target_feature(enable = "avx2,fma,f16c")]
-pub fn multiply(shape: MmaShape, d: &mut [Lanes; 4], a: [&Wide; 4], b: [&Wide; 2], c: [&Lanes; 4]) {
+pub unsafe fn multiply(shape: MmaShape, d: [*mut Lanes; 4], a: [&Wide; 4], b: [&Wide; 2], c: [*const Lanes; 4]) {
     let (_, blocks, half_accumulator) = parameters(shape);
     for top in 0..2 {
-        let mut rows = if half_accumulator { load_half(c[top]) } else { load(c[2 * top], c[2 * top + 1]) };
+        // SAFETY: the pointers are good by the caller's promise; no result is referred to meanwhile.
+        let mut rows =
+            unsafe { if half_accumulator { load_half(&*c[top]) } else { load(&*c[2 * top], &*c[2 * top + 1]) } };
         for block in 0..blocks {
             accumulate(&mut rows, a[2 * block + top], b[block]);
         }
         make_canonical(&mut rows);
-        if half_accumulator {
-            store_half(&rows, &mut d[top]);
-        } else {
-            let [even, odd] = d[2 * top..].first_chunk_mut().expect("two registers a half");
-            store(&rows, even, odd);
+        // SAFETY: as above; the references end here, and the two registers differ.
+        unsafe {
+            if half_accumulator {
+                store_half(&rows, &mut *d[top]);
+            } else {
+                store(&rows, &mut *d[2 * top], &mut *d[2 * top + 1]);
+            }
         }
     }
 }

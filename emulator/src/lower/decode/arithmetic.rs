@@ -5,7 +5,9 @@ use crate::isa::*;
 use crate::ptx::ast::{Operand, Type};
 
 pub(super) fn decode(b: &mut Builder, opcode: &str, m: &mut Modifiers, operands: &[Operand]) -> Result<bool> {
-    if m.peek_type().is_some_and(is_float) && matches!(opcode, "add" | "sub" | "mul" | "mad" | "div" | "min" | "max" | "abs" | "neg") {
+    if m.peek_type().is_some_and(is_float)
+        && matches!(opcode, "add" | "sub" | "mul" | "mad" | "div" | "min" | "max" | "abs" | "neg")
+    {
         return Ok(false);
     }
     match opcode {
@@ -536,17 +538,7 @@ fn select(b: &mut Builder, opcode: &str, m: &mut Modifiers, operands: &[Operand]
         let ty = if selector == Type::F32 { CompareType::F32 } else { CompareType::S32 };
         let p = b.new_predicate();
         let (comparison, combine) = (Comparison::Ge, BoolOp::And);
-        b.emit(Op::Setp {
-            ty,
-            comparison,
-            flush,
-            d: p,
-            complement: None,
-            a: c,
-            b: zero,
-            combine,
-            c: PredSource::TRUE,
-        });
+        b.emit(Op::Setp { ty, comparison, flush, d: p, complement: None, a: c, b: zero, combine, c: PredSource::TRUE });
         PredSource::of(p)
     };
     let d = b.destination(d, w)?;

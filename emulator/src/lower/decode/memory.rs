@@ -35,8 +35,29 @@ pub(super) fn decode(b: &mut Builder, opcode: &str, m: &mut Modifiers, operands:
 /// Words about caches, ordering and scope: every access is performed at once and in order.
 fn ignore_cache_words(m: &mut Modifiers) {
     m.ignore(&[
-        "volatile", "weak", "relaxed", "acquire", "release", "acq_rel", "sc", "mmio", "cta", "gpu", "sys", "cluster",
-        "ca", "cg", "cs", "lu", "cv", "wb", "wt", "nc", "evict_last", "evict_first", "no_allocate",
+        "volatile",
+        "weak",
+        "relaxed",
+        "acquire",
+        "release",
+        "acq_rel",
+        "sc",
+        "mmio",
+        "cta",
+        "gpu",
+        "sys",
+        "cluster",
+        "ca",
+        "cg",
+        "cs",
+        "lu",
+        "cv",
+        "wb",
+        "wt",
+        "nc",
+        "evict_last",
+        "evict_first",
+        "no_allocate",
     ]);
     m.ignore_where(|word| word.starts_with("L1::") || word.starts_with("L2::"));
 }

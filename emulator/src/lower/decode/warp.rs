@@ -177,7 +177,16 @@ fn mma(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> {
     }
     let first = d[0];
     d[c_count..].fill(first);
-    b.emit(Op::Mma(Box::new(Mma { shape, d, a, b: y, c })));
+    b.emit(Op::Mma(Box::new(Mma {
+        shape,
+        d,
+        a,
+        b: y,
+        c,
+        a_room: Room::default(),
+        b_room: Room::default(),
+        in_place: false,
+    })));
     Ok(())
 }
 
