@@ -119,7 +119,11 @@ mod tests {
 
         let mut outputs = Outputs::new();
         outputs.add(&path("a.txt"), |to| to.write_all(b"a")).expect("it is written");
-        outputs.add_saved(&path("b.txt"), |path| Ok(fs::write(path, "b").expect("written"))).expect("it is written");
+        let save = |path: &Path| -> crate::Result<()> {
+            fs::write(path, "b").expect("written");
+            Ok(())
+        };
+        outputs.add_saved(&path("b.txt"), save).expect("it is written");
         outputs.keep().expect("they are kept");
         assert_eq!(names(folder.path()), ["a.txt", "b.txt"]);
         let mode = fs::metadata(path("a.txt")).expect("there").permissions().mode();

@@ -74,7 +74,7 @@ pub fn map_path(text: &str) -> Result<PathBuf, String> {
 fn with_extension(text: &str, extensions: &[&str]) -> Result<PathBuf, String> {
     let path = Path::new(text);
     let fits = |wanted: &&str| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted));
-    if extensions.iter().any(|wanted| fits(&wanted)) {
+    if extensions.iter().any(fits) {
         Ok(path.to_path_buf())
     } else {
         Err(format!("the name must end in .{}", extensions.join(" or .")))
