@@ -26,6 +26,8 @@ pub mod mma;
 mod shuffle;
 pub mod simd;
 mod special;
+#[cfg(test)]
+mod tests;
 mod warp;
 
 use crate::device::Description;
