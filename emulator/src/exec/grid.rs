@@ -149,7 +149,7 @@ fn broadcast64(slots: &mut [Slot], value: u64) {
 /// The place of `ticket` in an order of `0..count` that `seed` chooses.
 fn permuted(ticket: u64, count: u64, seed: u64) -> u64 {
     let mix = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mut stride = (mix >> 32) % count | 1;
+    let mut stride = ((mix >> 32) % count) | 1;
     while gcd(stride, count) != 1 {
         stride += 2;
     }
@@ -171,8 +171,8 @@ fn permutation(count: u32, seed: u64) -> Vec<u32> {
 const TURNS: u32 = 64;
 /// Blocks that may be started and unfinished besides those that run, unless the launch is cooperative.
 const RESIDENT_BLOCKS: usize = 64;
-/// A launch that took this long for its first block gets more threads.
-const WORTH_A_THREAD: std::time::Duration = std::time::Duration::from_micros(30);
+/// A launch that is expected to take longer than this gets more threads: starting one costs a good part of it.
+const WORTH_A_THREAD: std::time::Duration = std::time::Duration::from_micros(150);
 
 /// Blocks still to run, shared by the host's threads.
 struct Queue<'g> {

@@ -89,6 +89,7 @@ pub(super) fn unary(
 ///
 /// fp32 has more than twice the precision of either 16-bit format, and two bits: a sum, difference, product or quotient
 /// rounded to it and then to 16 bits is what one rounding gives (Figueroa, "When is double rounding innocuous?").
+#[allow(clippy::too_many_arguments)]
 pub(super) fn binary(
     level: SimdLevel,
     file: &mut File,

@@ -312,9 +312,9 @@ fn ternary_32(file: &mut impl Lanewise, mask: u32, op: IntTernary, d: Reg, s: [R
         PrmtEcl => file.each3(mask, d, s, &|a, b, c| permute(a, b, |byte| byte.max(c & 3))),
         PrmtEcr => file.each3(mask, d, s, &|a, b, c| permute(a, b, |byte| byte.min(c & 3))),
         PrmtRc16 => file.each3(mask, d, s, &|a, b, c| permute(a, b, |byte| 2 * (c & 1) + (byte & 1))),
-        Dp4aUU => file.each3(mask, d, s, &|a, b, c| dot4(a, b, c, |x| u32::from(x), |x| u32::from(x))),
-        Dp4aUS => file.each3(mask, d, s, &|a, b, c| dot4(a, b, c, |x| u32::from(x), |x| x as i8 as u32)),
-        Dp4aSU => file.each3(mask, d, s, &|a, b, c| dot4(a, b, c, |x| x as i8 as u32, |x| u32::from(x))),
+        Dp4aUU => file.each3(mask, d, s, &|a, b, c| dot4(a, b, c, u32::from, u32::from)),
+        Dp4aUS => file.each3(mask, d, s, &|a, b, c| dot4(a, b, c, u32::from, |x| x as i8 as u32)),
+        Dp4aSU => file.each3(mask, d, s, &|a, b, c| dot4(a, b, c, |x| x as i8 as u32, u32::from)),
         Dp4aSS => file.each3(mask, d, s, &|a, b, c| dot4(a, b, c, |x| x as i8 as u32, |x| x as i8 as u32)),
     }
 }

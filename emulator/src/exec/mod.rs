@@ -4,6 +4,9 @@
 //! keeps the groups of diverged lanes, [`interpret`] executes one operation for all lanes of a group; the other
 //! modules are the operations, one family each.
 
+// A lane's number is what its loop is about, and such loops are what LLVM vectorises.
+#![allow(clippy::needless_range_loop)]
+
 mod async_copy;
 mod atomics;
 mod block;
@@ -23,6 +26,8 @@ pub mod mma;
 mod shuffle;
 pub mod simd;
 mod special;
+#[cfg(test)]
+mod tests;
 mod warp;
 
 use crate::device::Description;

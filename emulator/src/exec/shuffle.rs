@@ -1,34 +1,47 @@
 //! Exchanges between the lanes of a warp.
 
+use super::half::Lanes;
 use super::lanes::{FULL, File, Lanewise, bits, lanes_of, per_level};
 use crate::isa::{Pred, ReduxOp, Reg, ShuffleMode, Width};
 
+/// Where a lane would read, and the last lane of its segment that it may (PTX ISA, `shfl.sync`).
+#[inline(always)]
+fn source(mode: ShuffleMode, own: u32, b: u32, c: u32) -> (u32, u32) {
+    let (b, clamp, segment) = (b & 31, c & 31, c >> 8 & 31);
+    let last = own & segment | clamp & !segment;
+    match mode {
+        ShuffleMode::Up => (own.wrapping_sub(b), last),
+        ShuffleMode::Down => (own + b, last),
+        ShuffleMode::Butterfly => (own ^ b, last),
+        ShuffleMode::Index => (own & segment | b & !segment, last),
+    }
+}
+
+/// The source lanes, with a lane's own where the other is not in reach, and the lanes that reach theirs.
+#[inline(always)]
+fn sources(mode: ShuffleMode, b: &Lanes, c: &Lanes, from: &mut Lanes, inside: &mut Lanes) {
+    for lane in 0..32 {
+        let own = lane as u32;
+        let (other, last) = source(mode, own, b[lane], c[lane]);
+        // Upwards the clamp is a lower bound.
+        let reaches = if mode == ShuffleMode::Up { other as i32 >= last as i32 } else { other as i32 <= last as i32 };
+        from[lane] = if reaches { other } else { own };
+        inside[lane] = u32::from(reaches);
+    }
+}
+
 per_level! {
-    /// `shfl.sync`: the source lane of each lane, and whether it lies in the segment (PTX ISA, `shfl.sync`).
-    pub(super) fn shuffle(file: &mut File, mask: u32, mode: ShuffleMode, d: Reg, p: Option<Pred>, sources: [Reg; 3]) {
-        let [a, b, c] = sources;
-        let (mut from, mut inside) = ([0u32; 32], [0u32; 32]);
-        {
-            let (b, c) = (file.get(b), file.get(c));
-            for lane in 0..32 {
-                let own = lane as u32;
-                let (b, clamp, segment) = (b[lane] & 31, c[lane] & 31, c[lane] >> 8 & 31);
-                let last = own & segment | clamp & !segment;
-                let source = match mode {
-                    ShuffleMode::Up => own.wrapping_sub(b),
-                    ShuffleMode::Down => own + b,
-                    ShuffleMode::Butterfly => own ^ b,
-                    ShuffleMode::Index => own & segment | b & !segment,
-                };
-                let holds = match mode {
-                    ShuffleMode::Up => source as i32 >= last as i32,
-                    _ => source as i32 <= last as i32,
-                };
-                from[lane] = if holds { source } else { own };
-                inside[lane] = u32::from(holds);
-            }
+    /// `shfl.sync`
+    pub(super) fn shuffle(file: &mut File, mask: u32, mode: ShuffleMode, d: Reg, p: Option<Pred>, operands: [Reg; 3]) {
+        let (mut from, mut inside) = ([0; 32], [0; 32]);
+        let (b, c) = (file.get(operands[1]), file.get(operands[2]));
+        match mode {
+            ShuffleMode::Up => sources(ShuffleMode::Up, b, c, &mut from, &mut inside),
+            ShuffleMode::Down => sources(ShuffleMode::Down, b, c, &mut from, &mut inside),
+            ShuffleMode::Butterfly => sources(ShuffleMode::Butterfly, b, c, &mut from, &mut inside),
+            ShuffleMode::Index => sources(ShuffleMode::Index, b, c, &mut from, &mut inside),
         }
-        file.permute(mask, d, a, &from);
+        file.permute(mask, d, operands[0], &from);
         if let Some(p) = p {
             file.set_pred(mask, p, bits(|lane| inside[lane] != 0));
         }

@@ -31,20 +31,22 @@ pub(super) fn read(m: &mut Machine, mask: u32, special: Special, d: Reg) {
 }
 
 per_level! {
-    /// `d` = `a` in the lanes of `chosen`, `b` in the others.
+    /// `d` = `a` in the lanes of `chosen`, `b` in the others. Written with bits because LLVM would select pointers.
     pub(super) fn select(file: &mut File, mask: u32, width: Width, d: Reg, a: Reg, b: Reg, chosen: u32) {
         if width == Width::W64 {
             let mut value = [0; 32];
             let (a, b) = (file.get64(a), file.get64(b));
             for lane in 0..32 {
-                value[lane] = if chosen & BIT[lane] != 0 { a[lane] } else { b[lane] };
+                let choice = u64::from(chosen & BIT[lane] != 0).wrapping_neg();
+                value[lane] = b[lane] ^ (a[lane] ^ b[lane]) & choice;
             }
             file.set64(mask, d, value);
         } else {
             let mut value = [0; 32];
             let (a, b) = (file.get(a), file.get(b));
             for lane in 0..32 {
-                value[lane] = if chosen & BIT[lane] != 0 { a[lane] } else { b[lane] };
+                let choice = u32::from(chosen & BIT[lane] != 0).wrapping_neg();
+                value[lane] = b[lane] ^ (a[lane] ^ b[lane]) & choice;
             }
             file.set(mask, d, value);
         }

@@ -373,7 +373,7 @@ impl<'m> Builder<'m> {
     pub(super) fn source_predicate(&mut self, operand: &Operand) -> Result<PredSource> {
         match operand {
             Operand::Name(name) => Ok(PredSource::of(self.predicate_named(name)?)),
-            Operand::Not(name) => Ok(PredSource::of(self.predicate_named(name)?).not()),
+            Operand::Not(name) => Ok(PredSource::of(self.predicate_named(name)?).complement()),
             Operand::Immediate(ast::Immediate::Integer(0)) => Ok(PredSource::FALSE),
             Operand::Immediate(ast::Immediate::Integer(_)) => Ok(PredSource::TRUE),
             _ => Err(format!("operand {operand:?} is not a predicate").into()),
@@ -446,7 +446,7 @@ impl<'m> Builder<'m> {
     fn inline(&mut self, callee: &'m ast::Function, returns: &[Operand], arguments: &[Operand]) -> Result<()> {
         let end = self.new_label();
         if self.guard != PredSource::TRUE {
-            let skip = std::mem::replace(&mut self.guard, PredSource::TRUE).not();
+            let skip = std::mem::replace(&mut self.guard, PredSource::TRUE).complement();
             self.code.push(Instruction { op: branch(end), guard: skip, line: self.line });
         }
         let mut bound = Vec::new();

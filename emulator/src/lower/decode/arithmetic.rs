@@ -20,7 +20,7 @@ pub(super) fn decode(b: &mut Builder, opcode: &str, m: &mut Modifiers, operands:
         "not" if m.has("pred") => {
             m.flag("pred");
             let [d, a] = take(operands)?;
-            let op = Op::MovPred { d: predicate(b, d)?, a: b.source_predicate(a)?.not() };
+            let op = Op::MovPred { d: predicate(b, d)?, a: b.source_predicate(a)?.complement() };
             b.emit(op);
         }
         "not" | "cnot" | "neg" | "abs" | "popc" | "clz" | "brev" | "bfind" => unary(b, opcode, m, operands)?,
