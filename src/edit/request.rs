@@ -191,7 +191,7 @@ pub struct Timing {
 /// Pictures and grids behind the contact sheet.
 #[derive(Clone, Debug)]
 pub struct EditFigures {
-    /// Pairs of a label and a decoded picture: the noisy latents.
+    /// The noised latents, decoded.
     pub noisy: RgbImage,
     /// Latents of the picture, four planes (h, w).
     pub latents: [Vec<f32>; 4],

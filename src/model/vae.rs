@@ -31,6 +31,14 @@ struct Half {
     conv_out: Conv,
 }
 
+/// Channels at the ends of a half: into conv_in and out of it, into conv_out and out of it.
+struct Ends {
+    inputs: usize,
+    first: usize,
+    last: usize,
+    outputs: usize,
+}
+
 struct Block {
     resnets: Vec<ResnetBlock>,
     resample: Option<Conv>,
@@ -120,16 +128,9 @@ impl Half {
             blocks.push(Block { resnets, resample });
             channels = width;
         }
-        Half::load(
-            loader,
-            config,
-            "encoder",
-            config.in_channels,
-            widths[0],
-            channels,
-            2 * config.latent_channels,
-            blocks,
-        )
+        let ends =
+            Ends { inputs: config.in_channels, first: widths[0], last: channels, outputs: 2 * config.latent_channels };
+        Half::load(loader, config, "encoder", ends, blocks)
     }
 
     fn load_decoder(loader: &Loader, config: &VaeConfig) -> Result<Half> {
@@ -146,21 +147,14 @@ impl Half {
             blocks.push(Block { resnets, resample });
             channels = width;
         }
-        Half::load(loader, config, "decoder", config.latent_channels, deepest, channels, config.out_channels, blocks)
+        let ends =
+            Ends { inputs: config.latent_channels, first: deepest, last: channels, outputs: config.out_channels };
+        Half::load(loader, config, "decoder", ends, blocks)
     }
 
-    /// The parts around the blocks: `first` channels after conv_in, `last` before conv_out.
-    #[allow(clippy::too_many_arguments)]
-    fn load(
-        loader: &Loader,
-        config: &VaeConfig,
-        name: &str,
-        inputs: usize,
-        first: usize,
-        last: usize,
-        outputs: usize,
-        blocks: Vec<Block>,
-    ) -> Result<Half> {
+    /// The parts around the blocks.
+    fn load(loader: &Loader, config: &VaeConfig, name: &str, ends: Ends, blocks: Vec<Block>) -> Result<Half> {
+        let Ends { inputs, first, last, outputs } = ends;
         let norm = loader.norm(&format!("{name}.conv_norm_out"), last)?;
         Ok(Half {
             conv_in: loader.conv(&format!("{name}.conv_in"), inputs, first, 3)?,
