@@ -144,13 +144,11 @@ pub enum Op {
     },
     F64Binary {
         op: FloatBinary,
-        rounding: Rounding,
         d: Reg,
         a: Reg,
         b: Reg,
     },
     F64Fma {
-        rounding: Rounding,
         d: Reg,
         a: Reg,
         b: Reg,
@@ -576,6 +574,4 @@ pub struct Program {
     pub dynamic_shared_offset: u32,
     pub local_bytes: u32,
     pub parameter_bytes: u32,
-    /// Barriers, or anything else that makes warps wait for each other.
-    pub has_barriers: bool,
 }

@@ -114,14 +114,15 @@ impl Block {
                 local: &mut self.local[number * 32 * local_bytes..][..32 * local_bytes],
                 local_bytes,
                 parameters: &grid.launch.parameters,
-                hit: &mut Allocation { start: 0, bytes: 0 },
+                hits: &mut scratch.hits,
+                position: 0,
             },
             block: self.index,
             number,
             fragments: &mut scratch.fragments,
         };
         while let Some(fragment) = self.warps[number].next() {
-            match interpret::run(&mut machine, &mut self.warps[number], fragment, &mut scratch.hits) {
+            match interpret::run(&mut machine, &mut self.warps[number], fragment) {
                 Ok(Stop::Ended) => {}
                 Ok(Stop::Paused(fragment)) => {
                     self.warps[number].release_waiting(fragment.parent);

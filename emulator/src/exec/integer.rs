@@ -453,7 +453,7 @@ pub(super) struct Carry {
     pub subtract: bool,
 }
 
-/// `d = a + b + carry` or `a - b - borrow`; the carry flag holds the borrow inverted in neither case: set is one.
+/// `d = a + b + carry` or `d = a - b - borrow`; for subtractions the flag is the borrow.
 pub(super) fn add_carry(file: &mut File, mask: u32, width: Width, d: Reg, a: Reg, b: Reg, carry: &Carry) {
     let into = file.pred(carry.into);
     let mut out = 0;

@@ -17,7 +17,6 @@ use super::special;
 use super::warp::{Fragment, NONE, State, Warp};
 use super::{LOCAL_WINDOW, PARAMETER_WINDOW, SHARED_WINDOW};
 use crate::isa::*;
-use crate::memory::Allocation;
 
 /// Jumps backwards before a fragment lets others run.
 const TURN: u32 = 4096;
@@ -49,12 +48,7 @@ pub(super) enum Stop {
 type Failure = (Box<Fault>, u32);
 
 /// Runs `fragment` until it ends, waits or has had its turn.
-pub(super) fn run(
-    machine: &mut Machine,
-    warp: &mut Warp,
-    mut fragment: Fragment,
-    hits: &mut [Allocation],
-) -> Result<Stop, Failure> {
+pub(super) fn run(machine: &mut Machine, warp: &mut Warp, mut fragment: Fragment) -> Result<Stop, Failure> {
     let code = &machine.grid.program.code[..];
     let mut turn = TURN;
     machine.fragments.forget();
@@ -143,17 +137,11 @@ pub(super) fn run(
                         fragment.mask |= warp.release_meeting(position, named, fragment.parent);
                     }
                 }
-                machine.view.hit = hit(hits, position);
+                machine.view.position = position as usize;
                 execute(machine, warp, op, lanes).map_err(|f| (f, position))?;
             }
         }
     }
-}
-
-/// The remembered allocation of an instruction, for as long as its execution needs it.
-fn hit<'a>(hits: &mut [Allocation], position: u32) -> &'a mut Allocation {
-    // SAFETY: the table outlives the machine, and only one entry is looked at, at a time.
-    unsafe { &mut *std::ptr::from_mut(&mut hits[position as usize]) }
 }
 
 /// Sends each group of lanes its way; the fragment to go on with, if one is left.
@@ -295,8 +283,8 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
         Op::F32Binary { op, mode, d, a, b } => float::binary(level, file, mask, *op, *mode, *d, *a, *b),
         Op::F32Fma { mode, d, a, b, c } => float::fma(level, file, mask, *mode, *d, [*a, *b, *c]),
         Op::F64Unary { op, d, a } => float::unary_f64(level, file, mask, *op, *d, *a),
-        Op::F64Binary { op, rounding: _, d, a, b } => float::binary_f64(level, file, mask, *op, *d, *a, *b),
-        Op::F64Fma { rounding: _, d, a, b, c } => float::fma_f64(level, file, mask, *d, [*a, *b, *c]),
+        Op::F64Binary { op, d, a, b } => float::binary_f64(level, file, mask, *op, *d, *a, *b),
+        Op::F64Fma { d, a, b, c } => float::fma_f64(level, file, mask, *d, [*a, *b, *c]),
         Op::HalfUnary { op, kind, mode, d, a } => halves::unary(level, file, mask, *op, (*kind, *mode), *d, *a),
         Op::HalfBinary { op, kind, mode, d, a, b } => {
             halves::binary(level, file, mask, *op, (*kind, *mode), *d, *a, *b);

@@ -30,8 +30,10 @@ pub(super) struct View<'a> {
     pub local: &'a mut [u8],
     pub local_bytes: usize,
     pub parameters: &'a [u8],
-    /// The allocation that the last access of this instruction hit.
-    pub hit: &'a mut Allocation,
+    /// For each instruction the allocation that its last access hit.
+    pub hits: &'a mut [Allocation],
+    /// The instruction that accesses memory.
+    pub position: usize,
 }
 
 /// The addresses of a register operand, widened, with the offset added.
@@ -115,6 +117,11 @@ fn any_beyond(values: &Lanes64, limit: u64) -> bool {
 }
 
 impl View<'_> {
+    #[inline(always)]
+    fn hit(&self) -> Allocation {
+        self.hits[self.position]
+    }
+
     /// Checks accesses of `bytes` at `addresses` by the lanes of `mask` and turns them into host pointers. Inactive
     /// lanes get the pointer of an active one.
     #[inline(always)]
@@ -150,7 +157,7 @@ impl View<'_> {
                 let inside = address <= self.shared.len() as u64 && bytes <= self.shared.len() as u64 - address;
                 inside.then(|| self.shared.as_mut_ptr() as u64 + address)
             }
-            Space::Global | Space::Generic => self.hit.holds(address, bytes).then_some(address),
+            Space::Global | Space::Generic => self.hit().holds(address, bytes).then_some(address),
             Space::Local | Space::Param => None,
         }
     }
@@ -180,7 +187,8 @@ impl View<'_> {
 
     #[inline(always)]
     fn in_global(&mut self, addresses: &Lanes64, mask: u32, bytes: u64) -> Checked<()> {
-        let (start, end) = (self.hit.start, self.hit.bytes.saturating_sub(bytes - 1));
+        let hit = self.hit();
+        let (start, end) = (hit.start, hit.bytes.saturating_sub(bytes - 1));
         let mut beyond = 0u64;
         for lane in 0..32 {
             beyond |= u64::from(addresses[lane].wrapping_sub(start) >= end);
@@ -194,11 +202,11 @@ impl View<'_> {
     fn find_each(&mut self, addresses: &Lanes64, mask: u32, bytes: u64) -> Checked<()> {
         for lane in lanes_of(mask) {
             let address = addresses[lane];
-            if self.hit.holds(address, bytes) {
+            if self.hit().holds(address, bytes) {
                 continue;
             }
             match self.global.find(address) {
-                Some(found) if found.holds(address, bytes) => *self.hit = found,
+                Some(found) if found.holds(address, bytes) => self.hits[self.position] = found,
                 Some(found) => {
                     let message = format!(
                         "access of {bytes} bytes at {address:#x} runs past the end of the allocation of {} bytes at {:#x}",

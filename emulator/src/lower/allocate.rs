@@ -4,7 +4,7 @@
 
 use super::build::Draft;
 use super::flow::Graph;
-use crate::isa::{Instruction, Op, Pred, PredSource, Program, Reg, Visitor, Width};
+use crate::isa::{Instruction, Pred, PredSource, Program, Reg, Visitor, Width};
 
 /// Registers and predicates share one numbering during analysis: registers first.
 struct Numbering {
@@ -276,7 +276,6 @@ pub(super) fn program(mut draft: Draft, graph: &Graph) -> Program {
         instruction.op.visit(&mut rewrite);
         rewrite.source_pred(&mut instruction.guard.pred);
     }
-    let has_barriers = draft.code.iter().any(|i| matches!(i.op, Op::Barrier { .. }));
     Program {
         code: draft.code,
         slots: slots.taken.len() as u32,
@@ -288,6 +287,5 @@ pub(super) fn program(mut draft: Draft, graph: &Graph) -> Program {
         dynamic_shared_offset: draft.dynamic_shared_offset,
         local_bytes: draft.local_bytes,
         parameter_bytes: draft.parameter_bytes,
-        has_barriers,
     }
 }

@@ -111,9 +111,7 @@ fn binary_op(b: &mut Builder, op: FloatBinary, ty: Type, m: &mut Modifiers, oper
     let op = match (ty, half_kind(ty, false)) {
         (_, Some(kind)) => Op::HalfBinary { op, kind, mode, d, a, b: y },
         (Type::F32, _) => Op::F32Binary { op, mode, d, a, b: y },
-        (Type::F64, _) if mode.rounding == Rounding::Nearest => {
-            Op::F64Binary { op, rounding: mode.rounding, d, a, b: y }
-        }
+        (Type::F64, _) if mode.rounding == Rounding::Nearest => Op::F64Binary { op, d, a, b: y },
         _ => return Err("type or rounding of operation".into()),
     };
     b.emit(op);
@@ -130,9 +128,7 @@ fn fma(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> {
     let op = match (ty, half_kind(ty, relu)) {
         (_, Some(kind)) => Op::HalfFma { kind, mode, d, a, b: y, c },
         (Type::F32, _) if !relu => Op::F32Fma { mode, d, a, b: y, c },
-        (Type::F64, _) if !relu && mode.rounding == Rounding::Nearest => {
-            Op::F64Fma { rounding: mode.rounding, d, a, b: y, c }
-        }
+        (Type::F64, _) if !relu && mode.rounding == Rounding::Nearest => Op::F64Fma { d, a, b: y, c },
         _ => return Err("type or rounding of fma".into()),
     };
     b.emit(op);
