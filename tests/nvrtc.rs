@@ -56,7 +56,7 @@ fn computed(device: &Device) -> Vec<f16> {
         Linear { input, weight, bias: None, residual: None, activation }.record(plan).expect("fits")
     };
     let qkv = linear(&hidden, &projection, Activation::None, &mut plan);
-    let part = |index| Heads { tensor: &qkv, column: 40 * index };
+    let part = |index: usize| Heads { tensor: &qkv, column: 40 * index };
     let attention = Attention { query: part(0), key: part(1), value: part(2), heads: 1, head_dim: 40, causal: false };
     let attended = attention.record(&mut plan).expect("fits");
     let output = linear(&attended, &widening, Activation::Geglu, &mut plan);

@@ -127,9 +127,7 @@ pub fn relative_rms(actual: &[f32], expected: &[f32]) -> f64 {
 pub fn assert_close(case: &str, actual: &[f32], expected: &[f32]) {
     let rounded: Vec<f32> = expected.iter().map(|&value| f16::from_f32(value).to_f32()).collect();
     let (error, yardstick) = (relative_rms(actual, expected), relative_rms(&rounded, expected));
-    if !(error <= 2.0 * yardstick) {
-        panic!("{case}: relative RMS error {error:.3e}, over twice the yardstick's {yardstick:.3e}");
-    }
+    assert!(error <= 2.0 * yardstick, "{case}: relative RMS error {error:.3e}, over twice {yardstick:.3e}");
 }
 
 /// Fails unless every element of `actual` is within `tolerance` of `expected`, times the largest magnitude expected.

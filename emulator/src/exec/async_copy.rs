@@ -119,11 +119,12 @@ per_level! {
             whole &= bits(|lane| wanted[lane] == u32::from(bytes));
             sizes = wanted.map(|wanted| wanted.min(255) as u8);
         }
-        let to = view.resolve(Space::Shared, addresses(&file, to), mask, size)?.pointers;
+        let mut to = addresses(&file, to);
+        view.resolve(Space::Shared, &mut to, mask, size)?;
         let from = addresses(&file, from);
         // A lane that reads nothing may hold any address; one that reads part needs that part only.
         if whole != 0 {
-            view.resolve(Space::Global, from, whole, size)?;
+            view.resolve(Space::Global, &mut from.clone(), whole, size)?;
             from.iter().for_each(|address| prefetch(*address));
         }
         if whole != mask {
@@ -161,8 +162,8 @@ fn check_parts(view: &mut View, from: &Lanes64, mask: u32, bytes: u8, sizes: &[u
             return Err(Fault::new(Some(lane), format!("misaligned cp.async source {address:#x}")));
         }
         let only = 1 << lane;
-        view.resolve(Space::Global, [address; 32], only, 1)?;
-        view.resolve(Space::Global, [address + u64::from(wanted) - 1; 32], only, 1)?;
+        view.resolve(Space::Global, &mut [address; 32], only, 1)?;
+        view.resolve(Space::Global, &mut [address + u64::from(wanted) - 1; 32], only, 1)?;
     }
     Ok(())
 }

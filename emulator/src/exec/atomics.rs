@@ -27,13 +27,14 @@ fn width(ty: AtomicType) -> Width {
 
 pub(super) fn atomic(view: &mut View, file: &mut File, mask: u32, atomic: &Atomic) -> Checked<()> {
     let bytes = u64::from(atomic.ty.bytes());
-    let resolved = view.resolve(atomic.space, addresses(file, atomic.address), mask, bytes)?;
+    let mut pointers = addresses(file, atomic.address);
+    view.resolve(atomic.space, &mut pointers, mask, bytes)?;
     let width = width(atomic.ty);
     let operands = |reg| if width == Width::W64 { *file.get64(reg) } else { file.get(reg).map(u64::from) };
     let (b, c) = (operands(atomic.b), operands(atomic.c));
     let mut old = [0; 32];
     for lane in lanes_of(mask) {
-        old[lane] = update(resolved.pointers[lane], atomic.op, atomic.ty, b[lane], c[lane]);
+        old[lane] = update(pointers[lane], atomic.op, atomic.ty, b[lane], c[lane]);
     }
     if let Some(d) = atomic.d {
         set_any(file, mask, width, d, old);

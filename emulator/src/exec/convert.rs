@@ -56,9 +56,8 @@ per_level! {
             (U32 | S32, W32, U8, W32 | W16) => file.map1(mask, d, [a], |a| a & 0xff),
             (S32, W32, F32, W32) if nearest => file.map1(mask, d, [a], |a| (a as i32 as f32).to_bits()),
             (U32, W32, F32, W32) if nearest => file.map1(mask, d, [a], |a| (a as f32).to_bits()),
-            // Rust's conversion truncates, saturates and gives 0 for NaN, as the instruction does.
             (F32, W32, S32, W32) if cvt.rounding == Rounding::Zero => {
-                file.map1(mask, d, [a], |a| f32::from_bits(a) as i32 as u32);
+                file.map1(mask, d, [a], |a| truncate(f32::from_bits(a)));
             }
             (F32, W32, U32, W32) if cvt.rounding == Rounding::Zero => {
                 file.map1(mask, d, [a], |a| f32::from_bits(a) as u32);
@@ -73,6 +72,17 @@ per_level! {
         }
         true
     }
+}
+
+/// Truncated and clamped to 32 bits with sign; NaN gives 0.
+#[inline(always)]
+fn truncate(x: f32) -> u32 {
+    const LIMIT: f32 = 2_147_483_648.0;
+    let inside = if x.abs() < LIMIT { x } else { 0.0 };
+    // SAFETY: the value is a number inside the range.
+    let value = unsafe { inside.to_int_unchecked::<i32>() } as u32;
+    let value = if x >= LIMIT { i32::MAX as u32 } else { value };
+    if x <= -LIMIT { i32::MIN as u32 } else { value }
 }
 
 #[inline(always)]

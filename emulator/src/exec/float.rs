@@ -106,14 +106,20 @@ per_level! {
         match op {
             FloatUnary::Neg => file.map1(mask, d, [a], |a| flushed(a, mode.flush) ^ 0x8000_0000),
             FloatUnary::Abs => file.map1(mask, d, [a], |a| flushed(a, mode.flush) & 0x7fff_ffff),
+            FloatUnary::Rcp if mode.rounding == Rounding::Nearest => {
+                file.map1(mask, d, [a], |a| finish(1.0 / input(a, mode), mode));
+            }
+            FloatUnary::Sqrt if mode.rounding == Rounding::Nearest => {
+                file.map1(mask, d, [a], |a| finish(input(a, mode).sqrt(), mode));
+            }
             FloatUnary::Sqrt => file.each1(mask, d, [a], &|a| finish(sqrt(input(a, mode), mode), mode)),
-            FloatUnary::Rcp => file.map1(mask, d, [a], |a| finish(divide(1.0, input(a, mode), mode), mode)),
+            FloatUnary::Rcp => file.each1(mask, d, [a], &|a| finish(divide(1.0, input(a, mode), mode), mode)),
             FloatUnary::Rsqrt => file.map1(mask, d, [a], |a| finish(rsqrt(input(a, mode)), mode)),
             FloatUnary::Ex2 => file.map1(mask, d, [a], |a| finish(math::exp2(input(a, mode)), mode)),
             FloatUnary::Lg2 => file.map1(mask, d, [a], |a| finish(math::log2(input(a, mode)), mode)),
-            FloatUnary::Sin => file.each1(mask, d, [a], &|a| finish(f64::from(input(a, mode)).sin() as f32, mode)),
-            FloatUnary::Cos => file.each1(mask, d, [a], &|a| finish(f64::from(input(a, mode)).cos() as f32, mode)),
-            FloatUnary::Tanh => file.each1(mask, d, [a], &|a| finish(math::tanh(input(a, mode)), mode)),
+            FloatUnary::Sin => file.map1(mask, d, [a], |a| finish(math::sin(input(a, mode)), mode)),
+            FloatUnary::Cos => file.map1(mask, d, [a], |a| finish(math::cos(input(a, mode)), mode)),
+            FloatUnary::Tanh => file.map1(mask, d, [a], |a| finish(math::tanh(input(a, mode)), mode)),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::float::{add_to_odd, apply, compare};
 use super::half::{self, Clamp, Lanes};
-use super::lanes::{File, bits};
+use super::lanes::{File, bits, per_level};
 use super::math;
 use super::simd::SimdLevel;
 use crate::isa::{Comparison, FloatBinary, FloatMode, FloatUnary, HalfFormat, HalfKind, Reg, Rounding};
@@ -72,8 +72,8 @@ pub(super) fn unary(
         FloatUnary::Sqrt => f32::sqrt,
         FloatUnary::Rcp => |x| 1.0 / x,
         FloatUnary::Rsqrt => |x| 1.0 / x.sqrt(),
-        FloatUnary::Sin => |x| f64::from(x).sin() as f32,
-        FloatUnary::Cos => |x| f64::from(x).cos() as f32,
+        FloatUnary::Sin => |x| math::sin(x),
+        FloatUnary::Cos => |x| math::cos(x),
         FloatUnary::Ex2 => |x| math::exp2(x),
         FloatUnary::Lg2 => |x| math::log2(x),
         FloatUnary::Tanh => |x| math::tanh(x),
@@ -85,8 +85,10 @@ pub(super) fn unary(
     file.set(mask, d, narrow(level, kind, mode, &wide));
 }
 
-/// `d = a op b`. A sum or product of 16-bit floats, taken in fp32, is exact or far enough from the boundaries of the
-/// 16-bit format that the second rounding is the only one that shows.
+/// `d = a op b`.
+///
+/// fp32 has more than twice the precision of either 16-bit format, and two bits: a sum, difference, product or quotient
+/// rounded to it and then to 16 bits is what one rounding gives (Figueroa, "When is double rounding innocuous?").
 pub(super) fn binary(
     level: SimdLevel,
     file: &mut File,
@@ -99,34 +101,30 @@ pub(super) fn binary(
 ) {
     let mut wide = widen(level, kind, mode.flush, file.get(a));
     let other = widen(level, kind, mode.flush, file.get(b));
-    let plain = FloatMode::PLAIN;
     for (x, y) in wide.iter_mut().zip(&other).take(parts(kind)) {
-        for (x, y) in x.iter_mut().zip(y) {
-            let (p, q) = (f32::from_bits(*x), f32::from_bits(*y));
-            let result = match (op, kind.format) {
-                (FloatBinary::Add, _) => sum_to_odd(p, q),
-                (FloatBinary::Sub, _) => sum_to_odd(p, -q),
-                _ => apply(op, p, q, plain),
-            };
-            *x = result.to_bits();
-        }
+        combine(level, file, op, x, y);
     }
     file.set(mask, d, narrow(level, kind, mode, &wide));
 }
 
-/// `p + q` in fp32, rounded to odd, so that rounding once more to 16 bits is as if it were the first.
-fn sum_to_odd(p: f32, q: f32) -> f32 {
-    to_odd(add_to_odd(p.into(), q.into()))
+per_level! {
+    /// `x = x op y` in fp32.
+    fn combine(file: &mut File, op: FloatBinary, x: &mut Lanes, y: &Lanes) {
+        let _ = file;
+        match op {
+            FloatBinary::Add => zip(x, y, |x, y| x + y),
+            FloatBinary::Sub => zip(x, y, |x, y| x - y),
+            FloatBinary::Mul => zip(x, y, |x, y| x * y),
+            _ => zip(x, y, |x, y| apply(op, x, y, FloatMode::PLAIN)),
+        }
+    }
 }
 
-/// fp64 to fp32, rounded to odd.
-fn to_odd(x: f64) -> f32 {
-    let near = x as f32;
-    if f64::from(near) == x || !near.is_finite() || x.is_nan() {
-        return near;
+#[inline(always)]
+fn zip(x: &mut Lanes, y: &Lanes, f: impl Fn(f32, f32) -> f32) {
+    for lane in 0..32 {
+        x[lane] = f(f32::from_bits(x[lane]), f32::from_bits(y[lane])).to_bits();
     }
-    let truncated = super::float::round_f64(x, Rounding::Zero);
-    f32::from_bits(truncated.to_bits() | 1)
 }
 
 /// `d = a * b + c`, rounded once.
@@ -142,13 +140,56 @@ pub(super) fn fma(
     let factor = widen(level, kind, mode.flush, file.get(b));
     let addend = widen(level, kind, mode.flush, file.get(c));
     for part in 0..parts(kind) {
-        for lane in 0..32 {
-            let product = f64::from(f32::from_bits(wide[part][lane])) * f64::from(f32::from_bits(factor[part][lane]));
-            let sum = add_to_odd(product, f32::from_bits(addend[part][lane]).into());
-            wide[part][lane] = to_odd(sum).to_bits();
-        }
+        accumulate(level, file, kind.format, &mut wide[part], &factor[part], &addend[part]);
     }
     file.set(mask, d, narrow(level, kind, mode, &wide));
+}
+
+per_level! {
+    /// `x = x * y + z` in fp32, rounded to odd: rounding that to 16 bits is as if the exact value had been.
+    fn accumulate(file: &mut File, format: HalfFormat, x: &mut Lanes, y: &Lanes, z: &Lanes) {
+        let _ = file;
+        match format {
+            // The product of two fp16 numbers is exact in fp32.
+            HalfFormat::F16 => {
+                for lane in 0..32 {
+                    let product = f32::from_bits(x[lane]) * f32::from_bits(y[lane]);
+                    x[lane] = add_to_odd_f32(product, f32::from_bits(z[lane])).to_bits();
+                }
+            }
+            // That of two bf16 numbers may leave its range.
+            HalfFormat::Bf16 => {
+                for lane in 0..32 {
+                    let product = f64::from(f32::from_bits(x[lane])) * f64::from(f32::from_bits(y[lane]));
+                    x[lane] = to_odd(add_to_odd(product, f32::from_bits(z[lane]).into())).to_bits();
+                }
+            }
+        }
+    }
+}
+
+/// `a + b` in fp32, rounded to odd, without branches.
+#[inline(always)]
+fn add_to_odd_f32(a: f32, b: f32) -> f32 {
+    let sum = a + b;
+    let virtual_b = sum - a;
+    let error = (a - (sum - virtual_b)) + (b - virtual_b);
+    let bits = sum.to_bits();
+    // Towards the error's side, to the neighbour whose last bit is set. The error of an overflow is infinite or NaN.
+    let away = (error > 0.0) == (sum > 0.0);
+    let odd = if away { bits.wrapping_add(1) } else { bits.wrapping_sub(1) };
+    let inexact = error != 0.0 && error.abs() < f32::INFINITY && bits & 1 == 0;
+    f32::from_bits(if inexact { odd } else { bits })
+}
+
+/// fp64 to fp32, rounded to odd.
+fn to_odd(x: f64) -> f32 {
+    let near = x as f32;
+    if f64::from(near) == x || !near.is_finite() || x.is_nan() {
+        return near;
+    }
+    let truncated = super::float::round_f64(x, Rounding::Zero);
+    f32::from_bits(truncated.to_bits() | 1)
 }
 
 /// The lanes whose lower halves, and whose upper halves, compare so.

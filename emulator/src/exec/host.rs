@@ -31,11 +31,12 @@ pub(super) fn call(m: &mut Machine, mask: u32, builtin: Builtin) -> Checked<()> 
 
 /// Reads `bytes` (at most 8) at a generic address of one lane.
 fn read(m: &mut Machine, lane: usize, address: u64, bytes: u64) -> Checked<u64> {
-    let resolved = m.view.resolve(Space::Generic, [address; 32], 1 << lane, bytes)?;
+    let mut pointers = [address; 32];
+    m.view.resolve(Space::Generic, &mut pointers, 1 << lane, bytes)?;
     let mut value = [0; 8];
     // SAFETY: the access was just checked.
     unsafe {
-        let source = resolved.pointers[lane] as *const u8;
+        let source = pointers[lane] as *const u8;
         std::ptr::copy_nonoverlapping(source, value.as_mut_ptr(), bytes as usize);
     }
     Ok(u64::from_le_bytes(value))

@@ -154,10 +154,10 @@ fn binary_32(file: &mut impl Lanewise, mask: u32, op: IntBinary, d: Reg, a: Reg,
         MulHiS => file.each2(mask, d, [a, b], &|a, b| (wide_s(a, b) >> 32) as u32),
         MulWideU => file.widen2(mask, d, [a, b], wide_u),
         MulWideS => file.widen2(mask, d, [a, b], |a, b| wide_s(a, b) as u64),
-        DivU => file.each2(mask, d, [a, b], &|a, b| a.checked_div(b).unwrap_or(u32::MAX)),
-        DivS => file.each2(mask, d, [a, b], &|a, b| divide_s(a as i32, b as i32) as u32),
-        RemU => file.each2(mask, d, [a, b], &|a, b| a.checked_rem(b).unwrap_or(a)),
-        RemS => file.each2(mask, d, [a, b], &|a, b| remainder_s(a as i32, b as i32) as u32),
+        DivU => file.map2(mask, d, [a, b], divide_u),
+        DivS => file.map2(mask, d, [a, b], divide_s),
+        RemU => file.map2(mask, d, [a, b], remainder_u),
+        RemS => file.map2(mask, d, [a, b], remainder_s),
         MinU => file.map2(mask, d, [a, b], u32::min),
         MaxU => file.map2(mask, d, [a, b], u32::max),
         MinS => file.map2(mask, d, [a, b], |a, b| (a as i32).min(b as i32) as u32),
@@ -171,15 +171,38 @@ fn binary_32(file: &mut impl Lanewise, mask: u32, op: IntBinary, d: Reg, a: Reg,
     }
 }
 
-/// Division by zero gives all ones, as the hardware's sequence does.
+/// An integer in fp64, exactly, by operations that have vector forms.
 #[inline(always)]
-fn divide_s(a: i32, b: i32) -> i32 {
-    if b == 0 { -1 } else { a.wrapping_div(b) }
+fn double(a: u32) -> f64 {
+    const EXPONENT: u64 = 0x4330_0000_0000_0000;
+    f64::from_bits(EXPONENT | u64::from(a)) - f64::from_bits(EXPONENT)
+}
+
+/// Division by zero gives all ones, as the hardware's sequence does.
+///
+/// The quotient in fp64 is rounded by less than it can lie below an integer, so that its floor is right.
+#[inline(always)]
+fn divide_u(a: u32, b: u32) -> u32 {
+    const EXPONENT: f64 = f64::from_bits(0x4330_0000_0000_0000);
+    let quotient = ((double(a) / double(b)).floor() + EXPONENT).to_bits() as u32;
+    if b == 0 { u32::MAX } else { quotient }
 }
 
 #[inline(always)]
-fn remainder_s(a: i32, b: i32) -> i32 {
-    if b == 0 { a } else { a.wrapping_rem(b) }
+fn remainder_u(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { a.wrapping_sub(divide_u(a, b).wrapping_mul(b)) }
+}
+
+#[inline(always)]
+fn divide_s(a: u32, b: u32) -> u32 {
+    let quotient = divide_u((a as i32).unsigned_abs(), (b as i32).unsigned_abs());
+    let signed = if ((a ^ b) as i32) < 0 { quotient.wrapping_neg() } else { quotient };
+    if b == 0 { u32::MAX } else { signed }
+}
+
+#[inline(always)]
+fn remainder_s(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { a.wrapping_sub(divide_s(a, b).wrapping_mul(b)) }
 }
 
 #[inline(always)]
@@ -275,7 +298,14 @@ fn ternary_32(file: &mut impl Lanewise, mask: u32, op: IntTernary, d: Reg, s: [R
         ShfLeftClamp => file.each3(mask, d, s, &|a, b, c| ((pair(a, b) << c.min(32)) >> 32) as u32),
         ShfRightWrap => file.map3(mask, d, s, |a, b, c| (pair(a, b) >> (c & 31)) as u32),
         ShfRightClamp => file.each3(mask, d, s, &|a, b, c| (pair(a, b) >> c.min(32)) as u32),
-        Prmt => file.each3(mask, d, s, &|a, b, c| permute(a, b, |byte| c >> (4 * byte))),
+        Prmt => {
+            let selector = file.get(s[2])[0];
+            if selector & 0x8888 == 0 && file.get(s[2]).iter().all(|c| *c == selector) {
+                file.permute_bytes(mask, d, [s[0], s[1]], selector);
+            } else {
+                file.each3(mask, d, s, &|a, b, c| permute(a, b, |byte| c >> (4 * byte)));
+            }
+        }
         PrmtF4e => file.each3(mask, d, s, &|a, b, c| permute(a, b, |byte| (c & 3) + byte)),
         PrmtB4e => file.each3(mask, d, s, &|a, b, c| permute(a, b, |byte| (c & 3).wrapping_sub(byte) & 7)),
         PrmtRc8 => file.each3(mask, d, s, &|a, b, c| permute(a, b, |_| c & 3)),
@@ -379,31 +409,31 @@ per_level! {
     }
 }
 
-/// Inserts the low `length` bits of `a` into `b` at `position`.
-pub(super) fn insert(file: &mut File, mask: u32, width: Width, d: Reg, a: Reg, b: Reg, [position, length]: [Reg; 2]) {
-    let (positions, lengths) = (*file.get(position), *file.get(length));
-    let bits = if width == Width::W64 { 64 } else { 32 };
-    let field = |lane: usize| {
-        let (position, length) = (positions[lane] & 0xff, lengths[lane] & 0xff);
-        if position >= bits {
-            return (0, 0);
+per_level! {
+    /// Inserts the low `length` bits of `a` into `b` at `position`.
+    pub(super) fn insert(file: &mut File, mask: u32, width: Width, d: Reg, sources: [Reg; 2], place: [Reg; 2]) {
+        let ([a, b], [position, length]) = (sources, place);
+        if width == Width::W64 {
+            let mut value = [0; 32];
+            let (a, b, position, length) = (file.get64(a), file.get64(b), file.get(position), file.get(length));
+            for lane in 0..32 {
+                let (position, length) = (position[lane] & 0xff, length[lane] & 0xff);
+                let ones = if length < 64 { (1u64 << (length & 63)) - 1 } else { u64::MAX };
+                let keep = if position < 64 { ones << (position & 63) } else { 0 };
+                value[lane] = b[lane] & !keep | a[lane].wrapping_shl(position) & keep;
+            }
+            file.set64(mask, d, value);
+        } else {
+            let mut value = [0; 32];
+            let (a, b, position, length) = (file.get(a), file.get(b), file.get(position), file.get(length));
+            for lane in 0..32 {
+                let (position, length) = (position[lane] & 0xff, length[lane] & 0xff);
+                let ones = if length < 32 { (1u32 << (length & 31)) - 1 } else { u32::MAX };
+                let keep = if position < 32 { ones << (position & 31) } else { 0 };
+                value[lane] = b[lane] & !keep | a[lane].wrapping_shl(position) & keep;
+            }
+            file.set(mask, d, value);
         }
-        let length = length.min(bits - position);
-        let keep = if length == 64 { u64::MAX } else { (1 << length) - 1 };
-        (position, keep << position)
-    };
-    let merge = |lane: usize, a: u64, b: u64| {
-        let (position, keep) = field(lane);
-        b & !keep | (a << position) & keep
-    };
-    if width == Width::W64 {
-        let (a, b) = (file.get64(a), file.get64(b));
-        let value = std::array::from_fn(|lane| merge(lane, a[lane], b[lane]));
-        file.set64(mask, d, value);
-    } else {
-        let (a, b) = (file.get(a), file.get(b));
-        let value = std::array::from_fn(|lane| merge(lane, a[lane].into(), b[lane].into()) as u32);
-        file.set(mask, d, value);
     }
 }
 
@@ -456,17 +486,11 @@ pub(super) fn combine(op: BoolOp, a: u32, b: u32) -> u32 {
     }
 }
 
-/// `d` = the 16-bit parts of a register, each in its own.
-pub(super) fn unpack_16(file: &mut File, mask: u32, d: &[Reg], a: Reg) {
-    if d.len() == 2 {
-        let a = *file.get(a);
-        file.set(mask, d[0], a.map(|a| a & 0xffff));
-        file.set(mask, d[1], a.map(|a| a >> 16));
-    } else {
-        let a = *file.get64(a);
-        for (index, d) in d.iter().enumerate() {
-            file.set(mask, *d, a.map(|a| (a >> (16 * index)) as u32 & 0xffff));
-        }
+/// `d` = the 16-bit parts of a 64-bit register, each in its own.
+pub(super) fn unpack_16x4(file: &mut File, mask: u32, d: &[Reg; 4], a: Reg) {
+    let a = *file.get64(a);
+    for (index, d) in d.iter().enumerate() {
+        file.set(mask, *d, a.map(|a| (a >> (16 * index)) as u32 & 0xffff));
     }
 }
 

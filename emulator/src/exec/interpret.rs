@@ -12,7 +12,7 @@ use super::integer::{self, Carry};
 use super::lanes::{FULL, File, lanes_of};
 use super::matrix;
 use super::memory::{self, Checked, Fault, View, lanes_in_window};
-use super::shuffle::{self, Shuffle};
+use super::shuffle;
 use super::special;
 use super::warp::{Fragment, NONE, State, Warp};
 use super::{LOCAL_WINDOW, PARAMETER_WINDOW, SHARED_WINDOW};
@@ -269,9 +269,9 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
         Op::Pack16x2 { d, a, b } => special::pack_16x2(level, file, mask, *d, *a, *b),
         Op::Pack32x2 { d, a, b } => special::pack_32x2(level, file, mask, *d, *a, *b),
         Op::Pack16x4 { d, a } => integer::pack_16x4(file, mask, *d, a),
-        Op::Unpack16x2 { d, a } => integer::unpack_16(file, mask, d, *a),
+        Op::Unpack16x2 { d, a } => special::unpack_16x2(level, file, mask, *d, *a),
         Op::Unpack32x2 { d, a } => special::unpack_32x2(level, file, mask, *d, *a),
-        Op::Unpack16x4 { d, a } => integer::unpack_16(file, mask, d, *a),
+        Op::Unpack16x4 { d, a } => integer::unpack_16x4(file, mask, d, *a),
         Op::Special { d, special } => special::read(m, mask, *special, *d),
 
         Op::IntUnary { op, width, d, a } => integer::unary(level, file, mask, *op, *width, *d, *a),
@@ -280,7 +280,7 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
             integer::ternary(level, file, mask, *op, *width, *d, [*a, *b, *c]);
         }
         Op::Lop3 { d, a, b, c, table } => integer::lop3(level, file, mask, *table, *d, [*a, *b, *c]),
-        Op::Bfi { width, d, a, b, c, e } => integer::insert(file, mask, *width, *d, *a, *b, [*c, *e]),
+        Op::Bfi { width, d, a, b, c, e } => integer::insert(level, file, mask, *width, *d, [*a, *b], [*c, *e]),
         Op::Bmsk { d, a, b, clamp } => integer::bit_mask(file, mask, *d, *a, *b, *clamp),
         Op::AddCarry { width, d, a, b, carry_in, carry_out, subtract } => {
             let carry = Carry { into: *carry_in, out: *carry_out, subtract: *subtract };
@@ -363,7 +363,7 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
         }
 
         Op::Shuffle { mode, d, p, a, b, c, .. } => {
-            shuffle::shuffle(level, file, mask, &Shuffle { mode: *mode, d: *d, p: *p, a: *a, b: *b, c: *c });
+            shuffle::shuffle(level, file, mask, *mode, *d, *p, [*a, *b, *c]);
         }
         Op::Vote { mode, d, p, .. } => {
             let votes = file.pred(*p) & mask;

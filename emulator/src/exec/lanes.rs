@@ -9,6 +9,17 @@ pub(super) type Lanes64 = [u64; 32];
 /// The mask of a whole warp.
 pub(super) const FULL: u32 = u32::MAX;
 
+/// The bit of each lane.
+pub(super) const BIT: Lanes = {
+    let mut bits = [0; 32];
+    let mut lane = 0;
+    while lane < 32 {
+        bits[lane] = 1 << lane;
+        lane += 1;
+    }
+    bits
+};
+
 /// One slot of storage, aligned to a cache line.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
@@ -105,7 +116,7 @@ impl File {
             *target = value;
         } else {
             for lane in 0..32 {
-                target[lane] = if mask >> lane & 1 != 0 { value[lane] } else { target[lane] };
+                target[lane] = if mask & BIT[lane] != 0 { value[lane] } else { target[lane] };
             }
         }
     }
@@ -119,7 +130,7 @@ impl File {
             *target = value;
         } else {
             for lane in 0..32 {
-                target[lane] = if mask >> lane & 1 != 0 { value[lane] } else { target[lane] };
+                target[lane] = if mask & BIT[lane] != 0 { value[lane] } else { target[lane] };
             }
         }
     }
@@ -161,6 +172,12 @@ macro_rules! elementwise {
 
         /// Elementwise operations on a register file.
         pub(super) trait Lanewise: std::ops::DerefMut<Target = File> {
+            /// `d[lane] = a[from[lane]]`; the sources are below 32.
+            fn permute(&mut self, mask: u32, d: Reg, a: Reg, from: &Lanes);
+
+            /// The bytes of (`b`:`a`) that the four nibbles of `selector`, all below 8, name.
+            fn permute_bytes(&mut self, mask: u32, d: Reg, sources: [Reg; 2], selector: u32);
+
             $(
                 $(#[$meta])*
                 fn $map(&mut self, mask: u32, d: Reg, sources: [Reg; elementwise!(@count $($arg)*)], f: impl Fn($($ty),*) -> $ret);
@@ -168,6 +185,20 @@ macro_rules! elementwise {
         }
 
         impl Lanewise for Scalar<'_> {
+            fn permute(&mut self, mask: u32, d: Reg, a: Reg, from: &Lanes) {
+                let a = self.get(a);
+                let value = std::array::from_fn(|lane| a[from[lane] as usize & 31]);
+                self.set(mask, d, value);
+            }
+
+            fn permute_bytes(&mut self, mask: u32, d: Reg, sources: [Reg; 2], selector: u32) {
+                self.0.each2(mask, d, sources, &|a, b| {
+                    let bytes = u64::from(a) | u64::from(b) << 32;
+                    let chosen = |byte: u32| (bytes >> (8 * (selector >> (4 * byte) & 7))) as u32 & 0xff;
+                    (0..4).fold(0, |word, byte| word | chosen(byte) << (8 * byte))
+                });
+            }
+
             $(
                 fn $map(&mut self, mask: u32, d: Reg, sources: [Reg; elementwise!(@count $($arg)*)], f: impl Fn($($ty),*) -> $ret) {
                     self.0.$each(mask, d, sources, &f);
@@ -175,7 +206,22 @@ macro_rules! elementwise {
             )*
         }
 
+        #[cfg(target_arch = "x86_64")]
         impl Lanewise for Vector<'_> {
+            #[inline(always)]
+            fn permute(&mut self, mask: u32, d: Reg, a: Reg, from: &Lanes) {
+                // SAFETY: a `Vector` is made only in functions for AVX2.
+                let value = unsafe { vectors::permute(self.get(a), from) };
+                self.set(mask, d, value);
+            }
+
+            #[inline(always)]
+            fn permute_bytes(&mut self, mask: u32, d: Reg, [a, b]: [Reg; 2], selector: u32) {
+                // SAFETY: a `Vector` is made only in functions for AVX2.
+                let value = unsafe { vectors::permute_bytes(self.get(a), self.get(b), selector) };
+                self.set(mask, d, value);
+            }
+
             $(
                 #[inline(always)]
                 fn $map(&mut self, mask: u32, d: Reg, [$($arg),*]: [Reg; elementwise!(@count $($arg)*)], f: impl Fn($($ty),*) -> $ret) {
@@ -197,7 +243,8 @@ macro_rules! elementwise {
 /// A file whose elementwise operations are small calls; for hosts without the vector instructions.
 pub(super) struct Scalar<'a>(pub &'a mut File);
 
-/// A file whose elementwise operations are loops that LLVM vectorises for the function that they stand in.
+/// A file whose elementwise operations are loops that LLVM vectorises for the function that they stand in. Only
+/// functions compiled for AVX2 make one.
 pub(super) struct Vector<'a>(pub &'a mut File);
 
 impl std::ops::Deref for Scalar<'_> {
@@ -252,6 +299,72 @@ elementwise! {
     /// 32-bit `d = f(a)` of a 64-bit register.
     narrow1 each_narrow1 (a: get64 u64) -> set u32;
 }
+/// What LLVM does not make of loops.
+#[cfg(target_arch = "x86_64")]
+mod vectors {
+    use super::Lanes;
+    use std::arch::x86_64::*;
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn load(lanes: &Lanes, group: usize) -> __m256i {
+        let eight: &[u32; 8] = &lanes.as_chunks().0[group];
+        // SAFETY: `eight` is 32 readable bytes.
+        unsafe { _mm256_loadu_si256(eight.as_ptr().cast()) }
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn store(lanes: &mut Lanes, group: usize, value: __m256i) {
+        let eight: &mut [u32; 8] = &mut lanes.as_chunks_mut().0[group];
+        // SAFETY: `eight` is 32 writable bytes.
+        unsafe { _mm256_storeu_si256(eight.as_mut_ptr().cast(), value) }
+    }
+
+    /// Every group of eight is permuted by the low three bits of the source; the next two choose the group.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub(super) fn permute(a: &Lanes, from: &Lanes) -> Lanes {
+        let groups: [__m256i; 4] = std::array::from_fn(|group| load(a, group));
+        let mut value = [0; 32];
+        for group in 0..4 {
+            let from = load(from, group);
+            let parts = groups.map(|group| _mm256_castsi256_ps(_mm256_permutevar8x32_epi32(group, from)));
+            let odd = _mm256_castsi256_ps(_mm256_slli_epi32::<28>(from));
+            let upper = _mm256_castsi256_ps(_mm256_slli_epi32::<27>(from));
+            let first = _mm256_blendv_ps(parts[0], parts[1], odd);
+            let second = _mm256_blendv_ps(parts[2], parts[3], odd);
+            store(&mut value, group, _mm256_castps_si256(_mm256_blendv_ps(first, second, upper)));
+        }
+        value
+    }
+
+    /// A byte shuffle of each source, whose indices of the other's bytes give zero.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub(super) fn permute_bytes(a: &Lanes, b: &Lanes, selector: u32) -> Lanes {
+        let control = |other: u32| {
+            let byte = |index: u32| {
+                let chosen = selector >> (4 * index) & 7;
+                if chosen & 4 == other { chosen & 3 } else { 0x80 }
+            };
+            let word = byte(0) | byte(1) << 8 | byte(2) << 16 | byte(3) << 24;
+            // Within 16 bytes each word takes from itself.
+            let keep = (0..4).fold(0, |mask, i| mask | u32::from(byte(i) != 0x80) << (8 * i));
+            let words = |lane: u32| word.wrapping_add(keep * (4 * lane)) as i32;
+            _mm256_setr_epi32(words(0), words(1), words(2), words(3), words(0), words(1), words(2), words(3))
+        };
+        let (from_a, from_b) = (control(0), control(4));
+        let mut value = [0; 32];
+        for group in 0..4 {
+            let a = _mm256_shuffle_epi8(load(a, group), from_a);
+            let b = _mm256_shuffle_epi8(load(b, group), from_b);
+            store(&mut value, group, _mm256_or_si256(a, b));
+        }
+        value
+    }
+}
+
 /// A bit a lane.
 #[inline(always)]
 pub(super) fn bits(f: impl Fn(usize) -> bool) -> u32 {

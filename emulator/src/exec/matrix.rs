@@ -78,11 +78,14 @@ pub(super) fn load(
     whole_warp(mask)?;
     let rows = rows(level, file, view.shared.len(), 8 * d.len(), address)?;
     for (d, rows) in d.iter().zip(rows.as_chunks::<8>().0) {
-        let mut block = gather(view.shared, rows);
         if transpose {
-            mma::transpose(level, &mut block);
+            let mut block = [0; 32];
+            let bytes = view.shared.len();
+            mma::load_block(level, view.shared, rows, true, &mut block).map_err(|_| wrong_row(rows, bytes))?;
+            file.set(FULL, *d, block);
+        } else {
+            file.set(FULL, *d, gather(view.shared, rows));
         }
-        file.set(FULL, *d, block);
     }
     Ok(())
 }

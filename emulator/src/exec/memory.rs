@@ -53,33 +53,55 @@ pub(super) fn addresses(file: &File, address: Address) -> Lanes64 {
     result
 }
 
-/// Whether lane `i` accesses the `bytes` right behind lane `i - 1`'s, for all 32.
-#[inline(always)]
-fn consecutive(addresses: &Lanes64, bytes: u64) -> bool {
-    let mut different = 0;
-    for lane in 0..32 {
-        different |= addresses[lane] ^ (addresses[0].wrapping_add(lane as u64 * bytes));
-    }
-    different == 0
+/// How the lanes of a whole warp address memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pattern {
+    /// Each right behind the one before, from this address on.
+    Consecutive(u64),
+    /// All at this address.
+    Uniform(u64),
+    Other,
 }
 
-/// Host pointers of the active lanes' accesses.
-pub(super) struct Resolved {
-    pub pointers: Lanes64,
-    /// All 32 lanes are active and access memory without gaps.
-    pub consecutive: bool,
+/// The pattern of accesses of `bytes`; only whole warps are looked at.
+#[inline(always)]
+fn pattern(file: &File, address: Address, mask: u32, bytes: u64) -> Pattern {
+    if mask != FULL {
+        return Pattern::Other;
+    }
+    let (first, stride, steady) = if address.wide {
+        let base = file.get64(address.base);
+        let stride = base[1].wrapping_sub(base[0]);
+        let mut different = 0;
+        for lane in 0..32 {
+            different |= base[lane] ^ base[0].wrapping_add(stride.wrapping_mul(lane as u64));
+        }
+        (base[0].wrapping_add_signed(address.offset.into()), stride, different == 0)
+    } else {
+        let base = file.get(address.base);
+        let stride = base[1].wrapping_sub(base[0]);
+        let mut different = 0;
+        for lane in 0..32 {
+            different |= base[lane] ^ base[0].wrapping_add(stride.wrapping_mul(lane as u32));
+        }
+        (base[0].wrapping_add(address.offset as u32).into(), stride.into(), different == 0)
+    };
+    match stride {
+        0 if steady => Pattern::Uniform(first),
+        _ if steady && stride == bytes => Pattern::Consecutive(first),
+        _ => Pattern::Other,
+    }
 }
 
 /// The addresses with those of inactive lanes replaced by an active lane's, so that checks need no mask.
 #[inline(always)]
-fn of_active(mut addresses: Lanes64, mask: u32) -> Lanes64 {
+fn of_active(addresses: &mut Lanes64, mask: u32) {
     if mask != FULL {
         let first = addresses[mask.trailing_zeros() as usize & 31];
         for lane in 0..32 {
             addresses[lane] = if mask >> lane & 1 != 0 { addresses[lane] } else { first };
         }
     }
-    addresses
 }
 
 /// Whether any of the values is at least `limit`.
@@ -93,44 +115,56 @@ fn any_beyond(values: &Lanes64, limit: u64) -> bool {
 }
 
 impl View<'_> {
-    /// Checks accesses of `bytes` at `addresses` by the lanes of `mask` and gives their host pointers. Inactive lanes
-    /// get the pointer of an active one.
+    /// Checks accesses of `bytes` at `addresses` by the lanes of `mask` and turns them into host pointers. Inactive
+    /// lanes get the pointer of an active one.
     #[inline(always)]
-    pub(super) fn resolve(&mut self, space: Space, addresses: Lanes64, mask: u32, bytes: u64) -> Checked<Resolved> {
-        let addresses = of_active(addresses, mask);
+    pub(super) fn resolve(&mut self, space: Space, addresses: &mut Lanes64, mask: u32, bytes: u64) -> Checked<()> {
+        of_active(addresses, mask);
         let mut misaligned = 0;
         for lane in 0..32 {
             misaligned |= addresses[lane];
         }
         if misaligned & (bytes - 1) != 0 {
-            return Err(self.misaligned(space, &addresses, mask, bytes));
+            return Err(misaligned_access(space, addresses, mask, bytes));
         }
-        let consecutive = mask == FULL && consecutive(&addresses, bytes);
-        let pointers = match space {
-            Space::Shared => self.in_shared(addresses, mask, bytes)?,
-            Space::Global => {
-                self.in_global(&addresses, mask, bytes, consecutive)?;
-                addresses
+        match space {
+            Space::Shared => self.in_shared(addresses, mask, bytes),
+            Space::Global => self.in_global(addresses, mask, bytes),
+            Space::Local => self.in_local(addresses, mask, bytes),
+            Space::Param => self.in_parameters(addresses, mask, bytes),
+            // Windows lie above every address of the host.
+            Space::Generic if any_beyond(addresses, SHARED_WINDOW) => self.in_windows(addresses, mask, bytes),
+            Space::Generic => self.in_global(addresses, mask, bytes),
+        }
+    }
+
+    /// Checks one access of `bytes` that all lanes share in common, aligned to `alignment`, and gives its host pointer.
+    /// `None` where the access is wrong or needs a closer look: [`View::resolve`] then says which.
+    #[inline(always)]
+    fn resolve_run(&mut self, space: Space, address: u64, bytes: u64, alignment: u64) -> Option<u64> {
+        if address & (alignment - 1) != 0 {
+            return None;
+        }
+        match space {
+            Space::Shared => {
+                let inside = address <= self.shared.len() as u64 && bytes <= self.shared.len() as u64 - address;
+                inside.then(|| self.shared.as_mut_ptr() as u64 + address)
             }
-            Space::Local => {
-                return Ok(Resolved { pointers: self.in_local(addresses, mask, bytes)?, consecutive: false });
-            }
-            Space::Param => self.in_parameters(addresses, mask, bytes)?,
-            Space::Generic => return self.in_any(addresses, mask, bytes, consecutive),
-        };
-        Ok(Resolved { pointers, consecutive })
+            Space::Global | Space::Generic => self.hit.holds(address, bytes).then_some(address),
+            Space::Local | Space::Param => None,
+        }
     }
 
     #[inline(always)]
-    fn in_shared(&mut self, mut addresses: Lanes64, mask: u32, bytes: u64) -> Checked<Lanes64> {
-        if any_beyond(&addresses, (self.shared.len() as u64).saturating_sub(bytes - 1)) {
-            return Err(self.outside_shared(&addresses, mask, bytes));
+    fn in_shared(&mut self, addresses: &mut Lanes64, mask: u32, bytes: u64) -> Checked<()> {
+        if any_beyond(addresses, (self.shared.len() as u64).saturating_sub(bytes - 1)) {
+            return Err(self.outside_shared(addresses, mask, bytes));
         }
         let base = self.shared.as_mut_ptr() as u64;
         for lane in 0..32 {
             addresses[lane] += base;
         }
-        Ok(addresses)
+        Ok(())
     }
 
     #[cold]
@@ -145,16 +179,13 @@ impl View<'_> {
     }
 
     #[inline(always)]
-    fn in_global(&mut self, addresses: &Lanes64, mask: u32, bytes: u64, consecutive: bool) -> Checked<()> {
-        if consecutive && self.hit.holds(addresses[0], 32 * bytes) {
-            return Ok(());
-        }
+    fn in_global(&mut self, addresses: &Lanes64, mask: u32, bytes: u64) -> Checked<()> {
         let (start, end) = (self.hit.start, self.hit.bytes.saturating_sub(bytes - 1));
-        let mut offsets = *addresses;
-        for offset in &mut offsets {
-            *offset = offset.wrapping_sub(start);
+        let mut beyond = 0u64;
+        for lane in 0..32 {
+            beyond |= u64::from(addresses[lane].wrapping_sub(start) >= end);
         }
-        if any_beyond(&offsets, end) { self.find_each(addresses, mask, bytes) } else { Ok(()) }
+        if beyond != 0 { self.find_each(addresses, mask, bytes) } else { Ok(()) }
     }
 
     /// The slow way: asks for the allocation of every lane that the last one does not hold.
@@ -186,79 +217,76 @@ impl View<'_> {
     }
 
     #[inline(never)]
-    fn in_local(&mut self, addresses: Lanes64, mask: u32, bytes: u64) -> Checked<Lanes64> {
+    fn in_local(&mut self, addresses: &mut Lanes64, mask: u32, bytes: u64) -> Checked<()> {
         let limit = (self.local_bytes as u64).saturating_sub(bytes - 1);
         let base = self.local.as_mut_ptr() as u64;
-        let mut pointers = [0; 32];
-        for lane in lanes_of(mask) {
-            if addresses[lane] >= limit {
-                let message = format!(
-                    "access of {bytes} bytes at local address {:#x}, but a thread has {} bytes",
-                    addresses[lane], self.local_bytes
-                );
-                return Err(Fault::new(Some(lane), message));
-            }
-            pointers[lane] = base + (lane * self.local_bytes) as u64 + addresses[lane];
+        if let Some(lane) = lanes_of(mask).find(|lane| addresses[*lane] >= limit) {
+            let message = format!(
+                "access of {bytes} bytes at local address {:#x}, but a thread has {} bytes",
+                addresses[lane], self.local_bytes
+            );
+            return Err(Fault::new(Some(lane), message));
         }
-        Ok(pointers)
+        for (lane, address) in addresses.iter_mut().enumerate() {
+            *address += base + (lane * self.local_bytes) as u64;
+        }
+        Ok(())
     }
 
     #[inline(never)]
-    fn in_parameters(&self, addresses: Lanes64, mask: u32, bytes: u64) -> Checked<Lanes64> {
+    fn in_parameters(&mut self, addresses: &mut Lanes64, mask: u32, bytes: u64) -> Checked<()> {
         let limit = (self.parameters.len() as u64).saturating_sub(bytes - 1);
         if let Some(lane) = lanes_of(mask).find(|lane| addresses[*lane] >= limit) {
             return Err(Fault::new(Some(lane), format!("access of {bytes} bytes past the kernel's parameters")));
         }
         let base = self.parameters.as_ptr() as u64;
-        Ok(addresses.map(|address| base.wrapping_add(address)))
+        addresses.iter_mut().for_each(|address| *address += base);
+        Ok(())
     }
 
     /// Generic addresses: every lane into the window that its address names.
-    #[inline(always)]
-    fn in_any(&mut self, addresses: Lanes64, mask: u32, bytes: u64, consecutive: bool) -> Checked<Resolved> {
-        // Windows lie above every address of the host.
-        if any_beyond(&addresses, SHARED_WINDOW) {
-            return self.in_windows(addresses, mask, bytes, consecutive);
-        }
-        self.in_global(&addresses, mask, bytes, consecutive)?;
-        Ok(Resolved { pointers: addresses, consecutive })
-    }
-
     #[inline(never)]
-    fn in_windows(&mut self, addresses: Lanes64, mask: u32, bytes: u64, consecutive: bool) -> Checked<Resolved> {
-        let mut pointers = addresses;
+    fn in_windows(&mut self, addresses: &mut Lanes64, mask: u32, bytes: u64) -> Checked<()> {
         let mut left = mask;
+        let mut pointers = *addresses;
         for (space, window) in
             [(Space::Shared, SHARED_WINDOW), (Space::Local, LOCAL_WINDOW), (Space::Param, PARAMETER_WINDOW)]
         {
-            let inside = lanes_in_window(&addresses, window) & mask;
+            let inside = lanes_in_window(addresses, window) & mask;
             if inside != 0 {
-                let offsets = addresses.map(|address| address.wrapping_sub(window));
-                let resolved = self.resolve(space, offsets, inside, bytes)?;
-                lanes_of(inside).for_each(|lane| pointers[lane] = resolved.pointers[lane]);
+                let mut offsets = addresses.map(|address| address.wrapping_sub(window));
+                of_active(&mut offsets, inside);
+                match space {
+                    Space::Shared => self.in_shared(&mut offsets, inside, bytes)?,
+                    Space::Local => self.in_local(&mut offsets, inside, bytes)?,
+                    _ => self.in_parameters(&mut offsets, inside, bytes)?,
+                }
+                lanes_of(inside).for_each(|lane| pointers[lane] = offsets[lane]);
                 left &= !inside;
             }
         }
         if left != 0 {
-            self.in_global(&addresses, left, bytes, consecutive && left == mask)?;
+            of_active(addresses, left);
+            self.in_global(addresses, left, bytes)?;
         }
-        Ok(Resolved { pointers, consecutive: consecutive && left == mask })
+        *addresses = pointers;
+        Ok(())
     }
+}
 
-    #[cold]
-    #[inline(never)]
-    fn misaligned(&self, space: Space, addresses: &Lanes64, mask: u32, bytes: u64) -> Box<Fault> {
-        let lane = lanes_of(mask).find(|lane| addresses[*lane] & (bytes - 1) != 0);
-        let address = lane.map_or(0, |lane| addresses[lane]);
-        let space = match space {
-            Space::Global => "global",
-            Space::Shared => "shared",
-            Space::Local => "local",
-            Space::Param => "parameter",
-            Space::Generic => "generic",
-        };
-        Fault::new(lane, format!("misaligned access of {bytes} bytes at {space} address {address:#x}"))
-    }
+#[cold]
+#[inline(never)]
+fn misaligned_access(space: Space, addresses: &Lanes64, mask: u32, bytes: u64) -> Box<Fault> {
+    let lane = lanes_of(mask).find(|lane| addresses[*lane] & (bytes - 1) != 0);
+    let address = lane.map_or(0, |lane| addresses[lane]);
+    let space = match space {
+        Space::Global => "global",
+        Space::Shared => "shared",
+        Space::Local => "local",
+        Space::Param => "parameter",
+        Space::Generic => "generic",
+    };
+    Fault::new(lane, format!("misaligned access of {bytes} bytes at {space} address {address:#x}"))
 }
 
 /// The lanes whose generic address lies in the window that begins at `window`.
@@ -309,36 +337,61 @@ per_level! {
         address: Address,
     ) -> Checked<()> {
         let bytes = u64::from(kind.bytes) * d.len() as u64;
-        let resolved = view.resolve(space, addresses(&file, address), mask, bytes)?;
-        let pointers = &resolved.pointers;
-        if kind.bytes == 4 && kind.width == Width::W32 {
-            if let ([d], true) = (d, resolved.consecutive) {
-                file.set(mask, *d, read_row(pointers[0]));
+        let run = match pattern(&file, address, mask, bytes) {
+            Pattern::Consecutive(first) => view.resolve_run(space, first, 32 * bytes, bytes).map(|p| (p, bytes)),
+            Pattern::Uniform(first) => view.resolve_run(space, first, bytes, bytes).map(|p| (p, 0)),
+            Pattern::Other => None,
+        };
+        let mut pointers = [0; 32];
+        if let Some((first, stride)) = run {
+            if let (4, Width::W32, [d], 4) = (kind.bytes, kind.width, d, stride) {
+                file.set(mask, *d, read_row(first));
                 return Ok(());
             }
-            for (index, d) in d.iter().enumerate() {
-                let value = gather(pointers, mask, 4 * index as u64);
-                file.set(mask, *d, value);
+            for lane in 0..32 {
+                pointers[lane] = first + stride * lane as u64;
             }
-            return Ok(());
+        } else {
+            pointers = addresses(&file, address);
+            view.resolve(space, &mut pointers, mask, bytes)?;
         }
         for (index, d) in d.iter().enumerate() {
-            load_elements(&mut file, pointers, mask, kind, *d, u64::from(kind.bytes) * index as u64);
+            load_elements(&mut file, &pointers, mask, kind, *d, u64::from(kind.bytes) * index as u64);
         }
         Ok(())
     }
 }
 
-/// Loads elements other than words.
-#[inline(never)]
-fn load_elements(file: &mut File, pointers: &Lanes64, mask: u32, kind: MemoryKind, d: Reg, offset: u64) {
-    let mut value = [0; 32];
-    match (kind.bytes, kind.signed) {
-        (2, false) => {
-            lanes_of(mask).for_each(|lane| value[lane] = u16::from_le_bytes(read(pointers[lane] + offset)).into())
+/// Does something for every lane of `mask`; whole warps get a loop without bits.
+#[inline(always)]
+fn each_lane(mask: u32, mut f: impl FnMut(usize)) {
+    if mask == FULL {
+        for lane in 0..32 {
+            f(lane);
         }
-        (8, _) => lanes_of(mask).for_each(|lane| value[lane] = u64::from_le_bytes(read(pointers[lane] + offset))),
-        _ => lanes_of(mask).for_each(|lane| value[lane] = read_element(pointers[lane] + offset, kind)),
+    } else {
+        lanes_of(mask).for_each(f);
+    }
+}
+
+/// Loads one element a lane.
+#[inline(always)]
+fn load_elements(file: &mut File, pointers: &Lanes64, mask: u32, kind: MemoryKind, d: Reg, offset: u64) {
+    if kind.width != Width::W64 && !kind.signed {
+        let mut value = [0u32; 32];
+        match kind.bytes {
+            4 => each_lane(mask, |lane| value[lane] = u32::from_le_bytes(read(pointers[lane] + offset))),
+            2 => each_lane(mask, |lane| value[lane] = u16::from_le_bytes(read(pointers[lane] + offset)).into()),
+            _ => each_lane(mask, |lane| value[lane] = read::<1>(pointers[lane] + offset)[0].into()),
+        }
+        file.set(mask, d, value);
+        return;
+    }
+    let mut value = [0; 32];
+    if kind.bytes == 8 {
+        each_lane(mask, |lane| value[lane] = u64::from_le_bytes(read(pointers[lane] + offset)));
+    } else {
+        lanes_of(mask).for_each(|lane| value[lane] = read_element(pointers[lane] + offset, kind));
     }
     set_any(file, mask, kind.width, d, value);
 }
@@ -346,23 +399,8 @@ fn load_elements(file: &mut File, pointers: &Lanes64, mask: u32, kind: MemoryKin
 /// 32 consecutive words.
 #[inline(always)]
 fn read_row(pointer: u64) -> Lanes {
-    // SAFETY: the access was found consecutive, so that 128 bytes are accessible.
+    // SAFETY: the access was checked for 32 lanes without gaps, so that 128 bytes are accessible.
     unsafe { (pointer as *const Lanes).read_unaligned() }
-}
-
-#[inline(always)]
-fn gather(pointers: &Lanes64, mask: u32, offset: u64) -> Lanes {
-    let mut value = [0; 32];
-    if mask == FULL {
-        for lane in 0..32 {
-            value[lane] = u32::from_le_bytes(read(pointers[lane] + offset));
-        }
-    } else {
-        for lane in lanes_of(mask) {
-            value[lane] = u32::from_le_bytes(read(pointers[lane] + offset));
-        }
-    }
-    value
 }
 
 /// Writes extended values to a register of `width`.
@@ -387,41 +425,56 @@ per_level! {
         address: Address,
     ) -> Checked<()> {
         let bytes = u64::from(kind.bytes) * a.len() as u64;
-        let resolved = view.resolve(space, addresses(&file, address), mask, bytes)?;
-        let pointers = &resolved.pointers;
-        if let ([a], true, 4, true) = (a, resolved.consecutive, kind.bytes, kind.width == Width::W32) {
-            // SAFETY: the access was found consecutive, so that 128 bytes are accessible.
-            unsafe { (pointers[0] as *mut Lanes).write_unaligned(*file.get(*a)) };
-            return Ok(());
+        let run = match pattern(&file, address, mask, bytes) {
+            Pattern::Consecutive(first) => view.resolve_run(space, first, 32 * bytes, bytes),
+            Pattern::Uniform(_) | Pattern::Other => None,
+        };
+        let mut pointers = [0; 32];
+        if let Some(first) = run {
+            if let (4, Width::W32, [a]) = (kind.bytes, kind.width, a) {
+                // SAFETY: the access was checked for 32 lanes without gaps, so that 128 bytes are accessible.
+                unsafe { (first as *mut Lanes).write_unaligned(*file.get(*a)) };
+                return Ok(());
+            }
+            for lane in 0..32 {
+                pointers[lane] = first + bytes * lane as u64;
+            }
+        } else {
+            pointers = addresses(&file, address);
+            view.resolve(space, &mut pointers, mask, bytes)?;
         }
         for (index, a) in a.iter().enumerate() {
-            store_elements(&file, pointers, mask, kind, *a, u64::from(kind.bytes) * index as u64);
+            store_elements(&file, &pointers, mask, kind, *a, u64::from(kind.bytes) * index as u64);
         }
         Ok(())
     }
 }
 
-#[inline(never)]
+/// Stores one element a lane.
+#[inline(always)]
 fn store_elements(file: &File, pointers: &Lanes64, mask: u32, kind: MemoryKind, a: Reg, offset: u64) {
     if kind.width == Width::W64 {
         let value = file.get64(a);
-        lanes_of(mask).for_each(|lane| write_element(pointers[lane] + offset, value[lane], kind.bytes));
+        match kind.bytes {
+            8 => each_lane(mask, |lane| write(pointers[lane] + offset, value[lane].to_le_bytes())),
+            _ => lanes_of(mask).for_each(|lane| write_element(pointers[lane] + offset, value[lane], kind.bytes)),
+        }
         return;
     }
     let value = file.get(a);
     match kind.bytes {
-        4 => lanes_of(mask).for_each(|lane| write(pointers[lane] + offset, value[lane].to_le_bytes())),
-        2 => lanes_of(mask).for_each(|lane| write(pointers[lane] + offset, (value[lane] as u16).to_le_bytes())),
-        _ => lanes_of(mask).for_each(|lane| write_element(pointers[lane] + offset, value[lane].into(), kind.bytes)),
+        4 => each_lane(mask, |lane| write(pointers[lane] + offset, value[lane].to_le_bytes())),
+        2 => each_lane(mask, |lane| write(pointers[lane] + offset, (value[lane] as u16).to_le_bytes())),
+        _ => each_lane(mask, |lane| write(pointers[lane] + offset, [value[lane] as u8])),
     }
 }
 
+/// Stores the low bytes of a 64-bit register.
 #[inline(always)]
 fn write_element(pointer: u64, value: u64, bytes: u8) {
     match bytes {
         1 => write(pointer, [value as u8]),
         2 => write(pointer, (value as u16).to_le_bytes()),
-        4 => write(pointer, (value as u32).to_le_bytes()),
-        _ => write(pointer, value.to_le_bytes()),
+        _ => write(pointer, (value as u32).to_le_bytes()),
     }
 }

@@ -24,7 +24,7 @@ mod portable;
 #[cfg(test)]
 mod tests;
 
-pub use block::{load_block, store_block, transpose};
+pub use block::{load_block, store_block};
 
 use super::half::Lanes;
 use super::simd::SimdLevel;

@@ -121,6 +121,11 @@ impl Module {
         &self.kernels
     }
 
+    /// Why the kernel cannot be launched, if it cannot.
+    pub fn unsupported(&self, kernel: usize) -> Option<&Report> {
+        self.programs[kernel].as_ref().err()
+    }
+
     /// Address and bytes of a module variable.
     pub fn variable(&self, name: &str) -> Option<(u64, u64)> {
         self.variables.placed.get(name).copied()

@@ -1,48 +1,38 @@
 //! Exchanges between the lanes of a warp.
 
-use super::half::Lanes;
-use super::lanes::{FULL, File, lanes_of};
-use super::simd::SimdLevel;
+use super::lanes::{FULL, File, Lanewise, bits, lanes_of, per_level};
 use crate::isa::{Pred, ReduxOp, Reg, ShuffleMode, Width};
 
-/// Operands of a shuffle: value, lane or distance, segment and clamp.
-pub(super) struct Shuffle {
-    pub mode: ShuffleMode,
-    pub d: Reg,
-    pub p: Option<Pred>,
-    pub a: Reg,
-    pub b: Reg,
-    pub c: Reg,
-}
-
-/// `shfl.sync`: the source lane of each lane, and whether it lies in the segment (PTX ISA, `shfl.sync`).
-pub(super) fn shuffle(level: SimdLevel, file: &mut File, mask: u32, s: &Shuffle) {
-    let (lanes, clamps) = (file.get(s.b), file.get(s.c));
-    let mut sources = [0u32; 32];
-    let mut inside = 0;
-    for lane in 0..32u32 {
-        let (b, c) = (lanes[lane as usize] & 31, clamps[lane as usize]);
-        let (clamp, segment) = (c & 31, c >> 8 & 31);
-        let last = lane & segment | clamp & !segment;
-        let (source, holds) = match s.mode {
-            ShuffleMode::Up => (lane.wrapping_sub(b), lane.wrapping_sub(b) as i32 >= last as i32),
-            ShuffleMode::Down => (lane + b, lane + b <= last),
-            ShuffleMode::Butterfly => (lane ^ b, lane ^ b <= last),
-            ShuffleMode::Index => (lane & segment | b & !segment, (lane & segment | b & !segment) <= last),
-        };
-        sources[lane as usize] = if holds { source & 31 } else { lane };
-        inside |= u32::from(holds) << lane;
+per_level! {
+    /// `shfl.sync`: the source lane of each lane, and whether it lies in the segment (PTX ISA, `shfl.sync`).
+    pub(super) fn shuffle(file: &mut File, mask: u32, mode: ShuffleMode, d: Reg, p: Option<Pred>, sources: [Reg; 3]) {
+        let [a, b, c] = sources;
+        let (mut from, mut inside) = ([0u32; 32], [0u32; 32]);
+        {
+            let (b, c) = (file.get(b), file.get(c));
+            for lane in 0..32 {
+                let own = lane as u32;
+                let (b, clamp, segment) = (b[lane] & 31, c[lane] & 31, c[lane] >> 8 & 31);
+                let last = own & segment | clamp & !segment;
+                let source = match mode {
+                    ShuffleMode::Up => own.wrapping_sub(b),
+                    ShuffleMode::Down => own + b,
+                    ShuffleMode::Butterfly => own ^ b,
+                    ShuffleMode::Index => own & segment | b & !segment,
+                };
+                let holds = match mode {
+                    ShuffleMode::Up => source as i32 >= last as i32,
+                    _ => source as i32 <= last as i32,
+                };
+                from[lane] = if holds { source } else { own };
+                inside[lane] = u32::from(holds);
+            }
+        }
+        file.permute(mask, d, a, &from);
+        if let Some(p) = p {
+            file.set_pred(mask, p, bits(|lane| inside[lane] != 0));
+        }
     }
-    let value = permute(level, file.get(s.a), &sources);
-    file.set(mask, s.d, value);
-    if let Some(p) = s.p {
-        file.set_pred(mask, p, inside);
-    }
-}
-
-/// `a[sources[lane]]` for every lane; the sources are below 32.
-fn permute(_level: SimdLevel, a: &Lanes, sources: &Lanes) -> Lanes {
-    std::array::from_fn(|lane| a[sources[lane] as usize & 31])
 }
 
 /// `match.any`: for each lane, the lanes with the same value.

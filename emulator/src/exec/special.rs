@@ -1,7 +1,7 @@
 //! Special registers, selections and packing.
 
 use super::interpret::Machine;
-use super::lanes::{File, Lanewise, per_level};
+use super::lanes::{BIT, File, Lanewise, per_level};
 use crate::isa::{Reg, Special, Width};
 
 /// Reads a special register.
@@ -37,14 +37,14 @@ per_level! {
             let mut value = [0; 32];
             let (a, b) = (file.get64(a), file.get64(b));
             for lane in 0..32 {
-                value[lane] = if chosen >> lane & 1 != 0 { a[lane] } else { b[lane] };
+                value[lane] = if chosen & BIT[lane] != 0 { a[lane] } else { b[lane] };
             }
             file.set64(mask, d, value);
         } else {
             let mut value = [0; 32];
             let (a, b) = (file.get(a), file.get(b));
             for lane in 0..32 {
-                value[lane] = if chosen >> lane & 1 != 0 { a[lane] } else { b[lane] };
+                value[lane] = if chosen & BIT[lane] != 0 { a[lane] } else { b[lane] };
             }
             file.set(mask, d, value);
         }
@@ -73,6 +73,20 @@ per_level! {
         for lane in 0..32 {
             value[0][lane] = a[lane] as u32;
             value[1][lane] = (a[lane] >> 32) as u32;
+        }
+        file.set(mask, d[0], value[0]);
+        file.set(mask, d[1], value[1]);
+    }
+}
+
+per_level! {
+    /// The halves of a 32-bit register, lower first.
+    pub(super) fn unpack_16x2(file: &mut File, mask: u32, d: [Reg; 2], a: Reg) {
+        let mut value = [[0; 32]; 2];
+        let a = file.get(a);
+        for lane in 0..32 {
+            value[0][lane] = a[lane] & 0xffff;
+            value[1][lane] = a[lane] >> 16;
         }
         file.set(mask, d[0], value[0]);
         file.set(mask, d[1], value[1]);

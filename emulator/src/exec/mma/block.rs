@@ -69,8 +69,7 @@ pub fn store_block(
     Ok(())
 }
 
-/// Transposes a block.
-pub fn transpose(level: SimdLevel, block: &mut Lanes) {
+fn transpose(level: SimdLevel, block: &mut Lanes) {
     #[cfg(target_arch = "x86_64")]
     if level.has_avx2() {
         // SAFETY: the level says that the host has AVX2, FMA and F16C.
