@@ -1,4 +1,5 @@
-//! Both NVRTCs that are about, on a driver that takes either: the kernels compile with 12 and with 13, to the same bits.
+//! Both NVRTCs that are about, on a driver that takes either: the kernels compile with 12 and with 13, and compute the same
+//! but for how each contracts products and sums.
 
 mod support;
 
@@ -70,7 +71,7 @@ fn computed(device: &Device) -> Vec<f16> {
 }
 
 #[test]
-fn both_compilers_give_the_same_bits() {
+fn both_compilers_agree() {
     // SAFETY: the only test of this process, before its first device.
     unsafe { std::env::set_var("CUDA_EMULATOR_DRIVER_VERSION", DRIVER_VERSION.to_string()) };
     let results = [&NVRTC_12, &NVRTC_13].map(|wheel| {
@@ -78,6 +79,8 @@ fn both_compilers_give_the_same_bits() {
         (major, computed(&device))
     });
     assert_eq!(results.each_ref().map(|result| result.0), [12, 13]);
-    assert!(results[0].1.iter().all(|value| value.is_finite()));
-    assert_eq!(results[0].1, results[1].1);
+    let [twelve, thirteen] = results.map(|(_, values)| support::widen(&values));
+    let apart = support::relative_rms(&thirteen, &twelve);
+    // fp16 rounds by up to 4.9e-4, and four operators follow one another.
+    assert!(apart <= 1e-3, "relative RMS {apart:.1e}");
 }
