@@ -3,6 +3,7 @@
 use super::lanes::{FULL, File, Lanes64, bits, lanes_of, per_level};
 use super::memory::{Checked, Fault, View, addresses};
 use crate::isa::{Address, Reg, Space};
+use crate::report::Fault as Kind;
 use std::collections::VecDeque;
 
 /// One instruction's copies that have not been performed.
@@ -159,7 +160,9 @@ fn check_parts(view: &mut View, from: &Lanes64, mask: u32, bytes: u8, sizes: &[u
             continue;
         }
         if address & (u64::from(bytes) - 1) != 0 {
-            return Err(Fault::new(Some(lane), format!("misaligned cp.async source {address:#x}")));
+            return Err(
+                Fault::new(Some(lane), format!("misaligned cp.async source {address:#x}")).of(Kind::MisalignedAddress)
+            );
         }
         let only = 1 << lane;
         view.resolve(Space::Global, &mut [address; 32], only, 1)?;

@@ -7,7 +7,7 @@ use super::memory::{Fault, View};
 use super::warp::{Fragment, State, Warp};
 use crate::isa::{BarrierKind, Op};
 use crate::memory::Allocation;
-use crate::report::{Class, Report};
+use crate::report::{Class, Fault as Kind, Report};
 
 /// Number of a block's barriers.
 const BARRIERS: usize = 16;
@@ -244,6 +244,7 @@ impl Block {
         let fault = Fault {
             message: format!("deadlock: threads wait at {what}"),
             lane: Some(fragment.mask.trailing_zeros() as usize),
+            kind: Kind::LaunchFailed,
         };
         self.report(grid, fault, fragment.position, number)
     }
@@ -258,6 +259,7 @@ impl Block {
             thread,
             ptx_line: Some(instruction.line),
             instruction: crate::lower::source_line(grid.text, instruction.line),
+            fault: Some(fault.kind),
             ..Report::new(Class::KernelBug, fault.message)
         })
     }

@@ -4,6 +4,7 @@ use super::interpret::Machine;
 use super::lanes::lanes_of;
 use super::memory::{Checked, Fault};
 use crate::isa::{Builtin, Space};
+use crate::report::Fault as Kind;
 
 pub(super) fn call(m: &mut Machine, mask: u32, builtin: Builtin) -> Checked<()> {
     match builtin {
@@ -24,7 +25,8 @@ pub(super) fn call(m: &mut Machine, mask: u32, builtin: Builtin) -> Checked<()> 
             let [message, file, function] = [message, file, function].map(|reg| m.file.get64(reg)[lane]);
             let (message, file) = (string(m, lane, message)?, string(m, lane, file)?);
             let function = string(m, lane, function)?;
-            Err(Fault::new(Some(lane), format!("assertion `{message}` failed in {function}, {file}:{line}")))
+            Err(Fault::new(Some(lane), format!("assertion `{message}` failed in {function}, {file}:{line}"))
+                .of(Kind::Assert))
         }
     }
 }

@@ -17,6 +17,7 @@ use super::special;
 use super::warp::{Fragment, NONE, State, Warp};
 use super::{LOCAL_WINDOW, PARAMETER_WINDOW, SHARED_WINDOW};
 use crate::isa::*;
+use crate::report::Fault as Kind;
 
 /// Jumps backwards before a fragment lets others run.
 const TURN: u32 = 4096;
@@ -390,7 +391,7 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
         Op::CopyWait { pending, .. } => warp.copies.wait(mask, *pending),
         Op::Mma(mma) => matrix::multiply(level, m.fragments, file, mask, mma)?,
 
-        Op::Trap => return Err(Fault::new(Some(mask.trailing_zeros() as usize), "trap")),
+        Op::Trap => return Err(Fault::new(Some(mask.trailing_zeros() as usize), "trap").of(Kind::IllegalInstruction)),
         Op::Call(builtin) => host::call(m, mask, *builtin)?,
         Op::Branch { .. } | Op::BranchIndexed { .. } | Op::Exit | Op::Yield | Op::Barrier { .. } => {
             unreachable!("control flow is handled by the caller")

@@ -5,6 +5,7 @@ use super::lanes::{FULL, File, Lanes64, lanes_of, per_level};
 use super::{LOCAL_WINDOW, PARAMETER_WINDOW, SHARED_WINDOW, WINDOW_BYTES};
 use crate::isa::{Address, MemoryKind, Reg, Space, Width};
 use crate::memory::{Allocation, Memory};
+use crate::report::Fault as Kind;
 
 /// Something a kernel did that hardware refuses or leaves undefined.
 #[derive(Debug)]
@@ -12,11 +13,18 @@ pub(super) struct Fault {
     pub message: String,
     /// The lane that did it, where one can be named.
     pub lane: Option<usize>,
+    /// What the host is told.
+    pub kind: Kind,
 }
 
 impl Fault {
     pub(super) fn new(lane: Option<usize>, message: impl Into<String>) -> Box<Fault> {
-        Box::new(Fault { message: message.into(), lane })
+        Box::new(Fault { message: message.into(), lane, kind: Kind::LaunchFailed })
+    }
+
+    /// The same, told to the host as `kind`.
+    pub(super) fn of(self: Box<Self>, kind: Kind) -> Box<Fault> {
+        Box::new(Fault { kind, ..*self })
     }
 }
 
@@ -182,7 +190,7 @@ impl View<'_> {
         let address = addresses[lane];
         let message =
             format!("access of {bytes} bytes at shared address {address:#x}, but the block has {total} bytes");
-        Fault::new(Some(lane), message)
+        Fault::new(Some(lane), message).of(Kind::IllegalAddress)
     }
 
     #[inline(always)]
@@ -212,12 +220,12 @@ impl View<'_> {
                         "access of {bytes} bytes at {address:#x} runs past the end of the allocation of {} bytes at {:#x}",
                         found.bytes, found.start
                     );
-                    return Err(Fault::new(Some(lane), message));
+                    return Err(Fault::new(Some(lane), message).of(Kind::IllegalAddress));
                 }
                 None => {
                     let what = if address == 0 { "the null address".into() } else { format!("{address:#x}") };
                     let message = format!("access of {bytes} bytes at {what}, outside every allocation");
-                    return Err(Fault::new(Some(lane), message));
+                    return Err(Fault::new(Some(lane), message).of(Kind::IllegalAddress));
                 }
             }
         }
@@ -233,7 +241,7 @@ impl View<'_> {
                 "access of {bytes} bytes at local address {:#x}, but a thread has {} bytes",
                 addresses[lane], self.local_bytes
             );
-            return Err(Fault::new(Some(lane), message));
+            return Err(Fault::new(Some(lane), message).of(Kind::IllegalAddress));
         }
         for (lane, address) in addresses.iter_mut().enumerate() {
             *address += base + (lane * self.local_bytes) as u64;
@@ -245,7 +253,8 @@ impl View<'_> {
     fn in_parameters(&mut self, addresses: &mut Lanes64, mask: u32, bytes: u64) -> Checked<()> {
         let limit = (self.parameters.len() as u64).saturating_sub(bytes - 1);
         if let Some(lane) = lanes_of(mask).find(|lane| addresses[*lane] >= limit) {
-            return Err(Fault::new(Some(lane), format!("access of {bytes} bytes past the kernel's parameters")));
+            return Err(Fault::new(Some(lane), format!("access of {bytes} bytes past the kernel's parameters"))
+                .of(Kind::IllegalAddress));
         }
         let base = self.parameters.as_ptr() as u64;
         addresses.iter_mut().for_each(|address| *address += base);
@@ -295,6 +304,7 @@ fn misaligned_access(space: Space, addresses: &Lanes64, mask: u32, bytes: u64) -
         Space::Generic => "generic",
     };
     Fault::new(lane, format!("misaligned access of {bytes} bytes at {space} address {address:#x}"))
+        .of(Kind::MisalignedAddress)
 }
 
 /// The lanes whose generic address lies in the window that begins at `window`.

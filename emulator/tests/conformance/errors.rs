@@ -1,6 +1,6 @@
 //! Bad modules and bad kernels: each is refused with its class and its line.
 
-use cuda_emulator::report::{Class, Report};
+use cuda_emulator::report::{Class, Fault, Report};
 
 use crate::harness::{Argument, Shape, launch, line_of, module};
 
@@ -92,7 +92,8 @@ fn accesses_stay_inside_their_allocation() {
         ".shared .b32 s[4]; mov.u32 %r2, s; st.shared.u32 [%r2+4096], 1; // here",
         ".local .b8 l[16]; mov.u64 %rd1, l; st.local.u32 [%rd1+4096], 1; // here",
     ] {
-        kernel_bug(text, line);
+        let report = kernel_bug(text, line);
+        assert_eq!(report.fault, Some(Fault::IllegalAddress), "{report}");
     }
 }
 
@@ -110,6 +111,7 @@ fn vectors_and_words_are_aligned() {
     ] {
         let report = kernel_bug(text, Shape::line(1, 32));
         assert!(report.message.contains("align"), "{report}");
+        assert_eq!(report.fault, Some(Fault::MisalignedAddress), "{report}");
     }
 }
 
@@ -128,5 +130,6 @@ fn barriers_that_never_fill_are_reported() {
 #[test]
 fn traps_end_the_launch() {
     let text = "setp.eq.u32 %p1, %r1, 5;\n@%p1 trap; // here";
-    assert_eq!(kernel_bug(text, Shape::line(1, 32)).thread, Some([5, 0, 0]));
+    let report = kernel_bug(text, Shape::line(1, 32));
+    assert_eq!((report.thread, report.fault), (Some([5, 0, 0]), Some(Fault::IllegalInstruction)));
 }
