@@ -84,6 +84,35 @@ pub enum Type {
 }
 
 impl Type {
+    /// The type that a directive or a modifier names, without its dot.
+    pub fn named(name: &str) -> Option<Type> {
+        use Type::*;
+        Some(match name {
+            "b8" => B8,
+            "b16" => B16,
+            "b32" => B32,
+            "b64" => B64,
+            "b128" => B128,
+            "u8" => U8,
+            "u16" => U16,
+            "u32" => U32,
+            "u64" => U64,
+            "s8" => S8,
+            "s16" => S16,
+            "s32" => S32,
+            "s64" => S64,
+            "f16" => F16,
+            "f16x2" => F16x2,
+            "bf16" => Bf16,
+            "bf16x2" => Bf16x2,
+            "tf32" => Tf32,
+            "f32" => F32,
+            "f64" => F64,
+            "pred" => Pred,
+            _ => return None,
+        })
+    }
+
     /// Bytes in memory; a predicate has none and counts as 1.
     pub fn bytes(self) -> usize {
         use Type::*;

@@ -77,14 +77,14 @@ impl<'a> Modifiers<'a> {
 
     /// Consumes the first word that names a type.
     fn ty(&mut self) -> Result<Type> {
-        let index = self.rest.iter().position(|w| type_named(w).is_some());
+        let index = self.rest.iter().position(|w| Type::named(w).is_some());
         let index = index.ok_or_else(|| Problem::new("type missing or unknown"))?;
-        Ok(type_named(self.rest.remove(index)).expect("the position was found by it"))
+        Ok(Type::named(self.rest.remove(index)).expect("the position was found by it"))
     }
 
     /// The type that [`Self::ty`] would give.
     fn peek_type(&self) -> Option<Type> {
-        self.rest.iter().find_map(|w| type_named(w))
+        self.rest.iter().find_map(|w| Type::named(w))
     }
 
     fn rounding(&mut self) -> Option<Rounding> {
@@ -107,34 +107,6 @@ impl<'a> Modifiers<'a> {
             rest => Err(format!("modifier .{}", rest.join(".")).into()),
         }
     }
-}
-
-fn type_named(word: &str) -> Option<Type> {
-    use Type::*;
-    Some(match word {
-        "b8" => B8,
-        "b16" => B16,
-        "b32" => B32,
-        "b64" => B64,
-        "b128" => B128,
-        "u8" => U8,
-        "u16" => U16,
-        "u32" => U32,
-        "u64" => U64,
-        "s8" => S8,
-        "s16" => S16,
-        "s32" => S32,
-        "s64" => S64,
-        "f16" => F16,
-        "f16x2" => F16x2,
-        "bf16" => Bf16,
-        "bf16x2" => Bf16x2,
-        "tf32" => Tf32,
-        "f32" => F32,
-        "f64" => F64,
-        "pred" => Pred,
-        _ => return None,
-    })
 }
 
 fn is_signed(ty: Type) -> bool {

@@ -1,6 +1,6 @@
 //! Functions and the statements of their bodies.
 
-use super::variable::{space_of, type_of};
+use super::variable::space_of;
 use super::{Kind, Parsed, Parser};
 use crate::ptx::ast::{Function, Instruction, Linking, Space, Statement, Type, Variable};
 
@@ -160,7 +160,7 @@ impl Parser<'_> {
     fn register_type(&mut self) -> Parsed<Type> {
         match self.peek_dotted() {
             Some("v2" | "v4" | "v8") => self.failure("vector registers are not supported"),
-            Some(name) => match type_of(name) {
+            Some(name) => match Type::named(name) {
                 Some(ty) => {
                     self.bump();
                     Ok(ty)

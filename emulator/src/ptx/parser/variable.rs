@@ -21,34 +21,6 @@ pub(super) fn space_of(directive: &str) -> Option<Space> {
     })
 }
 
-pub(super) fn type_of(directive: &str) -> Option<Type> {
-    use Type::*;
-    Some(match directive {
-        "b8" => B8,
-        "b16" => B16,
-        "b32" => B32,
-        "b64" => B64,
-        "b128" => B128,
-        "u8" => U8,
-        "u16" => U16,
-        "u32" => U32,
-        "u64" => U64,
-        "s8" => S8,
-        "s16" => S16,
-        "s32" => S32,
-        "s64" => S64,
-        "f16" => F16,
-        "f16x2" => F16x2,
-        "bf16" => Bf16,
-        "bf16x2" => Bf16x2,
-        "tf32" => Tf32,
-        "f32" => F32,
-        "f64" => F64,
-        "pred" => Pred,
-        _ => return None,
-    })
-}
-
 impl Parser<'_> {
     /// `.space attributes .type a, b[4] = {...};` with its semicolon.
     pub(super) fn variables(&mut self, linking: Linking) -> Parsed<Vec<Variable>> {
@@ -114,7 +86,7 @@ impl Parser<'_> {
                 "v2" => vector = 2,
                 "v4" => vector = 4,
                 "v8" => vector = 8,
-                _ => match type_of(word) {
+                _ => match Type::named(word) {
                     Some(found) => ty = Some(found),
                     None => return self.expected("a type or an attribute of a variable"),
                 },
