@@ -23,8 +23,9 @@ impl Fault {
     }
 
     /// The same, told to the host as `kind`.
-    pub(super) fn of(self: Box<Self>, kind: Kind) -> Box<Fault> {
-        Box::new(Fault { kind, ..*self })
+    pub(super) fn of(mut self: Box<Self>, kind: Kind) -> Box<Fault> {
+        self.kind = kind;
+        self
     }
 }
 
