@@ -28,7 +28,7 @@ Examples:
   diffedit edit --image farm.jpg --to zebra --mask mask.png --model sd15 -o out.png
 
 Settings that are not given come from the model folder's diffedit.json, and then from the article \
-\"DiffEdit: Text-Guided Image Editing\" by J. Spruce: 50 steps, guidance 7.5, strength 0.75, seed 3; \
+\"DiffEdit: Editing Images using Generative AI\" (J. Spruce, 2023): 50 steps, guidance 7.5, strength 0.75, seed 3; \
 10 maps at strength 0.5, threshold 0.1, blur 7.
 
 Environment: DIFFEDIT_NVRTC names NVRTC's file or folder, DIFFEDIT_OFFLINE=1 forbids fetching it, \

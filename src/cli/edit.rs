@@ -214,6 +214,7 @@ fn warn(result: &EditResult, progress: &mut Progress) {
         progress.say(&format!("warning: a prompt is too long for the model; it leaves out {dropped:?}"));
     }
     if result.mask.coverage() == 0.0 {
-        progress.say("warning: the mask is empty, so nothing is edited; a lower --threshold makes it larger");
+        let remedy = if result.map.is_some() { "; a lower --threshold makes it larger" } else { "" };
+        progress.say(&format!("warning: the mask is empty, so nothing is edited{remedy}"));
     }
 }

@@ -89,8 +89,10 @@ impl Compiler {
             return Ok(image);
         }
         let Some(nvrtc) = &self.nvrtc else {
+            let folder = self.folder.as_deref().map_or("no folder".into(), |folder| folder.display().to_string());
             return Err(Error::Nvrtc(format!(
-                "kernel {} is not in the cache for {arch}, and there is no NVRTC to compile it",
+                "kernel {} for {arch} is not in {folder}, and nothing is there to compile it; make the folder by \
+                 `diffedit compile --arch {arch} --out DIR`, for this model and size",
                 unit.file
             )));
         };
