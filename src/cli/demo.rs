@@ -35,7 +35,11 @@ pub fn run(args: &DemoArgs) -> Result<()> {
     job.outputs.picture = path("edited.png");
     job.outputs.sheet = path("sheet.png");
     job.outputs.json = path("edit.json");
-    job.run(Part::Whole, &args.device)?;
+    if let Err(error) = job.run(Part::Whole, &args.device) {
+        // Of a failed run nothing stays: this removes the folder only if it is empty.
+        let _ = std::fs::remove_dir(&args.out);
+        return Err(error);
+    }
 
     println!("A horse became a zebra. See");
     for (name, text) in [
