@@ -9,7 +9,7 @@ const RATE_OF_A_CORE: f64 = 8e9;
 
 /// Seconds that a launch takes beyond that, however many cores there are: small layers leave most of a tile unused, and
 /// have few blocks to share out. Measured on the demo.
-const SECONDS_A_LAUNCH: f64 = 1.6e-3;
+const SECONDS_A_LAUNCH: f64 = 0.9e-3;
 
 /// An emulated run that takes longer is not started unless the emulator was asked for by name.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn long_runs_are_started_only_when_asked_for() {
-        assert_eq!(emulated(16_000_000_000, 10_000, 2), Duration::from_secs(17));
+        assert_eq!(emulated(16_000_000_000, 10_000, 2), Duration::from_secs(10));
         let long = emulated(98_000_000_000_000, 10_000, 2);
         assert_eq!(readable(long), "1.7 hours");
         let message = check_patience(long, false).expect_err("too long").to_string();
