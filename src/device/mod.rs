@@ -48,6 +48,18 @@ impl Capabilities {
         let (major, minor) = self.compute_capability;
         format!("sm_{major}{minor}")
     }
+
+    /// Fails on a device that is older than the kernels' instructions.
+    fn check(&self) -> Result<()> {
+        let (major, minor) = self.compute_capability;
+        if (major, minor) >= (8, 0) {
+            return Ok(());
+        }
+        Err(Error::Device(format!(
+            "{} has compute capability {major}.{minor}; diffedit needs 8.0 or above (Ampere, 2020)",
+            self.name
+        )))
+    }
 }
 
 /// A point in the device's work.
@@ -72,13 +84,7 @@ impl Device {
         // into captured graphs.
         unsafe { context.disable_event_tracking() };
         let capabilities = capabilities(&context).map_err(Error::driver("asking the device what it is"))?;
-        if capabilities.compute_capability < (8, 0) {
-            let (major, minor) = capabilities.compute_capability;
-            return Err(Error::Device(format!(
-                "{} has compute capability {major}.{minor}; diffedit needs 8.0 or above (Ampere, 2020)",
-                capabilities.name
-            )));
-        }
+        capabilities.check()?;
         let stream = context.new_stream().map_err(Error::driver("creating a stream"))?;
         let modules = Mutex::new(HashMap::new());
         Ok(Arc::new(Device { driver, context, stream, capabilities, compiler, modules }))
@@ -223,4 +229,24 @@ fn capabilities(context: &CudaContext) -> Result<Capabilities, DriverError> {
         shared_bytes_per_block: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?,
         memory_bytes: context.total_mem()? as u64,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_before_ampere_is_refused_by_name() {
+        let mut capabilities = Capabilities {
+            name: "NVIDIA T4".into(),
+            compute_capability: (7, 5),
+            multiprocessors: 40,
+            shared_bytes_per_block: 65_536,
+            memory_bytes: 16 << 30,
+        };
+        let message = capabilities.check().expect_err("it is too old").to_string();
+        assert!(message.contains("NVIDIA T4") && message.contains("7.5") && message.contains("8.0"), "{message}");
+        capabilities.compute_capability = (8, 0);
+        capabilities.check().expect("Ampere is young enough");
+    }
 }
