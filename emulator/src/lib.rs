@@ -16,9 +16,6 @@
 //!
 //! It knows nothing of the program above it: nothing depends on a kernel's name, source or hash.
 
-// A lane is an index into several registers at once, and an instruction has as many operands as it has.
-#![allow(clippy::needless_range_loop, clippy::too_many_arguments)]
-
 pub mod api;
 mod config;
 pub mod device;
