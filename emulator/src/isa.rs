@@ -231,7 +231,9 @@ pub enum Op {
         p: PredSource,
     },
 
+    /// `strong` accesses (volatile, relaxed, acquire, release) may meet those of other threads.
     Load {
+        strong: bool,
         space: Space,
         kind: MemoryKind,
         count: u8,
@@ -239,6 +241,7 @@ pub enum Op {
         address: Address,
     },
     Store {
+        strong: bool,
         space: Space,
         kind: MemoryKind,
         count: u8,
@@ -317,7 +320,10 @@ pub enum Op {
         id: Reg,
         count: Option<Reg>,
     },
-    Fence,
+    /// Orders memory accesses before other threads: those of the block, or of the whole device.
+    Fence {
+        device: bool,
+    },
 
     LoadMatrix {
         count: u8,
@@ -530,7 +536,7 @@ impl Op {
             Call(Builtin::AssertFail { message, file, line, function }) => {
                 [message, file, line, function].into_iter().for_each(|r| v.source(r));
             }
-            Fence | CopyCommit | CopyWait { .. } | Branch { .. } | Exit | Trap | Yield => {}
+            Fence { .. } | CopyCommit | CopyWait { .. } | Branch { .. } | Exit | Trap | Yield => {}
             other => unreachable!("{other:?} belongs to the first half"),
         }
     }

@@ -12,6 +12,7 @@ use super::integer::{self, Carry};
 use super::lanes::{FULL, File, lanes_of};
 use super::matrix;
 use super::memory::{self, Checked, Fault, View, lanes_in_window};
+use super::observe::{Observer, Seen};
 use super::shuffle;
 use super::special;
 use super::warp::{Fragment, NONE, State, Warp};
@@ -49,7 +50,12 @@ pub(super) enum Stop {
 type Failure = (Box<Fault>, u32);
 
 /// Runs `fragment` until it ends, waits or has had its turn.
-pub(super) fn run(machine: &mut Machine, warp: &mut Warp, mut fragment: Fragment) -> Result<Stop, Failure> {
+pub(super) fn run(
+    machine: &mut Machine,
+    warp: &mut Warp,
+    mut fragment: Fragment,
+    observer: &mut impl Observer,
+) -> Result<Stop, Failure> {
     let code = &machine.grid.program.code[..];
     let mut turn = TURN;
     machine.fragments.forget();
@@ -67,6 +73,9 @@ pub(super) fn run(machine: &mut Machine, warp: &mut Warp, mut fragment: Fragment
         let instruction = &code[position as usize];
         let mask = fragment.mask & machine.file.pred(instruction.guard);
         fragment.position += 1;
+        if mask != 0 && !meets(&instruction.op) {
+            observer.instruction(&Seen::of(machine, warp, position, mask, fragment.mask));
+        }
         match &instruction.op {
             Op::Branch { target, reconverge } => {
                 if mask == 0 {
@@ -137,6 +146,9 @@ pub(super) fn run(machine: &mut Machine, warp: &mut Warp, mut fragment: Fragment
                         }
                         fragment.mask |= warp.release_meeting(position, named, fragment.parent);
                     }
+                }
+                if meets(op) {
+                    observer.instruction(&Seen::of(machine, warp, position, lanes, fragment.mask));
                 }
                 machine.view.position = position as usize;
                 execute(machine, warp, op, lanes).map_err(|f| (f, position))?;
@@ -219,6 +231,12 @@ enum Members {
     Register(Reg),
     /// The whole warp.
     Warp,
+}
+
+/// Whether lanes wait for each other at the operation.
+#[inline(always)]
+fn meets(op: &Op) -> bool {
+    members(op).is_some()
 }
 
 #[inline(always)]
@@ -328,10 +346,10 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
             special::select(level, file, mask, *width, *d, *a, *b, chosen);
         }
 
-        Op::Load { space, kind, count, d, address } => {
+        Op::Load { space, kind, count, d, address, .. } => {
             memory::load(level, file, &mut m.view, mask, *space, *kind, &d[..*count as usize], *address)?;
         }
-        Op::Store { space, kind, count, a, address } => {
+        Op::Store { space, kind, count, a, address, .. } => {
             memory::store(level, file, &mut m.view, mask, *space, *kind, &a[..*count as usize], *address)?;
         }
         Op::Atomic { space, op, ty, d, address, b, c } => {
@@ -375,7 +393,7 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
             file.set(mask, *d, [mask.trailing_zeros(); 32]);
             file.set_pred(mask, *p, mask & mask.wrapping_neg());
         }
-        Op::WarpBarrier { .. } | Op::Fence => {}
+        Op::WarpBarrier { .. } | Op::Fence { .. } => {}
 
         Op::LoadMatrix { count, transpose, d, address } => {
             matrix::load(level, &mut m.view, file, mask, &d[..*count as usize], *transpose, *address)?;

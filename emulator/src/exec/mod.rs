@@ -23,6 +23,8 @@ mod math;
 mod matrix;
 mod memory;
 pub mod mma;
+#[allow(dead_code)]
+mod observe;
 mod shuffle;
 pub mod simd;
 mod special;
@@ -144,7 +146,7 @@ impl Module {
         let program = self.programs[launch.kernel].as_ref().map_err(Report::clone)?;
         let name = &self.kernels[launch.kernel].name;
         let grid = grid::Grid::new((name, &self.text), program, launch, memory, options.seed);
-        grid::run(&grid, options).map_err(|report| *report)
+        grid::run(&grid, options, &|| ()).map_err(|report| *report)
     }
 }
 

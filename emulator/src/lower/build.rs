@@ -490,6 +490,7 @@ impl<'m> Builder<'m> {
         let offset = self.local.add(variable)?;
         let base = self.constant(Width::W64, u64::from(offset));
         self.emit(Op::Store {
+            strong: false,
             space: Space::Local,
             kind: MemoryKind { bytes: width.bytes() as u8, signed: false, width },
             count: 1,
