@@ -553,13 +553,53 @@ fn binary(v: &mut impl Visitor, d: &mut Reg, a: &mut Reg, b: &mut Reg) {
     v.destination(d);
 }
 
+/// How an operation takes part in the control flow of its warp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Each lane for itself, then the next instruction.
+    Plain,
+    /// Lanes wait for each other, then the next instruction.
+    Meeting,
+    /// It decides what is executed next.
+    Control,
+}
+
+impl Op {
+    /// The class of the operation, which every instruction carries so that the executor need not look for it.
+    pub fn flow(&self) -> Flow {
+        use Op::*;
+        match self {
+            Shuffle { .. }
+            | Vote { .. }
+            | Ballot { .. }
+            | MatchAny { .. }
+            | MatchAll { .. }
+            | Redux { .. }
+            | Elect { .. }
+            | WarpBarrier { .. }
+            | Mma(_)
+            | LoadMatrix { .. }
+            | StoreMatrix { .. } => Flow::Meeting,
+            Branch { .. } | BranchIndexed { .. } | Exit | Yield | Barrier { .. } => Flow::Control,
+            _ => Flow::Plain,
+        }
+    }
+}
+
 /// An operation with its guard and its place in the PTX text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Instruction {
+    pub flow: Flow,
     pub op: Op,
     pub guard: PredSource,
     /// Line of the PTX text, counted from 1.
     pub line: u32,
+}
+
+impl Instruction {
+    pub fn new(op: Op, guard: PredSource, line: u32) -> Self {
+        Instruction { flow: op.flow(), op, guard, line }
+    }
 }
 
 /// A kernel, lowered: slots and predicates are allocated, branch targets are indices into `code`.

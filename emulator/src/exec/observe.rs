@@ -13,6 +13,9 @@ use crate::isa::{Address, Instruction, Op, Space};
 
 /// Looks at the instructions of one block. All methods do nothing unless an observer has a use for them.
 pub(super) trait Observer {
+    /// Whether it looks at instructions at all.
+    const ACTIVE: bool = true;
+
     /// The block begins; observers are used for one block after the other.
     #[inline(always)]
     fn block_started(&mut self, _grid: &Grid, _block: [u32; 3]) {}
@@ -32,7 +35,9 @@ pub(super) trait Observer {
 }
 
 /// Sees nothing and costs nothing.
-impl Observer for () {}
+impl Observer for () {
+    const ACTIVE: bool = false;
+}
 
 /// Several observers at once; one that is `None` is off.
 impl<A: Observer, B: Observer> Observer for (A, B) {

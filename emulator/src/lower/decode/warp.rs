@@ -186,6 +186,8 @@ fn mma(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> {
         a_room: Room::default(),
         b_room: Room::default(),
         in_place: false,
+        run: 1,
+        paired: false,
     })));
     Ok(())
 }
