@@ -5,8 +5,10 @@
 //! one bit a lane. Constants, kernel parameters and launch-uniform special registers live in a *bank* of read-only
 //! slots shared by all warps of a launch, so that every source operand is a register.
 
+mod matrix;
 mod operands;
 
+pub use matrix::*;
 pub use operands::*;
 
 /// One operation. `d` are destinations; sources are `a`, `b`, `c` in the order of PTX.
@@ -345,6 +347,15 @@ pub enum Op {
         all: bool,
     },
     Mma(Box<Mma>),
+    MatrixProduct(Box<MatrixProduct>),
+    QuadPairProduct(Box<QuadPairProduct>),
+    LoadFragment(Box<FragmentAccess>),
+    StoreFragment(Box<FragmentAccess>),
+    /// `d` = the transpose of the 8x8 block of 16-bit numbers in `a`.
+    TransposeMatrix {
+        d: Reg,
+        a: Reg,
+    },
 
     /// `reconverge` is where lanes that part here meet again; `u32::MAX` where they do not.
     Branch {
@@ -525,6 +536,28 @@ impl Op {
                 mma.c.iter_mut().take(c).for_each(|r| v.source(r));
                 mma.d.iter_mut().take(c).for_each(|r| v.destination(r));
             }
+            MatrixProduct(product) => {
+                for operand in [&mut product.a, &mut product.b, &mut product.c] {
+                    operand.registers.iter_mut().for_each(|r| v.source(r));
+                }
+                product.d.registers.iter_mut().for_each(|r| v.destination(r));
+            }
+            QuadPairProduct(product) => {
+                let sources = product.a.iter_mut().chain(&mut product.b).chain(&mut product.c);
+                sources.for_each(|r| v.source(r));
+                product.d.iter_mut().for_each(|r| v.destination(r));
+            }
+            LoadFragment(access) => {
+                v.source(&mut access.address.base);
+                v.source(&mut access.stride);
+                access.operand.registers.iter_mut().for_each(|r| v.destination(r));
+            }
+            StoreFragment(access) => {
+                v.source(&mut access.address.base);
+                v.source(&mut access.stride);
+                access.operand.registers.iter_mut().for_each(|r| v.source(r));
+            }
+            TransposeMatrix { d, a } => unary(v, d, a),
             BranchIndexed { index, .. } => v.source(index),
             Call(Builtin::Printf { d, format, arguments }) => binary(v, d, format, arguments),
             Call(Builtin::AssertFail { message, file, line, function }) => {

@@ -4,6 +4,7 @@ use super::async_copy;
 use super::atomics::{self, Atomic};
 use super::convert;
 use super::float;
+use super::fragment;
 use super::grid::Grid;
 use super::half;
 use super::halves;
@@ -232,7 +233,14 @@ fn members(op: &Op) -> Option<Members> {
         | Op::Redux { members, .. }
         | Op::Elect { members, .. }
         | Op::WarpBarrier { members } => Some(Members::Register(*members)),
-        Op::Mma(_) | Op::LoadMatrix { .. } | Op::StoreMatrix { .. } => Some(Members::Warp),
+        Op::Mma(_)
+        | Op::MatrixProduct(_)
+        | Op::QuadPairProduct(_)
+        | Op::LoadFragment(_)
+        | Op::StoreFragment(_)
+        | Op::TransposeMatrix { .. }
+        | Op::LoadMatrix { .. }
+        | Op::StoreMatrix { .. } => Some(Members::Warp),
         _ => None,
     }
 }
@@ -389,7 +397,12 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
         Op::CopyCommit => warp.copies.commit(mask),
         Op::CopyWait { all: true, .. } => warp.copies.wait_all(mask),
         Op::CopyWait { pending, .. } => warp.copies.wait(mask, *pending),
-        Op::Mma(mma) => matrix::multiply(level, m.fragments, file, mask, mma)?,
+        Op::Mma(mma) => matrix::multiply(level, m.grid.model.as_ref(), m.fragments, file, mask, mma)?,
+        Op::MatrixProduct(product) => matrix::product(level, m.grid.model.as_ref(), file, mask, product)?,
+        Op::QuadPairProduct(product) => matrix::quad_pairs(level, m.grid.model.as_ref(), file, mask, product)?,
+        Op::LoadFragment(access) => fragment::load(&mut m.view, file, mask, access)?,
+        Op::StoreFragment(access) => fragment::store(&mut m.view, file, mask, access)?,
+        Op::TransposeMatrix { d, a } => matrix::transpose(level, file, mask, *d, *a)?,
 
         Op::Trap => return Err(Fault::new(Some(mask.trailing_zeros() as usize), "trap").of(Kind::IllegalInstruction)),
         Op::Call(builtin) => host::call(m, mask, *builtin)?,

@@ -3,13 +3,13 @@
 use super::half::Lanes;
 use super::lanes::{FULL, File, per_level};
 use super::memory::{Checked, Fault, View, addresses};
-use super::mma::{self, Wide};
+use super::mma::{self, Model, Wide, general};
 use super::simd::SimdLevel;
-use crate::isa::{A_ROOMS, Address, B_ROOMS, Mma, Reg};
+use crate::isa::{A_ROOMS, Address, B_ROOMS, MatrixProduct, Mma, QuadPairProduct, Reg};
 use crate::report::Fault as Kind;
 
 /// Matrix operations are for whole warps.
-fn whole_warp(mask: u32) -> Checked<()> {
+pub(super) fn whole_warp(mask: u32) -> Checked<()> {
     if mask == FULL {
         return Ok(());
     }
@@ -129,15 +129,55 @@ impl Fragments {
     }
 }
 
-/// `mma.sync`
+/// `movmatrix`
+pub(super) fn transpose(level: SimdLevel, file: &mut File, mask: u32, d: Reg, a: Reg) -> Checked<()> {
+    whole_warp(mask)?;
+    let mut block = *file.get(a);
+    mma::transpose(level, &mut block);
+    file.set(FULL, d, block);
+    Ok(())
+}
+
+/// `mma.sync` and `wmma.mma` on any types.
+pub(super) fn product(
+    level: SimdLevel,
+    model: Option<&Model>,
+    file: &mut File,
+    mask: u32,
+    op: &MatrixProduct,
+) -> Checked<()> {
+    whole_warp(mask)?;
+    general::product(level, model, file, op);
+    Ok(())
+}
+
+/// `mma.m8n8k4` on fp16.
+pub(super) fn quad_pairs(
+    level: SimdLevel,
+    model: Option<&Model>,
+    file: &mut File,
+    mask: u32,
+    op: &QuadPairProduct,
+) -> Checked<()> {
+    whole_warp(mask)?;
+    general::quad_pairs(level, model, file, op);
+    Ok(())
+}
+
+/// `mma.sync` of the shapes that have a path of their own.
 pub(super) fn multiply(
     level: SimdLevel,
+    model: Option<&Model>,
     fragments: &mut Fragments,
     file: &mut File,
     mask: u32,
     op: &Mma,
 ) -> Checked<()> {
     whole_warp(mask)?;
+    if let Some(model) = model {
+        general::modelled(level, model, file, op);
+        return Ok(());
+    }
     let (a_count, b_count, d_count) = op.shape.registers();
     let format = op.shape.format();
     let (a_index, b_index) = (op.a_room.index as usize, op.b_room.index as usize);
