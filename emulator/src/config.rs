@@ -33,7 +33,14 @@ impl Default for Config {
     /// The defaults, whatever the environment says.
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Config { device: Description::default(), threads, seed: 0, driver_version: 12090, numerics: Numerics::Fast, quiet: false }
+        Config {
+            device: Description::default(),
+            threads,
+            seed: 0,
+            driver_version: 12090,
+            numerics: Numerics::Fast,
+            quiet: false,
+        }
     }
 }
 

@@ -6,7 +6,13 @@ use super::memory::{Checked, View, addresses, read, write};
 use crate::isa::{Element, FragmentAccess};
 
 /// The addresses of element `part` of a register: its place in the matrix, counted from the lanes' common address.
-fn element_addresses(base: &Lanes64, stride: &[u32; 32], access: &FragmentAccess, register: usize, part: u32) -> Lanes64 {
+fn element_addresses(
+    base: &Lanes64,
+    stride: &[u32; 32],
+    access: &FragmentAccess,
+    register: usize,
+    part: u32,
+) -> Lanes64 {
     let fragment = access.operand.fragment;
     // Where an fp16 operand has more registers than elements to fill them, they hold these again.
     let register = register % fragment.registers();

@@ -122,9 +122,7 @@ pub(in crate::exec) fn product(level: SimdLevel, model: Option<&Model>, file: &m
 }
 
 fn floats(level: SimdLevel, model: Option<&Model>, file: &mut File, product: &MatrixProduct) {
-    let read = |file: &File, operand: &MatrixOperand| {
-        Matrix::gather(file, operand, to_f32(operand.fragment.element))
-    };
+    let read = |file: &File, operand: &MatrixOperand| Matrix::gather(file, operand, to_f32(operand.fragment.element));
     let (a, b, mut c) = (read(file, &product.a), read(file, &product.b), read(file, &product.c));
     let d = product.d.fragment.element;
     match model {
@@ -204,9 +202,8 @@ fn narrow(sum: i64, saturate: bool) -> i32 {
 }
 
 fn integers(file: &mut File, product: &MatrixProduct) {
-    let read = |file: &File, operand: &MatrixOperand| {
-        Matrix::gather(file, operand, to_integer(operand.fragment.element))
-    };
+    let read =
+        |file: &File, operand: &MatrixOperand| Matrix::gather(file, operand, to_integer(operand.fragment.element));
     let (a, b) = (read(file, &product.a), read(file, &product.b));
     let mut c = Matrix::gather(file, &product.c, |bits| bits as i32);
     let columns = c.columns;
@@ -221,11 +218,7 @@ fn integers(file: &mut File, product: &MatrixProduct) {
 /// Counts bits: rows as words of 32 columns.
 fn bits(file: &mut File, product: &MatrixProduct, differ: bool) {
     let words = |file: &File, operand: &MatrixOperand| {
-        let fragment = Fragment {
-            element: Element::S32,
-            columns: operand.fragment.columns / 32,
-            ..operand.fragment
-        };
+        let fragment = Fragment { element: Element::S32, columns: operand.fragment.columns / 32, ..operand.fragment };
         Matrix::gather(file, &MatrixOperand { fragment, registers: operand.registers.clone() }, |bits| bits as u32)
     };
     let (a, b) = (words(file, &product.a), words(file, &product.b));
@@ -291,7 +284,9 @@ pub(in crate::exec) fn quad_pairs(level: SimdLevel, model: Option<&Model>, file:
             let (row, column) = quad_pair_position(wide, index, part);
             c[8 * row + column] = match wide {
                 true => f32::from_bits(file.get(op.c[part])[lane(index)]),
-                false => f32::from_bits(f16_to_f32((file.get(op.c[part / 2])[lane(index)] >> (16 * (part % 2))) as u16)),
+                false => {
+                    f32::from_bits(f16_to_f32((file.get(op.c[part / 2])[lane(index)] >> (16 * (part % 2))) as u16))
+                }
             };
         }
         match model {

@@ -354,9 +354,7 @@ fn access(m: &mut Modifiers, role: Role) -> Result<(Fragment, bool, Space)> {
             matches!(fragment.element, Element::F16 | Element::F32 | Element::S32 | Element::F64)
                 && matches!((shape.m, shape.n), (16, 16) | (32, 8) | (8, 32) | (8, 8))
         }
-        Role::A | Role::B => {
-            shapes(true, fragment.element, fragment.element).contains(&(shape.m, shape.n, shape.k))
-        }
+        Role::A | Role::B => shapes(true, fragment.element, fragment.element).contains(&(shape.m, shape.n, shape.k)),
     };
     // The fragment of B is that of its transpose.
     let rows_contiguous = (layout == Layout::Row) == (role != Role::B);
