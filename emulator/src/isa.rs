@@ -141,16 +141,19 @@ pub enum Op {
     },
     F64Unary {
         op: FloatUnary,
+        rounding: Rounding,
         d: Reg,
         a: Reg,
     },
     F64Binary {
         op: FloatBinary,
+        rounding: Rounding,
         d: Reg,
         a: Reg,
         b: Reg,
     },
     F64Fma {
+        rounding: Rounding,
         d: Reg,
         a: Reg,
         b: Reg,
@@ -196,10 +199,37 @@ pub enum Op {
         format: HalfFormat,
         rounding: Rounding,
         relu: bool,
-        saturate: bool,
+        /// What is too large becomes the largest finite number.
+        finite: bool,
         d: Reg,
         a: Reg,
         b: Reg,
+    },
+    /// 16-bit `d` = pair of 8-bit floats nearest to fp32 numbers, `a` in the upper half; what is too large becomes the
+    /// largest finite number.
+    CvtBytes {
+        format: ByteFormat,
+        relu: bool,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+    },
+    /// `d` = pair of fp16 numbers from a 16-bit pair of 8-bit floats.
+    ExpandBytes {
+        format: ByteFormat,
+        relu: bool,
+        d: Reg,
+        a: Reg,
+    },
+    /// `d` = 32-bit integers with sign, clamped to `bits` of which `signed` says whether one is a sign: `b` lowest, then
+    /// `a`, then what fits of `c`.
+    PackIntegers {
+        bits: u8,
+        signed: bool,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+        c: Reg,
     },
 
     /// `d` = (a cmp b) combine `c`; `complement` = !(a cmp b) combine `c`.
@@ -410,15 +440,18 @@ impl Op {
             | F32Unary { d, a, .. }
             | F64Unary { d, a, .. }
             | HalfUnary { d, a, .. }
+            | ExpandBytes { d, a, .. }
             | Cvt { d, a, .. } => unary(v, d, a),
             IntBinary { d, a, b, .. }
             | Bmsk { d, a, b, .. }
             | F32Binary { d, a, b, .. }
             | F64Binary { d, a, b, .. }
             | HalfBinary { d, a, b, .. }
+            | CvtBytes { d, a, b, .. }
             | CvtPack { d, a, b, .. } => binary(v, d, a, b),
             IntTernary { d, a, b, c, .. }
             | Lop3 { d, a, b, c, .. }
+            | PackIntegers { d, a, b, c, .. }
             | F32Fma { d, a, b, c, .. }
             | F64Fma { d, a, b, c, .. }
             | HalfFma { d, a, b, c, .. } => {

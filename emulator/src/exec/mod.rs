@@ -11,6 +11,7 @@ mod async_copy;
 mod atomics;
 mod block;
 mod convert;
+mod directed;
 mod float;
 mod fragment;
 mod grid;
