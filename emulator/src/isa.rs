@@ -5,8 +5,10 @@
 //! one bit a lane. Constants, kernel parameters and launch-uniform special registers live in a *bank* of read-only
 //! slots shared by all warps of a launch, so that every source operand is a register.
 
+mod matrix;
 mod operands;
 
+pub use matrix::*;
 pub use operands::*;
 
 /// One operation. `d` are destinations; sources are `a`, `b`, `c` in the order of PTX.
@@ -139,16 +141,19 @@ pub enum Op {
     },
     F64Unary {
         op: FloatUnary,
+        rounding: Rounding,
         d: Reg,
         a: Reg,
     },
     F64Binary {
         op: FloatBinary,
+        rounding: Rounding,
         d: Reg,
         a: Reg,
         b: Reg,
     },
     F64Fma {
+        rounding: Rounding,
         d: Reg,
         a: Reg,
         b: Reg,
@@ -194,10 +199,37 @@ pub enum Op {
         format: HalfFormat,
         rounding: Rounding,
         relu: bool,
-        saturate: bool,
+        /// What is too large becomes the largest finite number.
+        finite: bool,
         d: Reg,
         a: Reg,
         b: Reg,
+    },
+    /// 16-bit `d` = pair of 8-bit floats nearest to fp32 numbers, `a` in the upper half; what is too large becomes the
+    /// largest finite number.
+    CvtBytes {
+        format: ByteFormat,
+        relu: bool,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+    },
+    /// `d` = pair of fp16 numbers from a 16-bit pair of 8-bit floats.
+    ExpandBytes {
+        format: ByteFormat,
+        relu: bool,
+        d: Reg,
+        a: Reg,
+    },
+    /// `d` = 32-bit integers with sign, clamped to `bits` of which `signed` says whether one is a sign: `b` lowest, then
+    /// `a`, then what fits of `c`.
+    PackIntegers {
+        bits: u8,
+        signed: bool,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+        c: Reg,
     },
 
     /// `d` = (a cmp b) combine `c`; `complement` = !(a cmp b) combine `c`.
@@ -351,6 +383,15 @@ pub enum Op {
         all: bool,
     },
     Mma(Box<Mma>),
+    MatrixProduct(Box<MatrixProduct>),
+    QuadPairProduct(Box<QuadPairProduct>),
+    LoadFragment(Box<FragmentAccess>),
+    StoreFragment(Box<FragmentAccess>),
+    /// `d` = the transpose of the 8x8 block of 16-bit numbers in `a`.
+    TransposeMatrix {
+        d: Reg,
+        a: Reg,
+    },
 
     /// `reconverge` is where lanes that part here meet again; `u32::MAX` where they do not.
     Branch {
@@ -405,15 +446,18 @@ impl Op {
             | F32Unary { d, a, .. }
             | F64Unary { d, a, .. }
             | HalfUnary { d, a, .. }
+            | ExpandBytes { d, a, .. }
             | Cvt { d, a, .. } => unary(v, d, a),
             IntBinary { d, a, b, .. }
             | Bmsk { d, a, b, .. }
             | F32Binary { d, a, b, .. }
             | F64Binary { d, a, b, .. }
             | HalfBinary { d, a, b, .. }
+            | CvtBytes { d, a, b, .. }
             | CvtPack { d, a, b, .. } => binary(v, d, a, b),
             IntTernary { d, a, b, c, .. }
             | Lop3 { d, a, b, c, .. }
+            | PackIntegers { d, a, b, c, .. }
             | F32Fma { d, a, b, c, .. }
             | F64Fma { d, a, b, c, .. }
             | HalfFma { d, a, b, c, .. } => {
@@ -531,6 +575,28 @@ impl Op {
                 mma.c.iter_mut().take(c).for_each(|r| v.source(r));
                 mma.d.iter_mut().take(c).for_each(|r| v.destination(r));
             }
+            MatrixProduct(product) => {
+                for operand in [&mut product.a, &mut product.b, &mut product.c] {
+                    operand.registers.iter_mut().for_each(|r| v.source(r));
+                }
+                product.d.registers.iter_mut().for_each(|r| v.destination(r));
+            }
+            QuadPairProduct(product) => {
+                let sources = product.a.iter_mut().chain(&mut product.b).chain(&mut product.c);
+                sources.for_each(|r| v.source(r));
+                product.d.iter_mut().for_each(|r| v.destination(r));
+            }
+            LoadFragment(access) => {
+                v.source(&mut access.address.base);
+                v.source(&mut access.stride);
+                access.operand.registers.iter_mut().for_each(|r| v.destination(r));
+            }
+            StoreFragment(access) => {
+                v.source(&mut access.address.base);
+                v.source(&mut access.stride);
+                access.operand.registers.iter_mut().for_each(|r| v.source(r));
+            }
+            TransposeMatrix { d, a } => unary(v, d, a),
             BranchIndexed { index, .. } => v.source(index),
             Call(Builtin::Printf { d, format, arguments }) => binary(v, d, format, arguments),
             Call(Builtin::AssertFail { message, file, line, function }) => {
@@ -578,6 +644,11 @@ impl Op {
             | Elect { .. }
             | WarpBarrier { .. }
             | Mma(_)
+            | MatrixProduct(_)
+            | QuadPairProduct(_)
+            | LoadFragment(_)
+            | StoreFragment(_)
+            | TransposeMatrix { .. }
             | LoadMatrix { .. }
             | StoreMatrix { .. } => Flow::Meeting,
             Branch { .. } | BranchIndexed { .. } | Exit | Yield | Barrier { .. } => Flow::Control,

@@ -3,6 +3,7 @@
 use super::block::{Block, Progress, Scratch};
 use super::half::Lanes;
 use super::lanes::Slot;
+use super::mma::Model;
 use super::observe::Observer;
 use super::simd::SimdLevel;
 use super::{Launch, Options};
@@ -28,6 +29,8 @@ pub(super) struct Grid<'a> {
     pub shared_bytes: usize,
     pub level: SimdLevel,
     pub started: std::time::Instant,
+    /// The arithmetic of matrix products, where it is to be the hardware's.
+    pub model: Option<Model>,
     seed: u64,
 }
 
@@ -53,6 +56,7 @@ impl<'a> Grid<'a> {
             shared_bytes: (program.dynamic_shared_offset + launch.dynamic_shared_bytes) as usize,
             level: SimdLevel::detect(),
             started: std::time::Instant::now(),
+            model: None,
             seed,
         };
         grid.bank = grid.fill_bank();

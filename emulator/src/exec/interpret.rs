@@ -4,8 +4,8 @@ use super::async_copy;
 use super::atomics::{self, Atomic};
 use super::convert;
 use super::float;
+use super::fragment;
 use super::grid::Grid;
-use super::half;
 use super::halves;
 use super::host;
 use super::integer::{self, Carry};
@@ -85,6 +85,7 @@ pub(super) fn run(
                 if let Op::Mma(mma) = &instruction.op
                     && mma.run > 1
                     && mask == FULL
+                    && machine.grid.model.is_none()
                     && !observer_sees(observer)
                 {
                     fragment.position = position + u32::from(mma.run);
@@ -320,9 +321,11 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
         Op::F32Unary { op, mode, d, a } => float::unary(level, file, mask, *op, *mode, *d, *a),
         Op::F32Binary { op, mode, d, a, b } => float::binary(level, file, mask, *op, *mode, *d, *a, *b),
         Op::F32Fma { mode, d, a, b, c } => float::fma(level, file, mask, *mode, *d, [*a, *b, *c]),
-        Op::F64Unary { op, d, a } => float::unary_f64(level, file, mask, *op, *d, *a),
-        Op::F64Binary { op, d, a, b } => float::binary_f64(level, file, mask, *op, *d, *a, *b),
-        Op::F64Fma { d, a, b, c } => float::fma_f64(level, file, mask, *d, [*a, *b, *c]),
+        Op::F64Unary { op, rounding, d, a } => float::unary_f64(level, file, mask, *op, *rounding, *d, *a),
+        Op::F64Binary { op, rounding, d, a, b } => {
+            float::binary_f64(level, file, mask, *op, *rounding, *d, *a, *b);
+        }
+        Op::F64Fma { rounding, d, a, b, c } => float::fma_f64(level, file, mask, *rounding, *d, [*a, *b, *c]),
         Op::HalfUnary { op, kind, mode, d, a } => halves::unary(level, file, mask, *op, (*kind, *mode), *d, *a),
         Op::HalfBinary { op, kind, mode, d, a, b } => {
             halves::binary(level, file, mask, *op, (*kind, *mode), *d, *a, *b);
@@ -334,15 +337,13 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
         }
 
         Op::Cvt { cvt, d, a } => convert::convert(level, file, mask, *cvt, *d, *a),
-        Op::CvtPack { format, rounding, relu, saturate, d, a, b } => {
-            let clamp = match (saturate, relu) {
-                (true, _) => half::Clamp::Unit,
-                (false, true) => half::Clamp::Relu,
-                (false, false) => half::Clamp::None,
-            };
-            let mut value = [0; 32];
-            half::f32_to_half2(level, *format, *rounding, clamp, &mut value, file.get(*b), file.get(*a));
-            file.set(mask, *d, value);
+        Op::CvtPack { format, rounding, relu, finite, d, a, b } => {
+            convert::pack(level, file, mask, *format, *rounding, (*relu, *finite), *d, [*a, *b]);
+        }
+        Op::CvtBytes { format, relu, d, a, b } => convert::to_bytes(file, mask, *format, *relu, *d, [*a, *b]),
+        Op::ExpandBytes { format, relu, d, a } => convert::expand_bytes(file, mask, *format, *relu, *d, *a),
+        Op::PackIntegers { bits, signed, d, a, b, c } => {
+            convert::pack_integers(file, mask, (*bits).into(), *signed, *d, [*a, *b, *c]);
         }
 
         Op::Setp { ty, comparison, flush, d, complement, a, b, combine, c } => {
@@ -426,7 +427,12 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
         Op::CopyCommit => warp.copies.commit(mask),
         Op::CopyWait { all: true, .. } => warp.copies.wait_all(mask),
         Op::CopyWait { pending, .. } => warp.copies.wait(mask, *pending),
-        Op::Mma(mma) => matrix::multiply(level, m.fragments, file, mask, mma)?,
+        Op::Mma(mma) => matrix::multiply(level, m.grid.model.as_ref(), m.fragments, file, mask, mma)?,
+        Op::MatrixProduct(product) => matrix::product(level, m.grid.model.as_ref(), file, mask, product)?,
+        Op::QuadPairProduct(product) => matrix::quad_pairs(level, m.grid.model.as_ref(), file, mask, product)?,
+        Op::LoadFragment(access) => fragment::load(&mut m.view, file, mask, access)?,
+        Op::StoreFragment(access) => fragment::store(&mut m.view, file, mask, access)?,
+        Op::TransposeMatrix { d, a } => matrix::transpose(level, file, mask, *d, *a)?,
 
         Op::Trap => return Err(Fault::new(Some(mask.trailing_zeros() as usize), "trap").of(Kind::IllegalInstruction)),
         Op::Call(builtin) => host::call(m, mask, *builtin)?,

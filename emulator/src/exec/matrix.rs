@@ -3,13 +3,13 @@
 use super::half::Lanes;
 use super::lanes::{FULL, File, per_level};
 use super::memory::{Checked, Fault, View, addresses};
-use super::mma::{self, Wide};
+use super::mma::{self, Model, Wide, general};
 use super::simd::SimdLevel;
-use crate::isa::{A_ROOMS, Address, B_ROOMS, Instruction, Mma, Op, Reg};
+use crate::isa::{A_ROOMS, Address, B_ROOMS, Instruction, MatrixProduct, Mma, Op, QuadPairProduct, Reg};
 use crate::report::Fault as Kind;
 
 /// Matrix operations are for whole warps.
-fn whole_warp(mask: u32) -> Checked<()> {
+pub(super) fn whole_warp(mask: u32) -> Checked<()> {
     if mask == FULL {
         return Ok(());
     }
@@ -164,16 +164,55 @@ pub(super) fn multiply_run(level: SimdLevel, fragments: &mut Fragments, file: &m
     }
 }
 
-/// `mma.sync`
+/// `movmatrix`
+pub(super) fn transpose(level: SimdLevel, file: &mut File, mask: u32, d: Reg, a: Reg) -> Checked<()> {
+    whole_warp(mask)?;
+    let mut block = *file.get(a);
+    mma::transpose(level, &mut block);
+    file.set(FULL, d, block);
+    Ok(())
+}
+
+/// `mma.sync` and `wmma.mma` on any types.
+pub(super) fn product(
+    level: SimdLevel,
+    model: Option<&Model>,
+    file: &mut File,
+    mask: u32,
+    op: &MatrixProduct,
+) -> Checked<()> {
+    whole_warp(mask)?;
+    general::product(level, model, file, op);
+    Ok(())
+}
+
+/// `mma.m8n8k4` on fp16.
+pub(super) fn quad_pairs(
+    level: SimdLevel,
+    model: Option<&Model>,
+    file: &mut File,
+    mask: u32,
+    op: &QuadPairProduct,
+) -> Checked<()> {
+    whole_warp(mask)?;
+    general::quad_pairs(level, model, file, op);
+    Ok(())
+}
+
+/// `mma.sync` of the shapes that have a path of their own.
 pub(super) fn multiply(
     level: SimdLevel,
+    model: Option<&Model>,
     fragments: &mut Fragments,
     file: &mut File,
     mask: u32,
     op: &Mma,
 ) -> Checked<()> {
     whole_warp(mask)?;
-    multiply_one(level, fragments, file, op);
+    match model {
+        Some(model) => general::modelled(level, model, file, op),
+        None => multiply_one(level, fragments, file, op),
+    }
     Ok(())
 }
 

@@ -20,11 +20,14 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod block;
+pub(super) mod general;
+mod model;
 mod portable;
 #[cfg(test)]
 mod tests;
 
-pub use block::{load_block, store_block};
+pub use block::{load_block, store_block, transpose};
+pub use model::Model;
 
 use super::half::Lanes;
 use super::simd::SimdLevel;

@@ -351,9 +351,23 @@ pub struct Cvt {
     pub rounding: Rounding,
     /// Float to float of the same type: round to an integral value.
     pub integral: bool,
+    /// Nearest with ties away from zero; for tf32.
+    pub ties_away: bool,
     pub flush: bool,
+    /// Floats into [0, 1], integers into their range.
     pub saturate: bool,
+    /// What is too large becomes the largest finite number.
+    pub finite: bool,
     pub relu: bool,
+}
+
+/// Formats of 8-bit floats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ByteFormat {
+    /// 4 exponent bits; the largest number is 448.
+    E4m3,
+    /// 5 exponent bits; the largest finite number is 57,344.
+    E5m2,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

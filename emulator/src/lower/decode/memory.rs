@@ -75,7 +75,7 @@ fn space_or_generic(m: &mut Modifiers) -> Space {
 }
 
 /// The space that an access really goes to: a variable's own, where one is named.
-fn resolve_space(space: Space, symbol: Option<Symbol>) -> Result<Space> {
+pub(super) fn resolve_space(space: Space, symbol: Option<Symbol>) -> Result<Space> {
     Ok(match (space, symbol) {
         (Space::Param, Some(Symbol::Parameter(_)) | None) => Space::Param,
         // Parameters of inlined calls lie in local memory.
