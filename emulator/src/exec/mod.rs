@@ -77,13 +77,6 @@ impl Default for Options {
     }
 }
 
-impl Default for Options {
-    /// One thread, the natural order.
-    fn default() -> Self {
-        Options { threads: 1, seed: 0 }
-    }
-}
-
 /// One parameter of a kernel in its parameter block, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameter {
