@@ -106,7 +106,8 @@ fn large_module() -> String {
 fn module_load(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("load");
     group.sample_size(20);
-    for (name, ptx) in [("5,000 instructions", large_module()), ("gemm", include_str!("../tests/ptx/gemm.ptx").into())] {
+    for (name, ptx) in [("5,000 instructions", large_module()), ("gemm", include_str!("../tests/ptx/gemm.ptx").into())]
+    {
         group.bench_function(name, |bencher| bencher.iter(|| load(&ptx, &mut Memory::default())));
     }
 }

@@ -3,12 +3,13 @@
 use super::block::{Block, Progress, Scratch};
 use super::half::Lanes;
 use super::lanes::Slot;
+use super::memory::Hit;
 use super::mma::Model;
 use super::observe::Observer;
 use super::simd::SimdLevel;
 use super::{Launch, Options};
 use crate::isa::{BankEntry, LaunchSpecial, MemoryKind, Program, Width};
-use crate::memory::{Allocation, Memory};
+use crate::memory::Memory;
 use crate::report::Report;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -220,7 +221,7 @@ impl<O: Observer> Queue<'_, O> {
 
     /// Runs blocks until none is left, or for `limit` blocks.
     fn work(&self, limit: u64) {
-        let hits = vec![Allocation { start: 0, bytes: 0 }; self.grid.program.code.len()];
+        let hits = vec![Hit::NONE; self.grid.program.code.len()];
         let mut scratch = Scratch { hits, ..Scratch::default() };
         let mut spare = None;
         for _ in 0..limit {
