@@ -1,6 +1,6 @@
 //! The state behind the driver API, and the way every call goes into it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -63,6 +63,19 @@ static DRIVER: Mutex<Option<Driver>> = Mutex::new(None);
 thread_local! {
     /// The contexts that were pushed on this thread; the last is current. A null handle stands for none.
     static CURRENT: RefCell<Vec<CUcontext>> = const { RefCell::new(Vec::new()) };
+}
+
+thread_local! {
+    /// Whether the call that this thread is in means its own default stream by a null stream.
+    static OWN_DEFAULT_STREAM: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `body` with a null stream standing for the calling thread's own default stream.
+pub fn with_own_default_stream<T>(body: impl FnOnce() -> T) -> T {
+    OWN_DEFAULT_STREAM.set(true);
+    let result = body();
+    OWN_DEFAULT_STREAM.set(false);
+    result
 }
 
 /// Lets `change` at this thread's stack of contexts.
@@ -143,6 +156,7 @@ impl Driver {
     pub fn stream(&mut self, handle: CUstream) -> Result<CUstream> {
         let context = self.current()?;
         match handle.0 {
+            0 if OWN_DEFAULT_STREAM.get() => Ok(self.thread_stream(context, std::thread::current().id())),
             0 | 1 => Ok(self.contexts[&context].legacy),
             2 => Ok(self.thread_stream(context, std::thread::current().id())),
             _ => match self.streams.get(&handle) {

@@ -21,10 +21,13 @@ mod function;
 mod graph;
 mod host;
 mod launch;
+mod legacy;
 mod memory;
 mod memset;
+mod missing;
 mod module;
 mod occupancy;
+mod per_thread;
 mod pool;
 mod queue;
 mod stream;
@@ -61,15 +64,18 @@ const TABLES: &[&[Symbol]] = &[
     graph::SYMBOLS,
     host::SYMBOLS,
     launch::SYMBOLS,
+    legacy::SYMBOLS,
     memory::SYMBOLS,
     memset::SYMBOLS,
+    missing::SYMBOLS,
     module::SYMBOLS,
     occupancy::SYMBOLS,
+    per_thread::SYMBOLS,
     pool::SYMBOLS,
     stream::SYMBOLS,
 ];
 
-/// Every function of the driver API that the emulator has.
+/// Every function that the emulator exports, those included that only say that they are missing.
 pub fn symbols() -> impl Iterator<Item = &'static Symbol> {
     TABLES.iter().copied().flatten()
 }

@@ -1,0 +1,119 @@
+//! The functions for which a null stream is the calling thread's own default stream instead of the legacy one:
+//! `_ptsz` where a stream is an argument, `_ptds` where the default stream is meant without saying so. Programs that are
+//! compiled with `CUDA_API_PER_THREAD_DEFAULT_STREAM` call them.
+
+use super::copy::{self, CUDA_MEMCPY2D};
+use super::driver::with_own_default_stream;
+use super::error::CUresult;
+use super::launch::{self, CUlaunchConfig};
+use super::types::{
+    CUcontext, CUdevice, CUdeviceptr, CUevent, CUfunction, CUgraph, CUgraphExec, CUmemoryPool, CUstream, In, Out,
+};
+use super::work::HostFunction;
+use super::{event, graph, memory, memset, pool, stream};
+
+macro_rules! per_thread {
+    ($($file:ident: $name:ident = $base:ident($($argument:ident: $kind:ty),* $(,)?);)*) => {
+        $(
+            #[doc = concat!("As `", stringify!($base), "`, with the thread's default stream.")]
+            #[unsafe(no_mangle)]
+            pub unsafe extern "C" fn $name($($argument: $kind),*) -> CUresult {
+                // SAFETY: the arguments are the caller's.
+                with_own_default_stream(|| unsafe { $file::$base($($argument),*) })
+            }
+        )*
+
+        super::exports![$($name),*];
+    };
+}
+
+per_thread! {
+    copy: cuMemcpy_ptds = cuMemcpy(target: CUdeviceptr, source: CUdeviceptr, bytes: usize);
+    copy: cuMemcpyAsync_ptsz = cuMemcpyAsync(
+        target: CUdeviceptr, source: CUdeviceptr, bytes: usize, stream: CUstream,
+    );
+    copy: cuMemcpyHtoD_v2_ptds = cuMemcpyHtoD_v2(target: CUdeviceptr, source: In<u8>, bytes: usize);
+    copy: cuMemcpyHtoDAsync_v2_ptsz = cuMemcpyHtoDAsync_v2(
+        target: CUdeviceptr, source: In<u8>, bytes: usize, stream: CUstream,
+    );
+    copy: cuMemcpyDtoH_v2_ptds = cuMemcpyDtoH_v2(target: Out<u8>, source: CUdeviceptr, bytes: usize);
+    copy: cuMemcpyDtoHAsync_v2_ptsz = cuMemcpyDtoHAsync_v2(
+        target: Out<u8>, source: CUdeviceptr, bytes: usize, stream: CUstream,
+    );
+    copy: cuMemcpyDtoD_v2_ptds = cuMemcpyDtoD_v2(target: CUdeviceptr, source: CUdeviceptr, bytes: usize);
+    copy: cuMemcpyDtoDAsync_v2_ptsz = cuMemcpyDtoDAsync_v2(
+        target: CUdeviceptr, source: CUdeviceptr, bytes: usize, stream: CUstream,
+    );
+    copy: cuMemcpyPeer_ptds = cuMemcpyPeer(
+        target: CUdeviceptr, target_context: CUcontext, source: CUdeviceptr, source_context: CUcontext, bytes: usize,
+    );
+    copy: cuMemcpyPeerAsync_ptsz = cuMemcpyPeerAsync(
+        target: CUdeviceptr, target_context: CUcontext, source: CUdeviceptr, source_context: CUcontext, bytes: usize,
+        stream: CUstream,
+    );
+    copy: cuMemcpy2D_v2_ptds = cuMemcpy2D_v2(copy: In<CUDA_MEMCPY2D>);
+    copy: cuMemcpy2DUnaligned_v2_ptds = cuMemcpy2DUnaligned_v2(copy: In<CUDA_MEMCPY2D>);
+    copy: cuMemcpy2DAsync_v2_ptsz = cuMemcpy2DAsync_v2(copy: In<CUDA_MEMCPY2D>, stream: CUstream);
+    memset: cuMemsetD8_v2_ptds = cuMemsetD8_v2(target: CUdeviceptr, value: u8, count: usize);
+    memset: cuMemsetD16_v2_ptds = cuMemsetD16_v2(target: CUdeviceptr, value: u16, count: usize);
+    memset: cuMemsetD32_v2_ptds = cuMemsetD32_v2(target: CUdeviceptr, value: u32, count: usize);
+    memset: cuMemsetD8Async_ptsz = cuMemsetD8Async(target: CUdeviceptr, value: u8, count: usize, stream: CUstream);
+    memset: cuMemsetD16Async_ptsz = cuMemsetD16Async(target: CUdeviceptr, value: u16, count: usize, stream: CUstream);
+    memset: cuMemsetD32Async_ptsz = cuMemsetD32Async(target: CUdeviceptr, value: u32, count: usize, stream: CUstream);
+    memset: cuMemsetD2D8_v2_ptds = cuMemsetD2D8_v2(
+        target: CUdeviceptr, pitch: usize, value: u8, width: usize, height: usize,
+    );
+    memset: cuMemsetD2D16_v2_ptds = cuMemsetD2D16_v2(
+        target: CUdeviceptr, pitch: usize, value: u16, width: usize, height: usize,
+    );
+    memset: cuMemsetD2D32_v2_ptds = cuMemsetD2D32_v2(
+        target: CUdeviceptr, pitch: usize, value: u32, width: usize, height: usize,
+    );
+    memset: cuMemsetD2D8Async_ptsz = cuMemsetD2D8Async(
+        target: CUdeviceptr, pitch: usize, value: u8, width: usize, height: usize, stream: CUstream,
+    );
+    memset: cuMemsetD2D16Async_ptsz = cuMemsetD2D16Async(
+        target: CUdeviceptr, pitch: usize, value: u16, width: usize, height: usize, stream: CUstream,
+    );
+    memset: cuMemsetD2D32Async_ptsz = cuMemsetD2D32Async(
+        target: CUdeviceptr, pitch: usize, value: u32, width: usize, height: usize, stream: CUstream,
+    );
+    memory: cuMemAllocAsync_ptsz = cuMemAllocAsync(address: Out<CUdeviceptr>, bytes: usize, stream: CUstream);
+    memory: cuMemFreeAsync_ptsz = cuMemFreeAsync(address: CUdeviceptr, stream: CUstream);
+    memory: cuMemPrefetchAsync_ptsz = cuMemPrefetchAsync(
+        address: CUdeviceptr, bytes: usize, device: CUdevice, stream: CUstream,
+    );
+    memory: cuStreamAttachMemAsync_ptsz = cuStreamAttachMemAsync(
+        stream: CUstream, address: CUdeviceptr, bytes: usize, flags: u32,
+    );
+    pool: cuMemAllocFromPoolAsync_ptsz = cuMemAllocFromPoolAsync(
+        address: Out<CUdeviceptr>, bytes: usize, pool: CUmemoryPool, stream: CUstream,
+    );
+    launch: cuLaunchKernel_ptsz = cuLaunchKernel(
+        function: CUfunction, grid_x: u32, grid_y: u32, grid_z: u32, block_x: u32, block_y: u32, block_z: u32,
+        dynamic_shared_bytes: u32, stream: CUstream, parameters: In<In<u8>>, extra: In<usize>,
+    );
+    launch: cuLaunchKernelEx_ptsz = cuLaunchKernelEx(
+        config: In<CUlaunchConfig>, function: CUfunction, parameters: In<In<u8>>, extra: In<usize>,
+    );
+    launch: cuLaunchCooperativeKernel_ptsz = cuLaunchCooperativeKernel(
+        function: CUfunction, grid_x: u32, grid_y: u32, grid_z: u32, block_x: u32, block_y: u32, block_z: u32,
+        dynamic_shared_bytes: u32, stream: CUstream, parameters: In<In<u8>>,
+    );
+    stream: cuLaunchHostFunc_ptsz = cuLaunchHostFunc(
+        stream: CUstream, function: Option<HostFunction>, data: Out<u8>,
+    );
+    stream: cuStreamSynchronize_ptsz = cuStreamSynchronize(stream: CUstream);
+    stream: cuStreamQuery_ptsz = cuStreamQuery(stream: CUstream);
+    stream: cuStreamWaitEvent_ptsz = cuStreamWaitEvent(stream: CUstream, event: CUevent, flags: u32);
+    stream: cuStreamGetCtx_ptsz = cuStreamGetCtx(stream: CUstream, context: Out<CUcontext>);
+    stream: cuStreamGetFlags_ptsz = cuStreamGetFlags(stream: CUstream, flags: Out<u32>);
+    stream: cuStreamGetPriority_ptsz = cuStreamGetPriority(stream: CUstream, priority: Out<i32>);
+    stream: cuStreamBeginCapture_v2_ptsz = cuStreamBeginCapture_v2(stream: CUstream, mode: u32);
+    stream: cuStreamEndCapture_ptsz = cuStreamEndCapture(stream: CUstream, graph: Out<CUgraph>);
+    stream: cuStreamIsCapturing_ptsz = cuStreamIsCapturing(stream: CUstream, status: Out<u32>);
+    event: cuEventRecord_ptsz = cuEventRecord(event: CUevent, stream: CUstream);
+    event: cuEventRecordWithFlags_ptsz = cuEventRecordWithFlags(event: CUevent, stream: CUstream, flags: u32);
+    graph: cuGraphLaunch_ptsz = cuGraphLaunch(executable: CUgraphExec, stream: CUstream);
+    graph: cuGraphUpload_ptsz = cuGraphUpload(executable: CUgraphExec, stream: CUstream);
+}
