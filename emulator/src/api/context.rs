@@ -66,6 +66,7 @@ impl Driver {
         self.events.retain(|_, event| event.context != handle);
         self.functions.retain(|_, function| function.context != handle);
         self.modules.retain(|_, module| module.context != handle);
+        self.forget_modules_of_libraries(handle);
         self.executables.retain(|_, executable| executable.context != handle);
         self.graphs.retain(|_, graph| graph.context != handle);
         self.nodes.retain(|_, graph| self.graphs.contains_key(graph));
@@ -395,6 +396,33 @@ pub unsafe extern "C" fn cuCtxSetCacheConfig(preference: u32) -> CUresult {
     })
 }
 
+/// Refuses numbers that are no width of the banks of shared memory.
+pub fn check_bank_width(width: u32) -> Result {
+    match width {
+        0..=2 => Ok(()),
+        _ => refused(CUresult::INVALID_VALUE, format!("{width} is no width of shared memory's banks")),
+    }
+}
+
+/// The width of the banks of shared memory: 4 bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuCtxGetSharedMemConfig(width: Out<u32>) -> CUresult {
+    const FOUR_BYTES: u32 = 1;
+    call("cuCtxGetSharedMemConfig", |driver| {
+        driver.current()?;
+        width.set(FOUR_BYTES)
+    })
+}
+
+/// Sets the width of the banks of shared memory, which devices no longer choose.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuCtxSetSharedMemConfig(width: u32) -> CUresult {
+    call("cuCtxSetSharedMemConfig", |driver| {
+        driver.current()?;
+        check_bank_width(width)
+    })
+}
+
 /// The range of stream priorities: least, then greatest.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuCtxGetStreamPriorityRange(least: Out<i32>, greatest: Out<i32>) -> CUresult {
@@ -429,5 +457,7 @@ super::exports![
     cuCtxSetLimit,
     cuCtxGetCacheConfig,
     cuCtxSetCacheConfig,
+    cuCtxGetSharedMemConfig,
+    cuCtxSetSharedMemConfig,
     cuCtxGetStreamPriorityRange,
 ];

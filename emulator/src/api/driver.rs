@@ -1,7 +1,7 @@
 //! The state behind the driver API, and the way every call goes into it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::thread::ThreadId;
@@ -12,15 +12,18 @@ use super::context::Context;
 use super::error::{CUresult, Failure, Result, fault_code, refused};
 use super::event::Event;
 use super::function::Function;
-use super::graph::{Executable, Graph};
+use super::graph::Graph;
+use super::graph_exec::Executable;
 use super::host::HostBlock;
+use super::library::{Kernel, Library};
 use super::memory::Block;
 use super::module::LoadedModule;
 use super::pool::Pool;
 use super::queue::{Queue, Ticket};
 use super::stream::Stream;
 use super::types::{
-    CUcontext, CUevent, CUfunction, CUgraph, CUgraphExec, CUgraphNode, CUmemoryPool, CUmodule, CUstream,
+    CUcontext, CUevent, CUfunction, CUgraph, CUgraphExec, CUgraphNode, CUkernel, CUlibrary, CUmemoryPool, CUmodule,
+    CUstream,
 };
 use super::work::{Work, in_host_function, panic_text};
 use crate::config::{self, Config};
@@ -46,6 +49,9 @@ pub struct Driver {
     pub events: HashMap<CUevent, Event>,
     pub modules: HashMap<CUmodule, LoadedModule>,
     pub functions: HashMap<CUfunction, Function>,
+    pub libraries: HashMap<CUlibrary, Library>,
+    /// Kernels of libraries.
+    pub kernels: HashMap<CUkernel, Kernel>,
     pub graphs: HashMap<CUgraph, Graph>,
     /// The graph of a node.
     pub nodes: HashMap<CUgraphNode, CUgraph>,
@@ -245,16 +251,69 @@ impl Driver {
         let seed = self.config()?.seed;
         let start = Instant::now();
         for ticket in self.queue.schedule(targets, seed) {
-            // A fault earlier in the order may have dropped it.
-            let Some(item) = self.queue.take(ticket) else { continue };
-            if let Err(report) = item.work.run(self) {
-                self.fault(item.context, report);
+            if !self.wait_for_value(ticket, enough) {
+                break;
             }
+            self.run_item(ticket);
             if enough.is_some_and(|enough| start.elapsed() >= enough) {
                 break;
             }
         }
         Ok(())
+    }
+
+    fn run_item(&mut self, ticket: Ticket) {
+        // A fault earlier in the order may have dropped it.
+        let Some(item) = self.queue.take(ticket) else { return };
+        if let Err(report) = item.work.run(self) {
+            self.fault(item.context, report);
+        }
+    }
+
+    /// Whether `ticket` waits for a value in memory that is not there yet.
+    fn is_blocked(&self, ticket: Ticket) -> bool {
+        matches!(self.queue.work(ticket), Some(Work::Poll(poll)) if !poll.is_over(&self.memory))
+    }
+
+    /// If `ticket` waits for a value in memory, lets everything else run that may write it, and gives other threads of
+    /// the host the time to do so. False when the value is not there after `enough`; a wait without end is a fault.
+    fn wait_for_value(&mut self, ticket: Ticket, enough: Option<Duration>) -> bool {
+        /// How long the host may take to write a value that no work of the device writes.
+        const HOST_TIME: Duration = Duration::from_secs(10);
+        let start = Instant::now();
+        let mut blocked = BTreeSet::new();
+        while self.is_blocked(ticket) {
+            let ready = self.queue.ready(&blocked);
+            match ready {
+                Some(ready) if self.is_blocked(ready) => {
+                    blocked.insert(ready);
+                    continue;
+                }
+                Some(ready) => {
+                    self.run_item(ready);
+                    blocked.clear();
+                }
+                None => {
+                    std::thread::sleep(Duration::from_millis(1));
+                    blocked.clear();
+                }
+            }
+            if enough.is_some_and(|enough| start.elapsed() >= enough) {
+                return false;
+            }
+            if start.elapsed() >= HOST_TIME && ready.is_none() {
+                self.give_up_wait(ticket);
+            }
+        }
+        true
+    }
+
+    fn give_up_wait(&mut self, ticket: Ticket) {
+        if let Some(item) = self.queue.take(ticket)
+            && let Work::Poll(poll) = &*item.work
+        {
+            self.fault(item.context, Report::new(Class::BadApiCall, poll.text()));
+        }
     }
 
     /// Ends a context by `report`: nothing of it runs any more, and every call answers with the same error.

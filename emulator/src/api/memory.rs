@@ -1,7 +1,11 @@
 //! Device memory: allocation, release, and questions about addresses.
 
+use std::collections::BTreeSet;
+
 use super::driver::{Driver, call};
 use super::error::{CUresult, Result, refused};
+use super::graph::Task;
+use super::stream::Stream;
 use super::types::{CUcontext, CUdevice, CUdeviceptr, CUmemoryPool, CUstream, In, Out};
 use super::work::Work;
 use crate::memory::Allocation;
@@ -14,6 +18,8 @@ pub struct Block {
     pub origin: Origin,
     /// Its release is in a stream and has not run.
     pub releasing: bool,
+    /// Of memory of a graph: a launch allocated it, and no call or launch has freed it since.
+    pub held: bool,
 }
 
 /// Which call made an allocation.
@@ -23,6 +29,8 @@ pub enum Origin {
     /// Memory that the host may touch, too.
     Managed,
     Stream(CUmemoryPool),
+    /// A node of a graph, whose launches allocate and free it again and again at one address.
+    Graph,
     /// A variable of a module.
     Module,
 }
@@ -40,7 +48,7 @@ impl Driver {
     }
 
     /// Finds room for `bytes`, if need be by letting all work run that may free some.
-    fn reserve(&mut self, context: CUcontext, bytes: usize, origin: Origin) -> Result<CUdeviceptr> {
+    pub fn reserve(&mut self, context: CUcontext, bytes: usize, origin: Origin) -> Result<CUdeviceptr> {
         if bytes == 0 {
             return refused(CUresult::INVALID_VALUE, "an allocation of no bytes");
         }
@@ -54,7 +62,7 @@ impl Driver {
             let message = format!("no room for {bytes} bytes: {free} of the device's {total} are free");
             return refused(CUresult::OUT_OF_MEMORY, message);
         };
-        self.blocks.insert(start, Block { context, origin, releasing: false });
+        self.blocks.insert(start, Block { context, origin, releasing: false, held: false });
         count(|statistics| statistics.allocations += 1);
         Ok(start)
     }
@@ -64,6 +72,9 @@ impl Driver {
         match self.blocks.get(&start) {
             Some(block) if block.releasing => {
                 refused(CUresult::INVALID_VALUE, format!("{start:#x} was released already, in a stream"))
+            }
+            Some(Block { origin: Origin::Graph, held: false, .. }) => {
+                refused(CUresult::INVALID_VALUE, format!("{start:#x} is allocated by a graph, and not at present"))
             }
             Some(Block { origin: Origin::Module, .. }) => {
                 refused(CUresult::INVALID_VALUE, format!("{start:#x} is a variable of a module"))
@@ -81,40 +92,78 @@ impl Driver {
         if !matches!(block.origin, Origin::Stream(_)) {
             self.wait_for_context(block.context)?;
         }
-        self.blocks.remove(&start);
-        self.memory.free(start);
+        self.release(start);
         count(|statistics| statistics.frees += 1);
         Ok(())
+    }
+
+    /// Ends an allocation; that of a graph only until the next launch.
+    pub fn release(&mut self, start: CUdeviceptr) {
+        match self.blocks.get_mut(&start) {
+            Some(block) if block.origin == Origin::Graph => {
+                (block.held, block.releasing) = (false, false);
+                self.memory.deactivate(start);
+            }
+            _ => {
+                self.blocks.remove(&start);
+                self.memory.free(start);
+            }
+        }
+    }
+
+    /// Ends the allocations of graphs that are gone, unless a launch still holds them.
+    pub fn release_graph_memory(&mut self) {
+        let mut used = BTreeSet::new();
+        let mut note = |work: &Work| {
+            if let Work::Allocate(start) = work {
+                used.insert(*start);
+            }
+        };
+        for node in self.graphs.values().flat_map(|graph| &graph.nodes) {
+            if let Task::Work(work) = &node.task {
+                note(work);
+            }
+        }
+        self.executables.values().for_each(|executable| executable.visit_work(&mut note));
+        self.queue.visit_work(&mut note);
+        let is_over = |start: &u64, block: &mut Block| {
+            block.origin == Origin::Graph && !block.held && !block.releasing && !used.contains(start)
+        };
+        for (start, _) in self.blocks.extract_if(is_over) {
+            self.memory.free(start);
+        }
     }
 
     /// Allocates from `pool` in the order of `stream`.
     pub fn allocate_in_stream(&mut self, bytes: usize, pool: CUmemoryPool, stream: CUstream) -> Result<CUdeviceptr> {
         let stream = self.stream(stream)?;
-        self.forbid_memory_nodes(stream)?;
-        let context = self.streams[&stream].context;
-        let start = self.reserve(context, bytes, Origin::Stream(pool))?;
+        let Stream { context, capture, .. } = self.streams[&stream];
+        let origin = if capture.is_some() { Origin::Graph } else { Origin::Stream(pool) };
+        let start = self.reserve(context, bytes, origin)?;
         self.enqueue(stream, Work::Allocate(start))?;
         Ok(start)
     }
 
     fn free_in_stream(&mut self, start: CUdeviceptr, stream: CUstream) -> Result {
         let stream = self.stream(stream)?;
-        self.forbid_memory_nodes(stream)?;
+        if self.streams[&stream].capture.is_some() {
+            return self.free_in_capture(start, stream);
+        }
         self.releasable(start)?;
         self.enqueue(stream, Work::Free(start))?;
         if let Some(block) = self.blocks.get_mut(&start) {
-            block.releasing = true;
+            (block.releasing, block.held) = (true, false);
         }
         count(|statistics| statistics.frees += 1);
         Ok(())
     }
 
-    fn forbid_memory_nodes(&mut self, stream: CUstream) -> Result {
-        if self.streams[&stream].capture.is_none() {
-            return Ok(());
+    /// Adds a node that frees what another node of a graph, or a stream, allocated.
+    fn free_in_capture(&mut self, start: CUdeviceptr, stream: CUstream) -> Result {
+        match self.blocks.get(&start).map(|block| block.origin) {
+            Some(Origin::Graph | Origin::Stream(_)) => self.enqueue(stream, Work::Free(start)).map(|_| ()),
+            _ => refused(CUresult::INVALID_VALUE, format!("no stream-ordered allocation starts at {start:#x}")),
         }
-        let _ = self.forbid_captured_stream(stream, "allocating in");
-        refused(CUresult::NOT_SUPPORTED, "the emulator's graphs do not allocate or release memory")
     }
 
     /// The device memory, or page-locked host memory, that holds `bytes` from `address`.

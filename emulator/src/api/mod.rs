@@ -19,9 +19,13 @@ mod error;
 mod event;
 mod function;
 mod graph;
+mod graph_exec;
+mod graph_node;
 mod host;
+mod image;
 mod launch;
 mod legacy;
+mod library;
 mod memory;
 mod memset;
 mod missing;
@@ -31,6 +35,7 @@ mod per_thread;
 mod pool;
 mod queue;
 mod stream;
+mod stream_memory;
 mod types;
 mod work;
 
@@ -62,9 +67,12 @@ const TABLES: &[&[Symbol]] = &[
     event::SYMBOLS,
     function::SYMBOLS,
     graph::SYMBOLS,
+    graph_exec::SYMBOLS,
+    graph_node::SYMBOLS,
     host::SYMBOLS,
     launch::SYMBOLS,
     legacy::SYMBOLS,
+    library::SYMBOLS,
     memory::SYMBOLS,
     memset::SYMBOLS,
     missing::SYMBOLS,
@@ -73,6 +81,7 @@ const TABLES: &[&[Symbol]] = &[
     per_thread::SYMBOLS,
     pool::SYMBOLS,
     stream::SYMBOLS,
+    stream_memory::SYMBOLS,
 ];
 
 /// Every function that the emulator exports, those included that only say that they are missing.

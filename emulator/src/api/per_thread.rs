@@ -10,7 +10,7 @@ use super::types::{
     CUcontext, CUdevice, CUdeviceptr, CUevent, CUfunction, CUgraph, CUgraphExec, CUmemoryPool, CUstream, In, Out,
 };
 use super::work::HostFunction;
-use super::{event, graph, memory, memset, pool, stream};
+use super::{event, graph_exec, memory, memset, pool, stream};
 
 macro_rules! per_thread {
     ($($file:ident: $name:ident = $base:ident($($argument:ident: $kind:ty),* $(,)?);)*) => {
@@ -114,6 +114,6 @@ per_thread! {
     stream: cuStreamIsCapturing_ptsz = cuStreamIsCapturing(stream: CUstream, status: Out<u32>);
     event: cuEventRecord_ptsz = cuEventRecord(event: CUevent, stream: CUstream);
     event: cuEventRecordWithFlags_ptsz = cuEventRecordWithFlags(event: CUevent, stream: CUstream, flags: u32);
-    graph: cuGraphLaunch_ptsz = cuGraphLaunch(executable: CUgraphExec, stream: CUstream);
-    graph: cuGraphUpload_ptsz = cuGraphUpload(executable: CUgraphExec, stream: CUstream);
+    graph_exec: cuGraphLaunch_ptsz = cuGraphLaunch(executable: CUgraphExec, stream: CUstream);
+    graph_exec: cuGraphUpload_ptsz = cuGraphUpload(executable: CUgraphExec, stream: CUstream);
 }

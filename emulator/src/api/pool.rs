@@ -23,7 +23,41 @@ pub struct PoolProperties {
     location_type: u32,
     location: i32,
     security: usize,
-    reserved: [u8; 64],
+    /// The most that the pool holds; 0 for as much as there is.
+    max_bytes: usize,
+    usage: u16,
+    reserved: [u8; 54],
+}
+
+impl PoolProperties {
+    /// What the device's default pool is.
+    pub fn of_device() -> Self {
+        PoolProperties {
+            allocation_type: ALLOCATION_PINNED,
+            handle_types: 0,
+            location_type: LOCATION_DEVICE,
+            location: 0,
+            security: 0,
+            max_bytes: 0,
+            usage: 0,
+            reserved: [0; 54],
+        }
+    }
+
+    /// Refuses pools that are not of the device's memory, or that other processes share.
+    pub fn check(&self) -> Result {
+        if self.allocation_type != ALLOCATION_PINNED || self.location_type != LOCATION_DEVICE {
+            return refused(CUresult::INVALID_VALUE, "a pool of other than device memory");
+        }
+        check_device(self.location)?;
+        if self.handle_types != 0 || self.security != 0 {
+            return refused(CUresult::NOT_SUPPORTED, "pools that other processes share");
+        }
+        if self.reserved != [0; 54] {
+            return refused(CUresult::INVALID_VALUE, "reserved bytes that are not zero");
+        }
+        Ok(())
+    }
 }
 
 const ALLOCATION_PINNED: u32 = 1;
@@ -100,17 +134,7 @@ pub unsafe extern "C" fn cuDeviceSetMemPool(device: CUdevice, pool: CUmemoryPool
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuMemPoolCreate(pool: Out<CUmemoryPool>, properties: In<PoolProperties>) -> CUresult {
     call("cuMemPoolCreate", |driver| {
-        let properties = properties.get()?;
-        if properties.allocation_type != ALLOCATION_PINNED || properties.location_type != LOCATION_DEVICE {
-            return refused(CUresult::INVALID_VALUE, "a pool of other than device memory");
-        }
-        check_device(properties.location)?;
-        if properties.handle_types != 0 || properties.security != 0 {
-            return refused(CUresult::NOT_SUPPORTED, "pools that other processes share");
-        }
-        if properties.reserved != [0; 64] {
-            return refused(CUresult::INVALID_VALUE, "reserved bytes that are not zero");
-        }
+        properties.get()?.check()?;
         pool.set(driver.new_pool())
     })
 }

@@ -186,7 +186,7 @@ pub unsafe extern "C" fn cuStreamGetPriority(stream: CUstream, priority: Out<i32
 pub unsafe extern "C" fn cuStreamBeginCapture_v2(stream: CUstream, mode: u32) -> CUresult {
     call("cuStreamBeginCapture_v2", |driver| {
         let stream = driver.stream(stream)?;
-        driver.begin_capture(stream, Mode::from_number(mode)?)
+        driver.begin_capture(stream, Mode::from_number(mode)?, None)
     })
 }
 

@@ -154,6 +154,10 @@ handles! {
     CUmodule;
     /// A kernel of a loaded module.
     CUfunction;
+    /// Code that is loaded into whatever context its kernels are used in.
+    CUlibrary;
+    /// A kernel of a library.
+    CUkernel;
     /// A graph.
     CUgraph;
     /// A node of a graph.
