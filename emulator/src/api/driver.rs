@@ -318,9 +318,13 @@ impl Driver {
 
     /// Ends a context by `report`: nothing of it runs any more, and every call answers with the same error.
     fn fault(&mut self, context: CUcontext, report: Report) {
-        self.queue.drop_context(context);
+        let code = fault_code(&report);
         if let Some(context) = self.contexts.get_mut(&context) {
-            context.fault = Some(fault_code(&report));
+            context.fault = Some(code);
+        }
+        // Callbacks are called all the same, to learn of the fault.
+        for item in self.queue.drop_context(context) {
+            item.work.call_back(code);
         }
         if !config::current().is_ok_and(|config| config.quiet) {
             eprintln!("{report}");

@@ -49,7 +49,8 @@ impl Task {
                 Work::Kernel { .. } => 0,
                 Work::Copy(_) => 1,
                 Work::Fill(_) => 2,
-                Work::Host { .. } => 3,
+                // Callbacks are not captured.
+                Work::Host { .. } | Work::Callback { .. } => 3,
                 Work::Nothing => 5,
                 Work::Record(_) => 7,
                 Work::Allocate(_) => 10,

@@ -35,6 +35,7 @@ mod per_thread;
 mod pool;
 mod queue;
 mod stream;
+mod stream_capture;
 mod stream_memory;
 mod types;
 mod work;
@@ -81,6 +82,7 @@ const TABLES: &[&[Symbol]] = &[
     per_thread::SYMBOLS,
     pool::SYMBOLS,
     stream::SYMBOLS,
+    stream_capture::SYMBOLS,
     stream_memory::SYMBOLS,
 ];
 

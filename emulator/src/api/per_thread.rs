@@ -2,15 +2,19 @@
 //! `_ptsz` where a stream is an argument, `_ptds` where the default stream is meant without saying so. Programs that are
 //! compiled with `CUDA_API_PER_THREAD_DEFAULT_STREAM` call them.
 
-use super::copy::{self, CUDA_MEMCPY2D};
+use super::copy::{self, CUDA_MEMCPY2D, CUDA_MEMCPY3D};
 use super::driver::with_own_default_stream;
 use super::error::CUresult;
+use super::graph::CUgraphEdgeData;
+use super::graph_exec::{self, CUDA_GRAPH_INSTANTIATE_PARAMS};
 use super::launch::{self, CUlaunchConfig};
+use super::stream_memory::{self, CUstreamBatchMemOpParams};
 use super::types::{
-    CUcontext, CUdevice, CUdeviceptr, CUevent, CUfunction, CUgraph, CUgraphExec, CUmemoryPool, CUstream, In, Out,
+    CUcontext, CUdevice, CUdeviceptr, CUevent, CUfunction, CUgraph, CUgraphExec, CUgraphNode, CUmemoryPool, CUstream,
+    In, Out,
 };
-use super::work::HostFunction;
-use super::{event, graph_exec, memory, memset, pool, stream};
+use super::work::{Callback, HostFunction};
+use super::{event, memory, memset, pool, stream, stream_capture};
 
 macro_rules! per_thread {
     ($($file:ident: $name:ident = $base:ident($($argument:ident: $kind:ty),* $(,)?);)*) => {
@@ -109,9 +113,81 @@ per_thread! {
     stream: cuStreamGetCtx_ptsz = cuStreamGetCtx(stream: CUstream, context: Out<CUcontext>);
     stream: cuStreamGetFlags_ptsz = cuStreamGetFlags(stream: CUstream, flags: Out<u32>);
     stream: cuStreamGetPriority_ptsz = cuStreamGetPriority(stream: CUstream, priority: Out<i32>);
-    stream: cuStreamBeginCapture_v2_ptsz = cuStreamBeginCapture_v2(stream: CUstream, mode: u32);
-    stream: cuStreamEndCapture_ptsz = cuStreamEndCapture(stream: CUstream, graph: Out<CUgraph>);
-    stream: cuStreamIsCapturing_ptsz = cuStreamIsCapturing(stream: CUstream, status: Out<u32>);
+    stream_capture: cuStreamBeginCapture_v2_ptsz = cuStreamBeginCapture_v2(stream: CUstream, mode: u32);
+    stream_capture: cuStreamEndCapture_ptsz = cuStreamEndCapture(stream: CUstream, graph: Out<CUgraph>);
+    stream_capture: cuStreamIsCapturing_ptsz = cuStreamIsCapturing(stream: CUstream, status: Out<u32>);
+    stream: cuLaunchHostFunc_v2_ptsz = cuLaunchHostFunc_v2(
+        stream: CUstream, function: Option<HostFunction>, data: Out<u8>, mode: u32,
+    );
+    stream: cuStreamAddCallback_ptsz = cuStreamAddCallback(
+        stream: CUstream, function: Option<Callback>, data: Out<u8>, flags: u32,
+    );
+    stream: cuStreamGetCtx_v2_ptsz = cuStreamGetCtx_v2(stream: CUstream, context: Out<CUcontext>, part: Out<usize>);
+    stream: cuStreamGetDevice_ptsz = cuStreamGetDevice(stream: CUstream, device: Out<CUdevice>);
+    stream: cuStreamGetId_ptsz = cuStreamGetId(stream: CUstream, id: Out<u64>);
+    stream: cuStreamGetAttribute_ptsz = cuStreamGetAttribute(stream: CUstream, attribute: u32, value: Out<[i32; 16]>);
+    stream: cuStreamSetAttribute_ptsz = cuStreamSetAttribute(stream: CUstream, attribute: u32, value: In<[i32; 16]>);
+    stream: cuStreamCopyAttributes_ptsz = cuStreamCopyAttributes(target: CUstream, source: CUstream);
+    stream_capture: cuStreamBeginCapture_ptsz = cuStreamBeginCapture(stream: CUstream);
+    stream_capture: cuStreamBeginCaptureToGraph_ptsz = cuStreamBeginCaptureToGraph(
+        stream: CUstream, graph: CUgraph, dependencies: In<CUgraphNode>, data: In<CUgraphEdgeData>,
+        dependency_count: usize, mode: u32,
+    );
+    stream_capture: cuStreamGetCaptureInfo_ptsz = cuStreamGetCaptureInfo(
+        stream: CUstream, status: Out<u32>, id: Out<u64>,
+    );
+    stream_capture: cuStreamGetCaptureInfo_v2_ptsz = cuStreamGetCaptureInfo_v2(
+        stream: CUstream, status: Out<u32>, id: Out<u64>, graph: Out<CUgraph>,
+        dependencies: Out<*const CUgraphNode>, dependency_count: Out<usize>,
+    );
+    stream_capture: cuStreamGetCaptureInfo_v3_ptsz = cuStreamGetCaptureInfo_v3(
+        stream: CUstream, status: Out<u32>, id: Out<u64>, graph: Out<CUgraph>,
+        dependencies: Out<*const CUgraphNode>, data: Out<*const CUgraphEdgeData>, dependency_count: Out<usize>,
+    );
+    stream_capture: cuStreamUpdateCaptureDependencies_ptsz = cuStreamUpdateCaptureDependencies(
+        stream: CUstream, dependencies: In<CUgraphNode>, dependency_count: usize, flags: u32,
+    );
+    stream_capture: cuStreamUpdateCaptureDependencies_v2_ptsz = cuStreamUpdateCaptureDependencies_v2(
+        stream: CUstream, dependencies: In<CUgraphNode>, data: In<CUgraphEdgeData>, dependency_count: usize,
+        flags: u32,
+    );
+    stream_memory: cuStreamWaitValue32_v2_ptsz = cuStreamWaitValue32_v2(
+        stream: CUstream, address: CUdeviceptr, value: u32, flags: u32,
+    );
+    stream_memory: cuStreamWaitValue64_v2_ptsz = cuStreamWaitValue64_v2(
+        stream: CUstream, address: CUdeviceptr, value: u64, flags: u32,
+    );
+    stream_memory: cuStreamWriteValue32_v2_ptsz = cuStreamWriteValue32_v2(
+        stream: CUstream, address: CUdeviceptr, value: u32, flags: u32,
+    );
+    stream_memory: cuStreamWriteValue64_v2_ptsz = cuStreamWriteValue64_v2(
+        stream: CUstream, address: CUdeviceptr, value: u64, flags: u32,
+    );
+    stream_memory: cuStreamWaitValue32_ptsz = cuStreamWaitValue32(
+        stream: CUstream, address: CUdeviceptr, value: u32, flags: u32,
+    );
+    stream_memory: cuStreamWaitValue64_ptsz = cuStreamWaitValue64(
+        stream: CUstream, address: CUdeviceptr, value: u64, flags: u32,
+    );
+    stream_memory: cuStreamWriteValue32_ptsz = cuStreamWriteValue32(
+        stream: CUstream, address: CUdeviceptr, value: u32, flags: u32,
+    );
+    stream_memory: cuStreamWriteValue64_ptsz = cuStreamWriteValue64(
+        stream: CUstream, address: CUdeviceptr, value: u64, flags: u32,
+    );
+    stream_memory: cuStreamBatchMemOp_v2_ptsz = cuStreamBatchMemOp_v2(
+        stream: CUstream, operation_count: u32, operations: In<CUstreamBatchMemOpParams>, flags: u32,
+    );
+    stream_memory: cuStreamBatchMemOp_ptsz = cuStreamBatchMemOp(
+        stream: CUstream, operation_count: u32, operations: In<CUstreamBatchMemOpParams>, flags: u32,
+    );
+    graph_exec: cuGraphInstantiateWithParams_ptsz = cuGraphInstantiateWithParams(
+        executable: Out<CUgraphExec>, graph: CUgraph, parameters: Out<CUDA_GRAPH_INSTANTIATE_PARAMS>,
+    );
+    copy: cuMemcpy3D_v2_ptds = cuMemcpy3D_v2(copy: In<CUDA_MEMCPY3D>);
+    copy: cuMemcpy3DAsync_v2_ptsz = cuMemcpy3DAsync_v2(copy: In<CUDA_MEMCPY3D>, stream: CUstream);
+    copy: cuMemcpy3DPeer_ptds = cuMemcpy3DPeer(copy: In<CUDA_MEMCPY3D>);
+    copy: cuMemcpy3DPeerAsync_ptsz = cuMemcpy3DPeerAsync(copy: In<CUDA_MEMCPY3D>, stream: CUstream);
     event: cuEventRecord_ptsz = cuEventRecord(event: CUevent, stream: CUstream);
     event: cuEventRecordWithFlags_ptsz = cuEventRecordWithFlags(event: CUevent, stream: CUstream, flags: u32);
     graph_exec: cuGraphLaunch_ptsz = cuGraphLaunch(executable: CUgraphExec, stream: CUstream);

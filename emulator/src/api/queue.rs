@@ -70,9 +70,9 @@ impl Queue {
         self.pending.get(&ticket).map(|item| &*item.work)
     }
 
-    /// Forgets the work of `context`: after a fault nothing of it runs any more.
-    pub fn drop_context(&mut self, context: CUcontext) {
-        self.pending.retain(|_, item| item.context != context);
+    /// Takes out the work of `context`, in the order of submission: after a fault nothing of it runs any more.
+    pub fn drop_context(&mut self, context: CUcontext) -> Vec<Item> {
+        self.pending.extract_if(.., |_, item| item.context == context).map(|(_, item)| item).collect()
     }
 
     /// What must run for `targets` to be done, in an order that respects every need. Seed 0: nothing else, in the

@@ -6,8 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::driver::Driver;
+use super::error::CUresult;
 use super::stream_memory::{Poll, Write};
-use super::types::{CUevent, CUfunction};
+use super::types::{CUevent, CUfunction, CUstream};
 use crate::config;
 use crate::exec::{Launch, Module, Options};
 use crate::memory::Memory;
@@ -16,6 +17,9 @@ use crate::statistics::count;
 
 /// A function of the program that a stream calls.
 pub type HostFunction = unsafe extern "C" fn(*mut c_void);
+
+/// A function of the program that a stream calls with its own handle and state.
+pub type Callback = unsafe extern "C" fn(CUstream, CUresult, *mut c_void);
 
 /// One piece of work.
 #[derive(Debug)]
@@ -32,6 +36,11 @@ pub enum Work {
     Fill(Fill),
     Host {
         function: HostFunction,
+        data: usize,
+    },
+    Callback {
+        function: Callback,
+        stream: CUstream,
         data: usize,
     },
     Record(CUevent),
@@ -120,10 +129,12 @@ impl Work {
             Work::Copy(copy) => copy.run(&driver.memory),
             Work::Fill(fill) => fill.run(&driver.memory),
             Work::Host { function, data } => {
-                IN_HOST_FUNCTION.set(true);
                 // SAFETY: the program gave the function and its argument for this call.
-                unsafe { function(*data as *mut c_void) };
-                IN_HOST_FUNCTION.set(false);
+                as_host_function(|| unsafe { function(*data as *mut c_void) });
+                Ok(())
+            }
+            Work::Callback { .. } => {
+                self.call_back(CUresult::SUCCESS);
                 Ok(())
             }
             Work::Record(event) => {
@@ -142,6 +153,23 @@ impl Work {
             Work::Write(write) => write.run(&driver.memory),
         }
     }
+}
+
+impl Work {
+    /// Calls the program's function, if the work is one, with the state of the stream.
+    pub fn call_back(&self, state: CUresult) {
+        if let Work::Callback { function, stream, data } = *self {
+            // SAFETY: the program gave the function and its argument for this call.
+            as_host_function(|| unsafe { function(stream, state, data as *mut c_void) });
+        }
+    }
+}
+
+/// Runs `body` as a host function, during which calls of the driver are refused.
+fn as_host_function(body: impl FnOnce()) {
+    IN_HOST_FUNCTION.set(true);
+    body();
+    IN_HOST_FUNCTION.set(false);
 }
 
 fn run_kernel(module: &Module, launch: &Launch, memory: &Memory) -> Result<(), Report> {
