@@ -126,9 +126,14 @@ impl Driver {
             (Place::Device, Place::Device, _) => false,
             (_, _, Call::Now) => true,
             (_, _, Call::Stream(_)) => false,
-        };
+        } || [source, target].iter().any(|&address| self.waits_for_copies(address));
         self.enqueue(stream, Work::Copy(copy))?;
         if waits { self.wait_for_last(stream) } else { Ok(()) }
+    }
+
+    fn waits_for_copies(&self, address: u64) -> bool {
+        let block = self.memory.find_device(address).and_then(|range| self.blocks.get(&range.start));
+        block.is_some_and(|block| block.waits_for_copies)
     }
 
     /// The copy of a node of a graph, which reads and writes when it runs, whatever the memory is.

@@ -16,6 +16,7 @@ use super::graph::Graph;
 use super::graph_exec::Executable;
 use super::host::HostBlock;
 use super::library::{Kernel, Library};
+use super::managed::Advice;
 use super::memory::Block;
 use super::module::LoadedModule;
 use super::pool::Pool;
@@ -39,6 +40,8 @@ pub struct Driver {
     pub memory: Memory,
     /// Device allocations by start.
     pub blocks: HashMap<u64, Block>,
+    /// What the program said of managed memory, by start.
+    pub advice: HashMap<u64, Advice>,
     /// Page-locked host memory by start.
     pub host_blocks: HashMap<u64, HostBlock>,
     pub contexts: HashMap<CUcontext, Context>,

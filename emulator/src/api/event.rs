@@ -1,5 +1,6 @@
 //! Events: marks in streams, to wait for and to measure time between.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::driver::{Driver, call};
@@ -43,8 +44,8 @@ impl Driver {
         }
     }
 
-    /// The launch of a graph recorded `event`, by the work that has `ticket`.
-    pub fn recorded_in_graph(&mut self, event: CUevent, ticket: Ticket) {
+    /// The work that has `ticket`, of a graph or of a whole context, recorded `event`.
+    pub fn recorded_by(&mut self, event: CUevent, ticket: Ticket) {
         if let Some(event) = self.events.get_mut(&event) {
             event.recorded = Recorded::Stream(ticket);
         }
@@ -85,6 +86,17 @@ impl Driver {
         if let Some(event) = self.events.get_mut(&handle) {
             event.recorded = recorded;
         }
+        Ok(())
+    }
+
+    /// Records `handle` behind all work of a context.
+    pub fn record_context(&mut self, context: CUcontext, handle: CUevent) -> Result {
+        if !self.events.get(&handle).is_some_and(|event| event.context == context) {
+            return refused(CUresult::INVALID_HANDLE, "no such event of the context, or it was destroyed");
+        }
+        let before = self.queue.of_context(context);
+        let ticket = self.queue.add(context, &before, Arc::new(Work::Record(handle)));
+        self.recorded_by(handle, ticket);
         Ok(())
     }
 

@@ -226,7 +226,7 @@ impl Driver {
                 Action::Work(work) => {
                     let ticket = self.queue.add(context, &needs, Arc::clone(work));
                     if let Work::Record(event) = **work {
-                        self.recorded_in_graph(event, ticket);
+                        self.recorded_by(event, ticket);
                     }
                     ticket
                 }

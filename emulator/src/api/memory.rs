@@ -6,7 +6,7 @@ use super::driver::{Driver, call};
 use super::error::{CUresult, Result, refused};
 use super::graph::Task;
 use super::stream::Stream;
-use super::types::{CUcontext, CUdevice, CUdeviceptr, CUmemoryPool, CUstream, In, Out};
+use super::types::{CUcontext, CUdeviceptr, CUmemoryPool, CUstream, In, Out};
 use super::work::Work;
 use crate::memory::Allocation;
 use crate::statistics::count;
@@ -18,8 +18,16 @@ pub struct Block {
     pub origin: Origin,
     /// Its release is in a stream and has not run.
     pub releasing: bool,
+    /// Copies of the memory wait until they are done (`CU_POINTER_ATTRIBUTE_SYNC_MEMOPS`).
+    pub waits_for_copies: bool,
     /// Of memory of a graph: a launch allocated it, and no call or launch has freed it since.
     pub held: bool,
+}
+
+impl Block {
+    pub fn new(context: CUcontext, origin: Origin) -> Self {
+        Block { context, origin, releasing: false, waits_for_copies: false, held: false }
+    }
 }
 
 /// Which call made an allocation.
@@ -39,7 +47,8 @@ pub enum Origin {
 const PITCH_ALIGNMENT: usize = 512;
 
 impl Driver {
-    fn allocate(&mut self, bytes: usize, origin: Origin) -> Result<CUdeviceptr> {
+    /// Allocates device memory in the current context.
+    pub fn allocate(&mut self, bytes: usize, origin: Origin) -> Result<CUdeviceptr> {
         let context = self.current()?;
         self.forbid_in_capture("allocating memory")?;
         let start = self.reserve(context, bytes, origin)?;
@@ -62,7 +71,7 @@ impl Driver {
             let message = format!("no room for {bytes} bytes: {free} of the device's {total} are free");
             return refused(CUresult::OUT_OF_MEMORY, message);
         };
-        self.blocks.insert(start, Block { context, origin, releasing: false, held: false });
+        self.blocks.insert(start, Block::new(context, origin));
         count(|statistics| statistics.allocations += 1);
         Ok(start)
     }
@@ -195,11 +204,18 @@ impl Driver {
             3 => data.cast().set(address),
             4 if device.is_none() || is_managed => data.cast().set(address),
             4 => refused(CUresult::INVALID_VALUE, "device memory has no host address"),
-            6 | 10 | 16 => data.cast().set(0u32),
+            6 => {
+                let waits = self.blocks.get(&range.start).is_some_and(|block| block.waits_for_copies);
+                data.cast().set(u32::from(waits))
+            }
+            10 | 15 | 21 => data.cast().set(0u32),
+            // Reads and writes are allowed.
+            16 => data.cast().set(3u32),
+            14 => data.cast().set(0u64),
             7 => data.cast().set(range.start),
             8 => data.cast().set(u32::from(is_managed)),
             9 => data.cast().set(0i32),
-            11 | 19 => data.cast().set(range.start),
+            11 | 19 | 20 => data.cast().set(range.start),
             12 | 18 => data.cast().set(range.bytes as usize),
             13 => data.cast().set(1u32),
             17 => match origin {
@@ -239,17 +255,6 @@ pub unsafe extern "C" fn cuMemAllocPitch_v2(
         };
         pitch.set(row)?;
         address.set(driver.allocate(total, Origin::Call)?)
-    })
-}
-
-/// Allocates memory that host and device reach under one address.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemAllocManaged(address: Out<CUdeviceptr>, bytes: usize, flags: u32) -> CUresult {
-    call("cuMemAllocManaged", |driver| {
-        if !matches!(flags, 1 | 2) {
-            return refused(CUresult::INVALID_VALUE, format!("{flags:#x} are no flags of managed memory"));
-        }
-        address.set(driver.allocate(bytes, Origin::Managed)?)
     })
 }
 
@@ -321,9 +326,9 @@ pub unsafe extern "C" fn cuPointerGetAttributes(
             let (attribute, place) = (attributes.element(index)?, data.element(index)?);
             if driver.attribute(place, attribute, address).is_err() {
                 match attribute {
-                    2 | 6 | 8 | 10 | 13 | 16 => place.cast().set(0u32)?,
+                    2 | 6 | 8 | 10 | 13 | 15 | 16 | 21 => place.cast().set(0u32)?,
                     9 => place.cast().set(-2i32)?,
-                    1 | 3 | 4 | 7 | 11 | 12 | 17 | 18 | 19 => place.cast().set(0u64)?,
+                    1 | 3 | 4 | 7 | 11 | 12 | 14 | 17..=20 => place.cast().set(0u64)?,
                     _ => return refused(CUresult::INVALID_VALUE, format!("{attribute} is no attribute of an address")),
                 }
             }
@@ -332,67 +337,26 @@ pub unsafe extern "C" fn cuPointerGetAttributes(
     })
 }
 
-/// Tells how managed memory will be used, which changes nothing.
+/// Sets whether copies of an allocation wait until they are done; nothing else of an address can be set.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemAdvise(address: CUdeviceptr, bytes: usize, advice: u32, _device: CUdevice) -> CUresult {
-    call("cuMemAdvise", |driver| {
-        driver.current()?;
-        if !(1..=6).contains(&advice) {
-            return refused(CUresult::INVALID_VALUE, format!("{advice} is no advice"));
+pub unsafe extern "C" fn cuPointerSetAttribute(value: In<u32>, attribute: u32, address: CUdeviceptr) -> CUresult {
+    const SYNC_MEMOPS: u32 = 6;
+    call("cuPointerSetAttribute", |driver| {
+        let start = driver.device_range(address, 0)?.start;
+        if attribute != SYNC_MEMOPS {
+            return refused(CUresult::INVALID_VALUE, format!("attribute {attribute} of an address cannot be set"));
         }
-        driver.managed_range(address, bytes)
-    })
-}
-
-/// Moves managed memory to where it will be used, which changes nothing but the order of the stream.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemPrefetchAsync(
-    address: CUdeviceptr,
-    bytes: usize,
-    _device: CUdevice,
-    stream: CUstream,
-) -> CUresult {
-    call("cuMemPrefetchAsync", |driver| {
-        let stream = driver.stream(stream)?;
-        driver.managed_range(address, bytes)?;
-        driver.enqueue(stream, Work::Nothing)?;
+        let waits = value.get()? != 0;
+        if let Some(block) = driver.blocks.get_mut(&start) {
+            block.waits_for_copies = waits;
+        }
         Ok(())
     })
-}
-
-/// Ties managed memory to a stream, which changes nothing but the order of the stream.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuStreamAttachMemAsync(
-    stream: CUstream,
-    address: CUdeviceptr,
-    bytes: usize,
-    flags: u32,
-) -> CUresult {
-    call("cuStreamAttachMemAsync", |driver| {
-        let stream = driver.stream(stream)?;
-        if !matches!(flags, 1 | 2 | 4) {
-            return refused(CUresult::INVALID_VALUE, format!("{flags:#x} are no flags of an attachment"));
-        }
-        driver.managed_range(address, bytes)?;
-        driver.enqueue(stream, Work::Nothing)?;
-        Ok(())
-    })
-}
-
-impl Driver {
-    fn managed_range(&self, address: CUdeviceptr, bytes: usize) -> Result {
-        let range = self.device_range(address, bytes as u64)?;
-        match self.blocks.get(&range.start) {
-            Some(Block { origin: Origin::Managed, .. }) => Ok(()),
-            _ => refused(CUresult::INVALID_VALUE, format!("{address:#x} is not managed memory")),
-        }
-    }
 }
 
 super::exports![
     cuMemAlloc_v2,
     cuMemAllocPitch_v2,
-    cuMemAllocManaged,
     cuMemFree_v2,
     cuMemAllocAsync,
     cuMemFreeAsync,
@@ -400,7 +364,5 @@ super::exports![
     cuMemGetAddressRange_v2,
     cuPointerGetAttribute,
     cuPointerGetAttributes,
-    cuMemAdvise,
-    cuMemPrefetchAsync,
-    cuStreamAttachMemAsync,
+    cuPointerSetAttribute,
 ];

@@ -26,6 +26,7 @@ mod image;
 mod launch;
 mod legacy;
 mod library;
+mod managed;
 mod memory;
 mod memset;
 mod missing;
@@ -74,6 +75,7 @@ const TABLES: &[&[Symbol]] = &[
     launch::SYMBOLS,
     legacy::SYMBOLS,
     library::SYMBOLS,
+    managed::SYMBOLS,
     memory::SYMBOLS,
     memset::SYMBOLS,
     missing::SYMBOLS,

@@ -172,7 +172,7 @@ impl Driver {
         }
         let code = Arc::new(loaded?);
         for &start in &variables {
-            self.blocks.insert(start, Block { context, origin: Origin::Module, releasing: false, held: false });
+            self.blocks.insert(start, Block::new(context, Origin::Module));
         }
         count(|statistics| statistics.module_loads += 1);
         let target = header.target.map_or(0, |target| target.0);

@@ -8,6 +8,7 @@ use super::error::CUresult;
 use super::graph::CUgraphEdgeData;
 use super::graph_exec::{self, CUDA_GRAPH_INSTANTIATE_PARAMS};
 use super::launch::{self, CUlaunchConfig};
+use super::managed::{self, Location};
 use super::stream_memory::{self, CUstreamBatchMemOpParams};
 use super::types::{
     CUcontext, CUdevice, CUdeviceptr, CUevent, CUfunction, CUgraph, CUgraphExec, CUgraphNode, CUmemoryPool, CUstream,
@@ -84,10 +85,13 @@ per_thread! {
     );
     memory: cuMemAllocAsync_ptsz = cuMemAllocAsync(address: Out<CUdeviceptr>, bytes: usize, stream: CUstream);
     memory: cuMemFreeAsync_ptsz = cuMemFreeAsync(address: CUdeviceptr, stream: CUstream);
-    memory: cuMemPrefetchAsync_ptsz = cuMemPrefetchAsync(
+    managed: cuMemPrefetchAsync_v2_ptsz = cuMemPrefetchAsync_v2(
+        address: CUdeviceptr, bytes: usize, place: Location, flags: u32, stream: CUstream,
+    );
+    managed: cuMemPrefetchAsync_ptsz = cuMemPrefetchAsync(
         address: CUdeviceptr, bytes: usize, device: CUdevice, stream: CUstream,
     );
-    memory: cuStreamAttachMemAsync_ptsz = cuStreamAttachMemAsync(
+    managed: cuStreamAttachMemAsync_ptsz = cuStreamAttachMemAsync(
         stream: CUstream, address: CUdeviceptr, bytes: usize, flags: u32,
     );
     pool: cuMemAllocFromPoolAsync_ptsz = cuMemAllocFromPoolAsync(
