@@ -8,9 +8,13 @@
 //! Allocations lie apart, with address space that belongs to nobody between them, and a freed range is not handed out
 //! again before all fresh address space is used up: a stale pointer and an overrun hit nothing instead of something.
 
+mod ranges;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+pub use ranges::Physical;
 
 /// A live allocation: `[start, start + bytes)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -29,6 +29,13 @@ pub struct Context {
     limits: HashMap<u32, usize>,
 }
 
+impl Context {
+    /// Whether a stream is the legacy default stream, or that of a thread.
+    pub fn has_default_stream(&self, stream: CUstream) -> bool {
+        self.legacy == stream || self.per_thread.values().any(|&other| other == stream)
+    }
+}
+
 /// Limits by number, with the values that a device starts with.
 const LIMITS: &[(u32, usize)] = &[(0, 1024), (1, 1 << 20), (2, 8 << 20), (3, 2), (4, 2048), (5, 64), (6, 0)];
 /// All flags that a context may have: scheduling (3 bits), mapped host memory, keeping local memory, core dumps,

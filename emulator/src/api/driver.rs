@@ -1,7 +1,7 @@
 //! The state behind the driver API, and the way every call goes into it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::thread::ThreadId;
@@ -16,6 +16,7 @@ use super::graph::Graph;
 use super::graph_exec::Executable;
 use super::host::HostBlock;
 use super::library::{Kernel, Library};
+use super::link::Link;
 use super::managed::Advice;
 use super::memory::Block;
 use super::module::LoadedModule;
@@ -23,9 +24,11 @@ use super::pool::Pool;
 use super::queue::{Queue, Ticket};
 use super::stream::Stream;
 use super::types::{
-    CUcontext, CUevent, CUfunction, CUgraph, CUgraphExec, CUgraphNode, CUkernel, CUlibrary, CUmemoryPool, CUmodule,
-    CUstream,
+    CUcontext, CUevent, CUfunction, CUgraph, CUgraphExec, CUgraphNode, CUkernel, CUlibrary, CUlinkState, CUmemoryPool,
+    CUmodule, CUstream, CUuserObject,
 };
+use super::user_object::UserObject;
+use super::virtual_memory::{MemoryHandle, Range};
 use super::work::{Work, in_host_function, panic_text};
 use crate::config::{self, Config};
 use crate::memory::Memory;
@@ -42,6 +45,10 @@ pub struct Driver {
     pub blocks: HashMap<u64, Block>,
     /// What the program said of managed memory, by start.
     pub advice: HashMap<u64, Advice>,
+    /// Reserved ranges of addresses by start.
+    pub ranges: BTreeMap<u64, Range>,
+    /// Memory without an address.
+    pub memory_handles: HashMap<u64, MemoryHandle>,
     /// Page-locked host memory by start.
     pub host_blocks: HashMap<u64, HostBlock>,
     pub contexts: HashMap<CUcontext, Context>,
@@ -55,6 +62,8 @@ pub struct Driver {
     pub libraries: HashMap<CUlibrary, Library>,
     /// Kernels of libraries.
     pub kernels: HashMap<CUkernel, Kernel>,
+    pub links: HashMap<CUlinkState, Link>,
+    pub user_objects: HashMap<CUuserObject, UserObject>,
     pub graphs: HashMap<CUgraph, Graph>,
     /// The graph of a node.
     pub nodes: HashMap<CUgraphNode, CUgraph>,
@@ -123,6 +132,11 @@ pub fn call_uninitialised(name: &str, body: impl FnOnce(&mut Driver) -> Result) 
         remember(Report { message: format!("{name}: {}", report.message), ..*report });
     }
     code
+}
+
+/// Lets `look` at the state, outside any call of the program; `None` before the first call.
+pub fn with_driver<T>(look: impl FnOnce(&Driver) -> T) -> Option<T> {
+    DRIVER.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).as_ref().map(look)
 }
 
 /// A report that prevents a call, before anything ran.

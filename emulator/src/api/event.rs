@@ -91,7 +91,7 @@ impl Driver {
 
     /// Records `handle` behind all work of a context.
     pub fn record_context(&mut self, context: CUcontext, handle: CUevent) -> Result {
-        if !self.events.get(&handle).is_some_and(|event| event.context == context) {
+        if self.events.get(&handle).is_none_or(|event| event.context != context) {
             return refused(CUresult::INVALID_HANDLE, "no such event of the context, or it was destroyed");
         }
         let before = self.queue.of_context(context);

@@ -196,6 +196,7 @@ impl Driver {
                 self.destroy_graph(child);
             }
         }
+        self.release_objects_of_graph(handle);
         self.release_graph_memory();
     }
 

@@ -227,7 +227,15 @@ struct LaunchAttribute {
 const IGNORE: u32 = 0;
 const ACCESS_POLICY_WINDOW: u32 = 1;
 const COOPERATIVE: u32 = 2;
+const SYNCHRONIZATION_POLICY: u32 = 3;
+const CLUSTER: u32 = 4;
+const CLUSTER_POLICY: u32 = 5;
+/// Leave to begin before the kernel before has ended.
+const SERIALIZATION: u32 = 6;
 const PRIORITY: u32 = 8;
+const MEMORY_DOMAIN_MAP: u32 = 9;
+const MEMORY_DOMAIN: u32 = 10;
+const CARVEOUT: u32 = 14;
 
 /// Adds a kernel to a stream, with attributes.
 #[unsafe(no_mangle)]
@@ -242,8 +250,17 @@ pub unsafe extern "C" fn cuLaunchKernelEx(
         let mut cooperative = false;
         for attribute in config.attributes.to_vec(config.attribute_count as usize)? {
             match attribute.id {
-                // Caching and priorities change no result.
-                IGNORE | ACCESS_POLICY_WINDOW | PRIORITY => {}
+                // They change no result: kernels of a stream run one after another.
+                IGNORE
+                | ACCESS_POLICY_WINDOW
+                | SYNCHRONIZATION_POLICY
+                | CLUSTER_POLICY
+                | SERIALIZATION
+                | PRIORITY
+                | MEMORY_DOMAIN_MAP
+                | MEMORY_DOMAIN
+                | CARVEOUT => {}
+                CLUSTER if attribute.value[..3] == [1; 3] => {}
                 COOPERATIVE => cooperative = attribute.value[0] != 0,
                 other => return refused(CUresult::NOT_SUPPORTED, format!("attribute {other} of a launch")),
             }

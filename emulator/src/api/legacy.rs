@@ -3,9 +3,11 @@
 //! Only versions whose arguments mean the same are here: the 32-bit addresses and sizes of CUDA before 3.2 fit no
 //! device of today.
 
+use std::ffi::c_char;
+
 use super::error::CUresult;
-use super::types::{CUcontext, CUdevice, CUevent, CUstream, Out};
-use super::{context, event, host, stream};
+use super::types::{CUcontext, CUdevice, CUevent, CUlinkState, CUstream, In, Out};
+use super::{context, event, host, link, stream};
 
 macro_rules! earlier {
     ($($file:ident: $name:ident = $newest:ident($($argument:ident: $kind:ty),*);)*) => {
@@ -33,4 +35,14 @@ earlier! {
     stream: cuStreamDestroy = cuStreamDestroy_v2(stream: CUstream);
     event: cuEventDestroy = cuEventDestroy_v2(event: CUevent);
     host: cuMemHostRegister = cuMemHostRegister_v2(pointer: u64, bytes: usize, flags: u32);
+    link: cuLinkCreate = cuLinkCreate_v2(
+        option_count: u32, options: In<u32>, values: Out<usize>, state: Out<CUlinkState>
+    );
+    link: cuLinkAddData = cuLinkAddData_v2(
+        state: CUlinkState, kind: u32, data: In<u8>, bytes: usize, name: In<c_char>, option_count: u32,
+        options: In<u32>, values: Out<usize>
+    );
+    link: cuLinkAddFile = cuLinkAddFile_v2(
+        state: CUlinkState, kind: u32, path: In<c_char>, option_count: u32, options: In<u32>, values: Out<usize>
+    );
 }

@@ -19,6 +19,13 @@ pub struct Library {
     modules: HashMap<CUcontext, CUmodule>,
 }
 
+impl Library {
+    /// Whether a module is the library in one of the contexts.
+    pub fn has_module(&self, module: CUmodule) -> bool {
+        self.modules.values().any(|&other| other == module)
+    }
+}
+
 /// A kernel of a library.
 #[derive(Debug)]
 pub struct Kernel {

@@ -115,6 +115,7 @@ impl Driver {
             }
             _ => {
                 self.blocks.remove(&start);
+                self.advice.remove(&start);
                 self.memory.free(start);
             }
         }

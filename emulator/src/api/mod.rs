@@ -24,8 +24,10 @@ mod graph_node;
 mod host;
 mod image;
 mod launch;
+mod leaks;
 mod legacy;
 mod library;
+mod link;
 mod managed;
 mod memory;
 mod memset;
@@ -39,11 +41,14 @@ mod stream;
 mod stream_capture;
 mod stream_memory;
 mod types;
+mod user_object;
+mod virtual_memory;
 mod work;
 
 use std::ffi::CStr;
 
 use crate::install::Symbol;
+pub use leaks::unreleased;
 
 /// Lists the exported functions of a file as its `SYMBOLS`.
 macro_rules! exports {
@@ -75,6 +80,7 @@ const TABLES: &[&[Symbol]] = &[
     launch::SYMBOLS,
     legacy::SYMBOLS,
     library::SYMBOLS,
+    link::SYMBOLS,
     managed::SYMBOLS,
     memory::SYMBOLS,
     memset::SYMBOLS,
@@ -86,6 +92,8 @@ const TABLES: &[&[Symbol]] = &[
     stream::SYMBOLS,
     stream_capture::SYMBOLS,
     stream_memory::SYMBOLS,
+    user_object::SYMBOLS,
+    virtual_memory::SYMBOLS,
 ];
 
 /// Every function that the emulator exports, those included that only say that they are missing.

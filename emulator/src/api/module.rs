@@ -250,16 +250,34 @@ fn check_kernels(code: &Module) -> Result {
     Ok(())
 }
 
-/// The options of a load that the emulator follows: the buffer for error messages. All others tune the compiler.
+/// The options of a load that the emulator follows: the buffers for messages. All others tune the compiler.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LoadOptions {
-    /// Buffer, and its size.
-    error_log: Option<(u64, usize)>,
-    /// Where the lengths of the info log and of the error log go.
-    info_length: Option<Out<usize>>,
-    error_length: Option<Out<usize>>,
+    info: Log,
+    error: Log,
 }
 
+/// A buffer for messages: addresses that the caller gave.
+#[derive(Clone, Copy, Debug, Default)]
+struct Log {
+    buffer: u64,
+    bytes: usize,
+    /// Where the length of the text goes; 0 for nowhere.
+    length: u64,
+}
+
+impl Log {
+    fn write(&self, text: &str) -> Result {
+        let has_buffer = self.buffer != 0 && self.bytes > 0;
+        if has_buffer {
+            write_text(Out::at(self.buffer), self.bytes, text)?;
+        }
+        Out::<usize>::at(self.length).set_if_wanted(if has_buffer { text.len().min(self.bytes - 1) } else { 0 });
+        Ok(())
+    }
+}
+
+const JIT_INFO_LOG_BUFFER: u32 = 3;
 const JIT_INFO_LOG_BUFFER_SIZE: u32 = 4;
 const JIT_ERROR_LOG_BUFFER: u32 = 5;
 const JIT_ERROR_LOG_BUFFER_SIZE: u32 = 6;
@@ -269,15 +287,15 @@ impl LoadOptions {
     /// Reads the options of a load.
     pub fn read(option_count: u32, options: In<u32>, values: Out<usize>) -> Result<Self> {
         let mut found = LoadOptions::default();
-        let (mut buffer, mut bytes) = (0, 0);
         for index in 0..option_count as usize {
             let place = values.element(index);
-            match options.element(index)? {
-                JIT_INFO_LOG_BUFFER_SIZE => found.info_length = Some(place),
-                JIT_ERROR_LOG_BUFFER => buffer = place.get()? as u64,
-                JIT_ERROR_LOG_BUFFER_SIZE => {
-                    bytes = place.get()? as u32 as usize;
-                    found.error_length = Some(place);
+            let option = options.element(index)?;
+            let log = if option <= JIT_INFO_LOG_BUFFER_SIZE { &mut found.info } else { &mut found.error };
+            match option {
+                JIT_INFO_LOG_BUFFER | JIT_ERROR_LOG_BUFFER => log.buffer = place.get()? as u64,
+                JIT_INFO_LOG_BUFFER_SIZE | JIT_ERROR_LOG_BUFFER_SIZE => {
+                    log.bytes = place.get()? as u32 as usize;
+                    log.length = place.address() as u64;
                 }
                 option if option >= JIT_OPTIONS => {
                     return refused(CUresult::INVALID_VALUE, format!("there is no option {option}"));
@@ -285,7 +303,6 @@ impl LoadOptions {
                 _ => {}
             }
         }
-        found.error_log = (buffer != 0 && bytes > 0).then_some((buffer, bytes));
         Ok(found)
     }
 
@@ -295,13 +312,8 @@ impl LoadOptions {
             Some(line) => format!("ptxas application ptx input, line {line}; error   : {}\n", report.message),
             None => format!("ptxas fatal   : {}\n", report.message),
         });
-        if let Some((buffer, bytes)) = self.error_log {
-            write_text(Out::at(buffer), bytes, &text)?;
-        }
-        if let Some(length) = self.error_length {
-            length.set(text.len().min(self.error_log.map_or(0, |(_, bytes)| bytes - 1)))?;
-        }
-        self.info_length.map_or(Ok(()), |length| length.set(0))
+        self.error.write(&text)?;
+        self.info.write("")
     }
 }
 

@@ -3,7 +3,8 @@
 use super::driver::{Driver, call};
 use super::error::{CUresult, Result, refused};
 use super::function::{registers_per_warp, threads_limit};
-use super::types::{CUfunction, Out};
+use super::launch::CUlaunchConfig;
+use super::types::{CUfunction, In, Out};
 use crate::device::{Description, SHARED_BYTES_RESERVED_PER_BLOCK, THREADS_PER_BLOCK, WARP_THREADS};
 use crate::exec::KernelInfo;
 
@@ -165,7 +166,36 @@ pub unsafe extern "C" fn cuOccupancyMaxPotentialBlockSizeWithFlags(
     })
 }
 
+/// Clusters of blocks, which the emulator does not run.
+fn forbid_clusters(driver: &mut Driver, function: CUfunction) -> Result {
+    let function = driver.function_of_handle(function)?;
+    let name = &driver.function(function)?.info.name;
+    refused(CUresult::NOT_SUPPORTED, format!("kernel {name} in clusters of blocks"))
+}
+
+/// Clusters of a kernel that the device holds at once: there are none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuOccupancyMaxActiveClusters(
+    _clusters: Out<i32>,
+    function: CUfunction,
+    _config: In<CUlaunchConfig>,
+) -> CUresult {
+    call("cuOccupancyMaxActiveClusters", |driver| forbid_clusters(driver, function))
+}
+
+/// The most blocks of a cluster: there are none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuOccupancyMaxPotentialClusterSize(
+    _blocks: Out<i32>,
+    function: CUfunction,
+    _config: In<CUlaunchConfig>,
+) -> CUresult {
+    call("cuOccupancyMaxPotentialClusterSize", |driver| forbid_clusters(driver, function))
+}
+
 super::exports![
+    cuOccupancyMaxActiveClusters,
+    cuOccupancyMaxPotentialClusterSize,
     cuOccupancyMaxActiveBlocksPerMultiprocessor,
     cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags,
     cuOccupancyAvailableDynamicSMemPerBlock,

@@ -72,7 +72,11 @@ impl Queue {
 
     /// Takes out the work of `context`, in the order of submission: after a fault nothing of it runs any more.
     pub fn drop_context(&mut self, context: CUcontext) -> Vec<Item> {
-        self.pending.extract_if(.., |_, item| item.context == context).map(|(_, item)| item).collect()
+        let (dropped, kept) =
+            std::mem::take(&mut self.pending).into_iter().partition(|(_, item)| item.context == context);
+        self.pending = kept;
+        let dropped: BTreeMap<Ticket, Item> = dropped;
+        dropped.into_values().collect()
     }
 
     /// What must run for `targets` to be done, in an order that respects every need. Seed 0: nothing else, in the

@@ -164,6 +164,10 @@ handles! {
     CUgraphNode;
     /// A graph that is ready to launch.
     CUgraphExec;
+    /// A link of PTX texts.
+    CUlinkState;
+    /// An object of the program that graphs keep alive.
+    CUuserObject;
     /// A memory pool.
     CUmemoryPool;
 }

@@ -166,7 +166,7 @@ impl Work {
 }
 
 /// Runs `body` as a host function, during which calls of the driver are refused.
-fn as_host_function(body: impl FnOnce()) {
+pub fn as_host_function(body: impl FnOnce()) {
     IN_HOST_FUNCTION.set(true);
     body();
     IN_HOST_FUNCTION.set(false);
