@@ -25,6 +25,7 @@ mod math;
 mod matrix;
 mod memory;
 pub mod mma;
+mod packed;
 mod shuffle;
 pub mod simd;
 mod special;
