@@ -3,9 +3,7 @@
 use super::half::{CANONICAL_NAN_F32, bf16_to_f32, f16_to_f32, round_to_half};
 use super::lanes::{File, lanes_of};
 use super::memory::{Checked, View, addresses, set_any};
-use crate::isa::{
-    Address, AtomicOp, AtomicType, FloatBinary, FloatMode, HalfFormat, Reg, Rounding, Space, Width,
-};
+use crate::isa::{Address, AtomicOp, AtomicType, FloatBinary, FloatMode, HalfFormat, Reg, Rounding, Space, Width};
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering::SeqCst};
 
 /// Operands of an atomic operation.

@@ -9,7 +9,8 @@ use crate::isa::{ByteFormat, Cvt, CvtType, HalfFormat, Reg, Rounding, Width};
 
 /// `d` = `a` converted.
 pub(super) fn convert(level: SimdLevel, file: &mut File, mask: u32, cvt: Cvt, d: Reg, a: Reg) {
-    if !cvt.flush && !cvt.saturate && !cvt.finite && !cvt.integral && !cvt.relu && halves(level, file, mask, cvt, d, a) {
+    if !cvt.flush && !cvt.saturate && !cvt.finite && !cvt.integral && !cvt.relu && halves(level, file, mask, cvt, d, a)
+    {
         return;
     }
     if !common(level, file, mask, cvt, d, a) {

@@ -320,9 +320,9 @@ fn ternary_32(file: &mut impl Lanewise, mask: u32, op: IntTernary, d: Reg, s: [R
         Dp2aUS => file.each3(mask, d, s, &|a, b, c| dot2(a, b, c, u32::from, |x| x as i8 as u32)),
         Dp2aSU => file.each3(mask, d, s, &|a, b, c| dot2(a, b, c, |x| x as i16 as u32, u32::from)),
         Dp2aSS => file.each3(mask, d, s, &|a, b, c| dot2(a, b, c, |x| x as i16 as u32, |x| x as i8 as u32)),
-        Mad24HiU => file.each3(mask, d, s, &|a, b, c| {
-            ((wide_u(a & 0xff_ffff, b & 0xff_ffff) >> 16) as u32).wrapping_add(c)
-        }),
+        Mad24HiU => {
+            file.each3(mask, d, s, &|a, b, c| ((wide_u(a & 0xff_ffff, b & 0xff_ffff) >> 16) as u32).wrapping_add(c))
+        }
         Mad24HiS => file.each3(mask, d, s, &|a, b, c| ((wide_s(sign24(a), sign24(b)) >> 16) as u32).wrapping_add(c)),
         Fns => file.each3(mask, d, s, &|a, b, c| find_nth(a, b, c as i32)),
     }

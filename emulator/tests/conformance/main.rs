@@ -13,5 +13,6 @@ mod halves;
 mod harness;
 mod memory;
 mod products;
+mod spellings;
 mod tensor;
 mod warp;

@@ -41,15 +41,8 @@ fn halves(b: &mut Builder, opcode: &str, m: &mut Modifiers, operands: &[Operand]
     let [d, x, y] = take(operands)?;
     let (a, y) = (b.source(x, Type::B32, Width::W32)?, b.source(y, Type::B32, Width::W32)?);
     let d = b.destination(d, Width::W32)?;
-    let packed = Packed {
-        op,
-        bits: 16,
-        signed: [signed; 2],
-        signed_result: signed,
-        saturate: false,
-        accumulate: false,
-        relu,
-    };
+    let packed =
+        Packed { op, bits: 16, signed: [signed; 2], signed_result: signed, saturate: false, accumulate: false, relu };
     b.emit(Op::Packed { packed, d, a, b: y, c: a });
     Ok(())
 }
