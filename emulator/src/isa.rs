@@ -271,7 +271,9 @@ pub enum Op {
         p: PredSource,
     },
 
+    /// `strong` accesses (volatile, relaxed, acquire, release) may meet those of other threads.
     Load {
+        strong: bool,
         space: Space,
         kind: MemoryKind,
         count: u8,
@@ -279,6 +281,7 @@ pub enum Op {
         address: Address,
     },
     Store {
+        strong: bool,
         space: Space,
         kind: MemoryKind,
         count: u8,
@@ -357,7 +360,10 @@ pub enum Op {
         id: Reg,
         count: Option<Reg>,
     },
-    Fence,
+    /// Orders memory accesses before other threads: those of the block, or of the whole device.
+    Fence {
+        device: bool,
+    },
 
     LoadMatrix {
         count: u8,
@@ -605,7 +611,7 @@ impl Op {
             Call(Builtin::AssertFail { message, file, line, function }) => {
                 [message, file, line, function].into_iter().for_each(|r| v.source(r));
             }
-            Fence | CopyCommit | CopyWait { .. } | Branch { .. } | Exit | Trap | Yield => {}
+            Fence { .. } | CopyCommit | CopyWait { .. } | Branch { .. } | Exit | Trap | Yield => {}
             other => unreachable!("{other:?} belongs to the first half"),
         }
     }
@@ -622,13 +628,58 @@ fn binary(v: &mut impl Visitor, d: &mut Reg, a: &mut Reg, b: &mut Reg) {
     v.destination(d);
 }
 
+/// How an operation takes part in the control flow of its warp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Each lane for itself, then the next instruction.
+    Plain,
+    /// Lanes wait for each other, then the next instruction.
+    Meeting,
+    /// It decides what is executed next.
+    Control,
+}
+
+impl Op {
+    /// The class of the operation, which every instruction carries so that the executor need not look for it.
+    pub fn flow(&self) -> Flow {
+        use Op::*;
+        match self {
+            Shuffle { .. }
+            | Vote { .. }
+            | Ballot { .. }
+            | MatchAny { .. }
+            | MatchAll { .. }
+            | Redux { .. }
+            | Elect { .. }
+            | WarpBarrier { .. }
+            | Mma(_)
+            | MatrixProduct(_)
+            | QuadPairProduct(_)
+            | LoadFragment(_)
+            | StoreFragment(_)
+            | TransposeMatrix { .. }
+            | LoadMatrix { .. }
+            | StoreMatrix { .. } => Flow::Meeting,
+            Branch { .. } | BranchIndexed { .. } | Exit | Yield | Barrier { .. } => Flow::Control,
+            _ => Flow::Plain,
+        }
+    }
+}
+
 /// An operation with its guard and its place in the PTX text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Instruction {
+    pub flow: Flow,
     pub op: Op,
     pub guard: PredSource,
     /// Line of the PTX text, counted from 1.
     pub line: u32,
+}
+
+impl Instruction {
+    pub fn new(op: Op, guard: PredSource, line: u32) -> Self {
+        Instruction { flow: op.flow(), op, guard, line }
+    }
 }
 
 /// A kernel, lowered: slots and predicates are allocated, branch targets are indices into `code`.

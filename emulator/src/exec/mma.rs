@@ -144,5 +144,28 @@ pub unsafe fn multiply_in_place(
     }
 }
 
+/// Two products of the same shape with fp32 accumulators that share A, on registers in their places.
+///
+/// # Safety
+/// That of [`multiply_in_place`] for both; neither uses a result of the other.
+pub unsafe fn multiply_pair(
+    level: SimdLevel,
+    shape: MmaShape,
+    d: [[*mut Lanes; 4]; 2],
+    a: [&Wide; 4],
+    b: [[&Wide; 2]; 2],
+    c: [[*const Lanes; 4]; 2],
+) {
+    #[cfg(target_arch = "x86_64")]
+    if level.has_avx2() {
+        // SAFETY: the level says that the host has AVX2, FMA and F16C; the rest is the caller's promise.
+        return unsafe { avx2::multiply_pair(shape, d, a, b, c) };
+    }
+    for n in 0..2 {
+        // SAFETY: the caller's promise.
+        unsafe { multiply_in_place(level, shape, d[n], a, b[n], c[n]) };
+    }
+}
+
 /// Columns of a widened B and of the accumulator rows, in order.
 const COLUMNS: [usize; 8] = [0, 2, 4, 6, 1, 3, 5, 7];

@@ -25,6 +25,8 @@ mod math;
 mod matrix;
 mod memory;
 pub mod mma;
+#[allow(dead_code)]
+mod observe;
 mod packed;
 mod shuffle;
 pub mod simd;
@@ -170,7 +172,7 @@ impl Module {
             Numerics::Fast => None,
             Numerics::Hardware => Some(mma::Model::of(self.compute_capability)),
         };
-        grid::run(&grid, options).map_err(|report| *report)
+        grid::run(&grid, options, &|| ()).map_err(|report| *report)
     }
 }
 

@@ -576,6 +576,10 @@ pub struct Mma {
     pub b_room: Room,
     /// Results of the upper rows do not lie where addends of the lower rows do.
     pub in_place: bool,
+    /// Products that may be executed at once: this one and those right behind it.
+    pub run: u8,
+    /// The next product of the run shares A and depends on nothing of this one: they may be interleaved.
+    pub paired: bool,
     pub shape: MmaShape,
     pub d: [Reg; 4],
     pub a: [Reg; 4],

@@ -12,6 +12,7 @@ mod floats;
 mod halves;
 mod harness;
 mod memory;
+mod numerics;
 mod products;
 mod spellings;
 mod tensor;

@@ -193,6 +193,8 @@ fn fast_product(shape: MmaShape, product: &MatrixProduct) -> Op {
         a_room: Room::default(),
         b_room: Room::default(),
         in_place: false,
+        run: 1,
+        paired: false,
     }))
 }
 

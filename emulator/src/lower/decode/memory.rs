@@ -15,8 +15,9 @@ pub(super) fn decode(b: &mut Builder, opcode: &str, m: &mut Modifiers, operands:
         "ldmatrix" | "stmatrix" => matrix(b, opcode, m, operands)?,
         "cp" => copy(b, m, operands)?,
         "membar" | "fence" => {
+            let device = !m.has("cta");
             m.ignore_where(|word| !word.starts_with("proxy") && word != "mbarrier_init");
-            b.emit(Op::Fence);
+            b.emit(Op::Fence { device });
         }
         "prefetch" | "prefetchu" | "applypriority" | "discard" => m.ignore_where(|word| !word.starts_with("tensormap")),
         "createpolicy" => {
@@ -30,6 +31,11 @@ pub(super) fn decode(b: &mut Builder, opcode: &str, m: &mut Modifiers, operands:
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// Whether a load or store may meet those of other threads.
+fn is_strong(m: &Modifiers) -> bool {
+    ["volatile", "relaxed", "acquire", "release", "mmio"].iter().any(|word| m.has(word))
 }
 
 /// Words about caches, ordering and scope: every access is performed at once and in order.
@@ -112,6 +118,7 @@ fn memory_kind(ty: Type, register: Width) -> Result<MemoryKind> {
 
 fn load(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> {
     let space = space_or_generic(m);
+    let strong = is_strong(m);
     ignore_cache_words(m);
     let count = vector_count(m);
     let ty = m.ty()?;
@@ -124,7 +131,7 @@ fn load(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> 
     let space = resolve_space(space, symbol)?;
     let elements = elements(destination, count)?;
     if let Some((lower, upper)) = halves(elements, ty)? {
-        let half = Half { space, ty, address };
+        let half = Half { strong, space, ty, address };
         return load_half(b, &half, 0, lower).and_then(|()| load_half(b, &half, 16, upper));
     }
     let mut d = [Reg(0); 4];
@@ -136,12 +143,13 @@ fn load(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> 
     if let (Space::Param, Some(Symbol::Parameter(_)), Operand::Address { base, offset }) = (space, symbol, source) {
         return load_parameter(b, base, *offset, kind, &d[..count as usize]);
     }
-    b.emit(Op::Load { space, kind, count, d, address });
+    b.emit(Op::Load { strong, space, kind, count, d, address });
     Ok(())
 }
 
 /// An access of eight 32-bit elements goes in two steps.
 struct Half {
+    strong: bool,
     space: Space,
     ty: Type,
     address: Address,
@@ -174,7 +182,7 @@ fn load_half(b: &mut Builder, half: &Half, offset: i32, elements: &[Operand]) ->
         return Err("vector of eight over its own address".into());
     }
     let kind = memory_kind(half.ty, Width::W32)?;
-    b.emit(Op::Load { space: half.space, kind, count: 4, d, address });
+    b.emit(Op::Load { strong: half.strong, space: half.space, kind, count: 4, d, address });
     Ok(())
 }
 
@@ -185,7 +193,7 @@ fn store_half(b: &mut Builder, half: &Half, offset: i32, elements: &[Operand]) -
         *a = b.source(element, half.ty, Width::W32)?;
     }
     let kind = memory_kind(half.ty, Width::W32)?;
-    b.emit(Op::Store { space: half.space, kind, count: 4, a, address });
+    b.emit(Op::Store { strong: half.strong, space: half.space, kind, count: 4, a, address });
     Ok(())
 }
 
@@ -205,6 +213,7 @@ fn load_parameter(b: &mut Builder, name: &str, offset: i64, kind: MemoryKind, d:
 
 fn store(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> {
     let space = space_or_generic(m);
+    let strong = is_strong(m);
     ignore_cache_words(m);
     if m.has("async") || m.has("bulk") {
         return Err("asynchronous store".into());
@@ -222,7 +231,7 @@ fn store(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()>
     }
     let elements = elements(source, count)?;
     if let Some((lower, upper)) = halves(elements, ty)? {
-        let half = Half { space, ty, address };
+        let half = Half { strong, space, ty, address };
         return store_half(b, &half, 0, lower).and_then(|()| store_half(b, &half, 16, upper));
     }
     let mut a = [Reg(0); 4];
@@ -236,7 +245,7 @@ fn store(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()>
         (*a, register) = (reg, found);
     }
     let kind = memory_kind(ty, register)?;
-    b.emit(Op::Store { space, kind, count, a, address });
+    b.emit(Op::Store { strong, space, kind, count, a, address });
     Ok(())
 }
 
