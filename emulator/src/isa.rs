@@ -79,6 +79,14 @@ pub enum Op {
         b: Reg,
         c: Reg,
     },
+    /// `d` = the parts of `a` and `b` combined, or `c` plus the sum of those.
+    Packed {
+        packed: Packed,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+        c: Reg,
+    },
     Lop3 {
         d: Reg,
         a: Reg,
@@ -458,6 +466,7 @@ impl Op {
             IntTernary { d, a, b, c, .. }
             | Lop3 { d, a, b, c, .. }
             | PackIntegers { d, a, b, c, .. }
+            | Packed { d, a, b, c, .. }
             | F32Fma { d, a, b, c, .. }
             | F64Fma { d, a, b, c, .. }
             | HalfFma { d, a, b, c, .. } => {

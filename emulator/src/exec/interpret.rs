@@ -13,6 +13,7 @@ use super::lanes::{FULL, File, lanes_of};
 use super::matrix;
 use super::memory::{self, Checked, Fault, View, lanes_in_window};
 use super::observe::{Observer, Seen};
+use super::packed;
 use super::shuffle;
 use super::special;
 use super::warp::{Fragment, NONE, State, Warp};
@@ -306,6 +307,7 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
         Op::IntTernary { op, width, d, a, b, c } => {
             integer::ternary(level, file, mask, *op, *width, *d, [*a, *b, *c]);
         }
+        Op::Packed { packed, d, a, b, c } => packed::packed(file, mask, *packed, *d, [*a, *b, *c]),
         Op::Lop3 { d, a, b, c, table } => integer::lop3(level, file, mask, *table, *d, [*a, *b, *c]),
         Op::Bfi { width, d, a, b, c, e } => integer::insert(level, file, mask, *width, *d, [*a, *b], [*c, *e]),
         Op::Bmsk { d, a, b, clamp } => integer::bit_mask(file, mask, *d, *a, *b, *clamp),

@@ -27,6 +27,7 @@ mod memory;
 pub mod mma;
 #[allow(dead_code)]
 mod observe;
+mod packed;
 mod shuffle;
 pub mod simd;
 mod special;

@@ -192,6 +192,48 @@ pub enum IntTernary {
     Dp4aUS,
     Dp4aSU,
     Dp4aSS,
+    /// The halves of `a` times the two lower bytes of `b`.
+    Dp2aUU,
+    Dp2aUS,
+    Dp2aSU,
+    Dp2aSS,
+    /// Bits 16 to 47 of the product of 24-bit factors.
+    Mad24HiU,
+    Mad24HiS,
+    /// The position in `a` of the set bit that is number `c`, counted from `b`; all ones where there is none.
+    Fns,
+}
+
+/// What is done with the parts of registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PackedOp {
+    Add,
+    Sub,
+    /// Half of the sum, rounded away from zero.
+    Average,
+    /// Magnitude of the difference.
+    Difference,
+    Min,
+    Max,
+    /// 1 or 0.
+    Compare(Comparison),
+}
+
+/// An operation on 16-bit or 8-bit parts of 32-bit registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packed {
+    pub op: PackedOp,
+    /// Of a part: 8 or 16.
+    pub bits: u8,
+    /// Whether the parts of each operand have a sign.
+    pub signed: [bool; 2],
+    pub signed_result: bool,
+    /// Results are clamped to the range of a part.
+    pub saturate: bool,
+    /// The results are added to a third operand.
+    pub accumulate: bool,
+    /// Negative results become zero.
+    pub relu: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -260,6 +260,12 @@ impl<'m> Builder<'m> {
         self.scopes.find(name).or_else(|| self.module_symbol(name))
     }
 
+    /// Addresses and bytes of the module's `.const` variables.
+    pub(super) fn constant_variables(&self) -> Vec<(u64, u64)> {
+        let constants = self.module.variables.iter().filter(|v| v.space == ast::Space::Const);
+        constants.filter_map(|v| self.variables.placed.get(&v.name).copied()).collect()
+    }
+
     fn module_symbol(&self, name: &str) -> Option<Symbol> {
         if let Some((address, _)) = self.variables.placed.get(name) {
             return Some(Symbol::Global(*address));
@@ -325,7 +331,7 @@ impl<'m> Builder<'m> {
         };
         let (reg, natural) = match kind {
             SpecialKind::Launch(special) => (self.bank(BankEntry::Launch(special)), Width::W32),
-            SpecialKind::Zero => (self.constant(Width::W32, 0), Width::W32),
+            SpecialKind::Constant(value) => (self.constant(width, value), width),
             SpecialKind::Varying(special) => {
                 let wide = matches!(special, Special::Clock64 | Special::GlobalTimer);
                 let natural = if wide { Width::W64 } else { Width::W32 };
@@ -547,8 +553,8 @@ fn address_bits(symbol: Symbol) -> Option<u64> {
 enum SpecialKind {
     Launch(LaunchSpecial),
     Varying(Special),
-    /// Registers that read as zero here: cluster of one, no shared memory reserved.
-    Zero,
+    /// Registers that always read the same here: clusters of one block, one multiprocessor, no event counted.
+    Constant(u64),
 }
 
 fn special_register(name: &str) -> Option<SpecialKind> {
@@ -579,7 +585,14 @@ fn special_register(name: &str) -> Option<SpecialKind> {
         "%clock_hi" => SpecialKind::Varying(Special::ClockHigh),
         "%clock64" => SpecialKind::Varying(Special::Clock64),
         "%globaltimer" => SpecialKind::Varying(Special::GlobalTimer),
-        "%cluster_ctaid" | "%cluster_ctarank" | "%gridid" => SpecialKind::Zero,
+        "%globaltimer_lo" => SpecialKind::Varying(Special::Clock),
+        "%globaltimer_hi" => SpecialKind::Varying(Special::ClockHigh),
+        "%clusterid" => SpecialKind::Varying(Special::Block(axis)),
+        "%nclusterid" => SpecialKind::Launch(LaunchSpecial::GridSize(axis)),
+        "%aggr_smem_size" => SpecialKind::Launch(LaunchSpecial::TotalSharedBytes),
+        "%cluster_ctaid" | "%cluster_ctarank" | "%gridid" => SpecialKind::Constant(0),
+        "%cluster_nctaid" | "%cluster_nctarank" | "%nsmid" => SpecialKind::Constant(1),
+        _ if stem.starts_with("%pm") => SpecialKind::Constant(0),
         _ => return None,
     })
 }

@@ -126,6 +126,7 @@ fn is_pure(op: &Op) -> bool {
             | CvtBytes { .. }
             | ExpandBytes { .. }
             | PackIntegers { .. }
+            | Packed { .. }
             | Setp { .. }
             | SetpHalf2 { .. }
             | Selp { .. }
