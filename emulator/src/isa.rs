@@ -362,6 +362,15 @@ pub enum Op {
         targets: Box<[u32]>,
         reconverge: u32,
     },
+    /// Calls a function of the program whose frame begins at `top`, bytes into local memory. Lanes return to the next
+    /// operation; `saved` are restored then.
+    CallFunction {
+        target: CallTarget,
+        top: Reg,
+        saved: Box<RegisterSet>,
+    },
+    /// Ends a function that was called.
+    Return,
     Exit,
     Trap,
     /// Lets others run.
@@ -532,11 +541,17 @@ impl Op {
                 mma.d.iter_mut().take(c).for_each(|r| v.destination(r));
             }
             BranchIndexed { index, .. } => v.source(index),
+            CallFunction { target, top, .. } => {
+                if let CallTarget::Pointer { pointer, .. } = target {
+                    v.source(pointer);
+                }
+                v.source(top);
+            }
             Call(Builtin::Printf { d, format, arguments }) => binary(v, d, format, arguments),
             Call(Builtin::AssertFail { message, file, line, function }) => {
                 [message, file, line, function].into_iter().for_each(|r| v.source(r));
             }
-            Fence { .. } | CopyCommit | CopyWait { .. } | Branch { .. } | Exit | Trap | Yield => {}
+            Fence { .. } | CopyCommit | CopyWait { .. } | Branch { .. } | Return | Exit | Trap | Yield => {}
             other => unreachable!("{other:?} belongs to the first half"),
         }
     }
@@ -578,6 +593,27 @@ pub struct Program {
     pub shared_bytes: u32,
     /// First byte of the dynamic shared memory.
     pub dynamic_shared_offset: u32,
+    /// Local memory of the kernel's own variables, per thread.
     pub local_bytes: u32,
+    /// Local memory above them for the frames of called functions.
+    pub stack_bytes: u32,
+    pub functions: Vec<Function>,
     pub parameter_bytes: u32,
+}
+
+/// A function that [`Op::CallFunction`] calls.
+#[derive(Clone, Debug)]
+pub struct Function {
+    pub name: String,
+    /// What a pointer to it holds.
+    pub address: u64,
+    /// Its first operation.
+    pub position: u32,
+    /// Receives the address of its frame, if anything reads it.
+    pub frame: Option<Reg>,
+    pub frame_bytes: u32,
+    /// The beginning of the frame: returns and parameters, which are the caller's.
+    pub area_bytes: u32,
+    /// Registers that may be read before they are written.
+    pub uninitialised: RegisterSet,
 }

@@ -3,7 +3,7 @@
 use super::grid::Grid;
 use super::interpret::{self, Machine, Stop};
 use super::lanes::{FULL, File, NAN_SLOT, Slot};
-use super::memory::{Fault, View};
+use super::memory::{Fault, View, local_storage};
 use super::observe::Observer;
 use super::warp::{Fragment, State, Warp};
 use crate::isa::{BarrierKind, Op};
@@ -74,8 +74,7 @@ impl<O: Observer> Block<O> {
         self.predicates.resize(warps * program.predicates as usize, 0);
         self.shared.clear();
         self.shared.resize(grid.shared_bytes.div_ceil(size_of::<Slot>()), Slot([SHARED_PATTERN; 32]));
-        self.local.clear();
-        self.local.resize(warps * 32 * program.local_bytes as usize, 0xff);
+        self.start_local(grid);
         self.arrivals = Default::default();
         self.warps.resize_with(warps, Warp::default);
         for (number, warp) in self.warps.iter_mut().enumerate() {
@@ -85,6 +84,19 @@ impl<O: Observer> Block<O> {
             program.uninitialised.iter().for_each(|slot| file[*slot as usize] = NAN_SLOT);
         }
         self.observer.block_started(grid, index);
+    }
+
+    /// Fills the variables of the kernel; frames of functions are filled when they are called.
+    fn start_local(&mut self, grid: &Grid) {
+        let (variables, warp_bytes) = (local_storage(grid.program.local_bytes as usize), grid.local_storage());
+        let bytes = grid.warps() * warp_bytes;
+        if self.local.len() != bytes {
+            // Zeroed memory costs nothing before it is touched, and few threads use their whole stack.
+            self.local = vec![0; bytes];
+        }
+        for storage in self.local.chunks_exact_mut(warp_bytes.max(1)) {
+            storage[..variables].fill(0xff);
+        }
     }
 
     /// Runs until every warp has left the kernel or `turns` rounds of all warps are over.
@@ -112,7 +124,7 @@ impl<O: Observer> Block<O> {
     fn run_warp(&mut self, grid: &Grid, scratch: &mut Scratch, number: usize) -> Result<(), Box<Report>> {
         let program = grid.program;
         let (slots, predicates) = (program.slots as usize, program.predicates as usize);
-        let local_bytes = program.local_bytes as usize;
+        let local_storage = grid.local_storage();
         // SAFETY: the storage is this warp's own and was sized for the program.
         let file = unsafe {
             File::new(
@@ -128,8 +140,8 @@ impl<O: Observer> Block<O> {
             view: View {
                 global: grid.memory,
                 shared: &mut self.shared.as_flattened_bytes()[..grid.shared_bytes],
-                local: &mut self.local[number * 32 * local_bytes..][..32 * local_bytes],
-                local_bytes,
+                local: &mut self.local[number * local_storage..][..local_storage],
+                local_bytes: grid.local_bytes(),
                 parameters: &grid.launch.parameters,
                 hits: &mut scratch.hits,
                 position: 0,
@@ -142,7 +154,7 @@ impl<O: Observer> Block<O> {
             match interpret::run(&mut machine, &mut self.warps[number], fragment, &mut self.observer) {
                 Ok(Stop::Ended) => {}
                 Ok(Stop::Paused(fragment)) => {
-                    self.warps[number].release_waiting(fragment.parent);
+                    self.warps[number].release_waiting(fragment.parent, &mut machine.file);
                     self.warps[number].fragments.push_back(fragment);
                     return Ok(());
                 }

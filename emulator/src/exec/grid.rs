@@ -3,6 +3,7 @@
 use super::block::{Block, Progress, Scratch};
 use super::half::Lanes;
 use super::lanes::Slot;
+use super::memory::local_storage;
 use super::observe::Observer;
 use super::simd::SimdLevel;
 use super::{Launch, Options};
@@ -61,6 +62,16 @@ impl<'a> Grid<'a> {
 
     pub(super) fn warps(&self) -> usize {
         self.thread_ids.len()
+    }
+
+    /// Local memory of a thread: its variables and its stack.
+    pub(super) fn local_bytes(&self) -> usize {
+        (self.program.local_bytes.next_multiple_of(16) + self.program.stack_bytes) as usize
+    }
+
+    /// Bytes that the local memory of a warp takes.
+    pub(super) fn local_storage(&self) -> usize {
+        local_storage(self.local_bytes())
     }
 
     /// The lanes of warp `number` that exist.

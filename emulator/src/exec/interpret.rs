@@ -2,6 +2,7 @@
 
 use super::async_copy;
 use super::atomics::{self, Atomic};
+use super::call;
 use super::convert;
 use super::float;
 use super::grid::Grid;
@@ -63,7 +64,7 @@ pub(super) fn run(
     loop {
         let position = fragment.position;
         if position == meeting {
-            match warp.arrive(fragment.parent, fragment.mask) {
+            match warp.arrive(fragment.parent, fragment.mask, &mut machine.file) {
                 Some(whole) => fragment = whole,
                 None => return Ok(Stop::Ended),
             }
@@ -87,8 +88,8 @@ pub(super) fn run(
                 if mask == fragment.mask {
                     fragment.position = *target;
                 } else {
-                    match split(warp, fragment, &[(mask, *target), (fragment.mask & !mask, position + 1)], *reconverge)
-                    {
+                    let sides = [(mask, *target), (fragment.mask & !mask, position + 1)];
+                    match split(warp, &mut machine.file, fragment, &sides, *reconverge) {
                         Some(side) => fragment = side,
                         None => return Ok(Stop::Ended),
                     }
@@ -101,7 +102,7 @@ pub(super) fn run(
             _ if mask == 0 => {}
             Op::BranchIndexed { index, targets, reconverge } => {
                 let sides = indexed_sides(machine, fragment, mask, *index, targets).map_err(|f| (f, position))?;
-                match split(warp, fragment, &sides, *reconverge) {
+                match split(warp, &mut machine.file, fragment, &sides, *reconverge) {
                     Some(side) => fragment = side,
                     None => return Ok(Stop::Ended),
                 }
@@ -111,8 +112,28 @@ pub(super) fn run(
                     return Ok(Stop::Paused(fragment));
                 }
             }
+            Op::CallFunction { target, top, saved } => {
+                fragment = call::enter(machine, warp, fragment, *target, *top, saved).map_err(|f| (f, position))?;
+                machine.fragments.forget();
+                meeting = warp.join_position(fragment.parent);
+                turn -= 1;
+                if turn == 0 {
+                    return Ok(Stop::Paused(fragment));
+                }
+            }
+            Op::Return => {
+                let whole = warp.return_from(fragment.parent, mask, &mut machine.file);
+                machine.fragments.forget();
+                fragment.mask &= !mask;
+                match (whole, fragment.mask) {
+                    (Some(whole), 0) => fragment = whole,
+                    (None, 0) => return Ok(Stop::Ended),
+                    (whole, _) => warp.fragments.extend(whole),
+                }
+                meeting = warp.join_position(fragment.parent);
+            }
             Op::Exit => {
-                warp.leave(fragment.parent, mask);
+                warp.leave(fragment.parent, mask, &mut machine.file);
                 fragment.mask &= !mask;
                 if fragment.mask == 0 {
                     return Ok(Stop::Ended);
@@ -158,14 +179,20 @@ pub(super) fn run(
 }
 
 /// Sends each group of lanes its way; the fragment to go on with, if one is left.
-fn split(warp: &mut Warp, fragment: Fragment, sides: &[(u32, u32)], reconverge: u32) -> Option<Fragment> {
+fn split(
+    warp: &mut Warp,
+    file: &mut File,
+    fragment: Fragment,
+    sides: &[(u32, u32)],
+    reconverge: u32,
+) -> Option<Fragment> {
     let parent = warp.join_for(&fragment, reconverge);
     let mut next = None;
     for &(mask, position) in sides.iter().filter(|(mask, _)| *mask != 0) {
         let side = Fragment { position, mask, parent, state: State::Runnable };
         if parent != NONE && position == warp.join_position(parent) {
             // The last side to arrive carries the others on.
-            if let Some(whole) = warp.arrive(parent, mask) {
+            if let Some(whole) = warp.arrive(parent, mask, file) {
                 next = Some(whole);
             }
         } else if let Some(other) = next.replace(side) {
@@ -411,7 +438,13 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
 
         Op::Trap => return Err(Fault::new(Some(mask.trailing_zeros() as usize), "trap").of(Kind::IllegalInstruction)),
         Op::Call(builtin) => host::call(m, mask, *builtin)?,
-        Op::Branch { .. } | Op::BranchIndexed { .. } | Op::Exit | Op::Yield | Op::Barrier { .. } => {
+        Op::Branch { .. }
+        | Op::BranchIndexed { .. }
+        | Op::CallFunction { .. }
+        | Op::Return
+        | Op::Exit
+        | Op::Yield
+        | Op::Barrier { .. } => {
             unreachable!("control flow is handled by the caller")
         }
     }

@@ -10,6 +10,7 @@
 mod async_copy;
 mod atomics;
 mod block;
+mod call;
 mod convert;
 mod float;
 mod grid;

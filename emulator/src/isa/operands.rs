@@ -543,3 +543,23 @@ pub enum Builtin {
     /// `__assertfail(message, file, line, function, char_size)`
     AssertFail { message: Reg, file: Reg, line: Reg, function: Reg },
 }
+
+/// What a call goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallTarget {
+    /// The number of a function of the program.
+    Function(u32),
+    /// The function whose address is in the register; its returns and parameters take `area_bytes`.
+    Pointer { pointer: Reg, area_bytes: u32 },
+}
+
+/// Registers of a warp's file, by class: a caller's that are needed when a call returns, or those that a function may read
+/// before it writes them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RegisterSet {
+    /// Of up to 32 bits.
+    pub singles: Vec<Reg>,
+    /// Of 64 bits.
+    pub pairs: Vec<Reg>,
+    pub predicates: Vec<Pred>,
+}

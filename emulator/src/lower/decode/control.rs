@@ -27,10 +27,7 @@ pub(super) fn decode(b: &mut Builder, opcode: &str, m: &mut Modifiers, operands:
         }
         "ret" => {
             m.flag("uni");
-            match b.return_label() {
-                Some(label) => b.emit(branch(label)),
-                None => b.emit(Op::Exit),
-            }
+            b.emit_return();
         }
         "exit" => b.emit(Op::Exit),
         "trap" | "brkpt" => b.emit(Op::Trap),
