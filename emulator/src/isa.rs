@@ -315,7 +315,9 @@ pub enum Op {
     WarpBarrier {
         members: Reg,
     },
+    /// Lanes of a warp execute an `aligned` barrier together.
     Barrier {
+        aligned: bool,
         kind: BarrierKind,
         id: Reg,
         count: Option<Reg>,
@@ -513,7 +515,7 @@ impl Op {
                 v.destination_pred(p);
             }
             WarpBarrier { members } => v.source(members),
-            Barrier { kind, id, count } => {
+            Barrier { kind, id, count, .. } => {
                 v.source(id);
                 count.iter_mut().for_each(|c| v.source(c));
                 match kind {
@@ -548,6 +550,8 @@ impl Op {
                 v.source(top);
             }
             Call(Builtin::Printf { d, format, arguments }) => binary(v, d, format, arguments),
+            Call(Builtin::Malloc { d, bytes }) => unary(v, d, bytes),
+            Call(Builtin::Free { pointer }) => v.source(pointer),
             Call(Builtin::AssertFail { message, file, line, function }) => {
                 [message, file, line, function].into_iter().for_each(|r| v.source(r));
             }

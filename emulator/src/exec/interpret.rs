@@ -43,8 +43,9 @@ pub(super) enum Stop {
     Paused(Fragment),
     /// It waits, as its state says.
     Waiting(Fragment),
-    /// It counted at a barrier and may go on.
-    Arrived { id: u32, count: u32, fragment: Fragment },
+    /// It has reached barrier `id`, which expects `count` threads, with the lanes of `mask`. It waits or goes on as its
+    /// state says.
+    Arrived { id: u32, count: Option<u32>, mask: u32, fragment: Fragment },
 }
 
 /// A fault and the position of the instruction.
@@ -58,7 +59,7 @@ pub(super) fn run(
     observer: &mut impl Observer,
 ) -> Result<Stop, Failure> {
     let code = &machine.grid.program.code[..];
-    let mut turn = TURN;
+    let mut turn = warp.turn(TURN);
     machine.fragments.forget();
     let mut meeting = warp.join_position(fragment.parent);
     loop {
@@ -140,9 +141,18 @@ pub(super) fn run(
                 }
             }
             Op::Yield => return Ok(Stop::Paused(fragment)),
-            Op::Barrier { kind, id, count } => {
-                let stop = barrier(machine, fragment, mask, *kind, *id, *count).map_err(|f| (f, position))?;
-                return Ok(stop);
+            Op::Barrier { aligned: true, .. } if warp.live & !(mask | warp.waiting_at(position)) != 0 => {
+                fragment.position = position;
+                fragment.state = State::AtMeeting;
+                return whole_group(mask, &fragment).map(|()| Stop::Waiting(fragment)).map_err(|f| (f, position));
+            }
+            Op::Barrier { aligned, kind, id, count } => {
+                if *aligned {
+                    whole_group(mask, &fragment).map_err(|f| (f, position))?;
+                    observer.instruction(&Seen::of(machine, warp, position, warp.live, fragment.mask));
+                }
+                let arrival = Arrival { position, mask, kind: *kind, aligned: *aligned };
+                return barrier(machine, warp, fragment, arrival, *id, *count).map_err(|f| (f, position));
             }
             op => {
                 let mut lanes = mask;
@@ -199,6 +209,10 @@ fn split(
             warp.fragments.push_back(other);
         }
     }
+    if warp.random.varies() && next.is_some_and(|side| side.parent == parent) && warp.random.below(2) == 0 {
+        warp.fragments.extend(next);
+        next = warp.next();
+    }
     next
 }
 
@@ -224,32 +238,57 @@ fn indexed_sides(
     Ok(sides)
 }
 
-fn barrier(
-    machine: &Machine,
-    mut fragment: Fragment,
+/// An aligned barrier is executed by all lanes of a group or by none.
+fn whole_group(mask: u32, fragment: &Fragment) -> Checked<()> {
+    if mask == fragment.mask {
+        return Ok(());
+    }
+    let lane = (fragment.mask & !mask).trailing_zeros() as usize;
+    Err(Fault::new(Some(lane), "divergent barrier: some lanes of the group are predicated off"))
+}
+
+/// Lanes that reach a barrier.
+struct Arrival {
+    position: u32,
     mask: u32,
     kind: BarrierKind,
+    aligned: bool,
+}
+
+fn barrier(
+    machine: &Machine,
+    warp: &mut Warp,
+    mut fragment: Fragment,
+    arrival: Arrival,
     id: Reg,
     count: Option<Reg>,
 ) -> Checked<Stop> {
+    let Arrival { position, mut mask, kind, aligned } = arrival;
     let lane = mask.trailing_zeros() as usize & 31;
-    if mask != fragment.mask {
-        return Err(Fault::new(Some(lane), "divergent barrier: some lanes of the group are predicated off"));
-    }
     let id = machine.file.get(id)[lane];
     if id > 15 {
         return Err(Fault::new(Some(lane), format!("barrier {id} of 16")));
     }
     let count = count.map(|count| machine.file.get(count)[lane]);
-    if let Some(count) = count.filter(|count| count % 32 != 0) {
+    if let Some(count) = count.filter(|count| count % 32 != 0 || *count == 0) {
         return Err(Fault::new(Some(lane), format!("barrier of {count} threads, not whole warps")));
     }
     if kind == BarrierKind::Arrive {
-        return Ok(Stop::Arrived { id, count: count.unwrap_or(0), fragment });
+        if aligned {
+            mask |= warp.waiting_at(position);
+            fragment.mask |= warp.release_meeting(position, FULL, fragment.parent);
+        }
+        return Ok(Stop::Arrived { id, count, mask, fragment });
     }
-    fragment.position -= 1;
-    fragment.state = State::AtBarrier { id, count };
-    Ok(Stop::Waiting(fragment))
+    let state = State::AtBarrier { id, count };
+    if aligned {
+        warp.enter_barrier(position, state);
+    } else if fragment.mask != mask {
+        warp.fragments.push_back(Fragment { mask: fragment.mask & !mask, ..fragment });
+        fragment.mask = mask;
+    }
+    (fragment.position, fragment.state) = (position, state);
+    Ok(Stop::Arrived { id, count, mask, fragment })
 }
 
 /// The lanes which must execute an operation together.
@@ -263,7 +302,7 @@ enum Members {
 /// Whether lanes wait for each other at the operation.
 #[inline(always)]
 fn meets(op: &Op) -> bool {
-    members(op).is_some()
+    members(op).is_some() || matches!(op, Op::Barrier { aligned: true, .. })
 }
 
 #[inline(always)]
@@ -430,6 +469,10 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
         }
         Op::CopyAsync { bytes, to, from, source_bytes } => {
             async_copy::begin(level, file, &mut m.view, &mut warp.copies, mask, *bytes, [*to, *from], *source_bytes)?;
+            // A copy may be done at once as well as at its wait.
+            if warp.random.varies() && warp.random.below(2) == 0 {
+                warp.copies.finish_newest();
+            }
         }
         Op::CopyCommit => warp.copies.commit(mask),
         Op::CopyWait { all: true, .. } => warp.copies.wait_all(mask),

@@ -8,6 +8,7 @@
 use super::async_copy::Copies;
 use super::call::Activation;
 use super::lanes::File;
+use super::random::Random;
 use std::collections::VecDeque;
 
 /// Marks the absence of a join, and of a position.
@@ -59,12 +60,14 @@ pub(super) struct Warp {
     /// Entries of `joins` that are free.
     free: Vec<u32>,
     pub copies: Copies,
+    pub random: Random,
 }
 
 impl Warp {
-    /// Starts the lanes of `mask` at the first instruction.
-    pub(super) fn start(&mut self, mask: u32) {
+    /// Starts the lanes of `mask` at the first instruction; `random` makes the warp's choices.
+    pub(super) fn start(&mut self, mask: u32, random: Random) {
         self.live = mask;
+        self.random = random;
         self.joins.clear();
         self.free.clear();
         self.copies.clear();
@@ -76,8 +79,19 @@ impl Warp {
 
     /// Takes the next fragment that can run.
     pub(super) fn next(&mut self) -> Option<Fragment> {
-        let index = self.fragments.iter().position(|f| f.state == State::Runnable)?;
+        let mut skip = 0;
+        if self.random.varies() && self.fragments.len() > 1 {
+            let runnable = self.fragments.iter().filter(|f| f.state == State::Runnable).count();
+            skip = self.random.below(runnable.max(1) as u32);
+        }
+        let mut runnable = (0..self.fragments.len()).filter(|index| self.fragments[*index].state == State::Runnable);
+        let index = runnable.nth(skip as usize)?;
         self.fragments.remove(index)
+    }
+
+    /// Jumps backwards that a fragment makes before others have their turn: `most`, or as few as one.
+    pub(super) fn turn(&mut self, most: u32) -> u32 {
+        if self.random.varies() { (most >> self.random.below(most.ilog2() + 1)).max(1) } else { most }
     }
 
     pub(super) fn has_runnable(&self) -> bool {
@@ -200,6 +214,28 @@ impl Warp {
     pub(super) fn waiting_at_barrier(&self, id: u32) -> u32 {
         let waits = |f: &&Fragment| matches!(f.state, State::AtBarrier { id: other, .. } if other == id);
         self.fragments.iter().filter(waits).fold(0, |mask, f| mask | f.mask)
+    }
+
+    /// Lanes that wait to meet others, at the joins of the warp: position and lanes.
+    pub(super) fn waiting_at_joins(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.joins
+            .iter()
+            .filter(|join| join.expected != 0 && join.arrived != 0)
+            .map(|join| (join.position, join.arrived))
+    }
+
+    /// Whether no lane can go on whatever the other warps do: all wait for lanes of this warp.
+    pub(super) fn is_stuck(&self) -> bool {
+        !self.fragments.is_empty() && self.fragments.iter().all(|fragment| fragment.state == State::AtMeeting)
+    }
+
+    /// The lanes that met at the barrier at `position` wait for the rest of the block.
+    pub(super) fn enter_barrier(&mut self, position: u32, state: State) {
+        for fragment in &mut self.fragments {
+            if fragment.state == State::AtMeeting && fragment.position == position {
+                fragment.state = state;
+            }
+        }
     }
 
     /// Lets those of the lanes `named` that waited at `position` go on behind it. The lanes of fragments under `parent`

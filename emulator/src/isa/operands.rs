@@ -79,6 +79,8 @@ pub enum BankEntry {
     },
     /// A special register that is the same for the whole launch.
     Launch(LaunchSpecial),
+    /// `%gridid` in 64 bits: two slots.
+    GridNumber,
 }
 
 /// Special registers that a launch fixes; the axis is 0, 1, 2 for x, y, z.
@@ -86,7 +88,13 @@ pub enum BankEntry {
 pub enum LaunchSpecial {
     BlockSize(u8),
     GridSize(u8),
-    WarpsPerBlock,
+    /// Warps that a multiprocessor holds.
+    WarpsPerMultiprocessor,
+    Multiprocessors,
+    /// A register that the driver sets: `%envreg0` and so on.
+    Environment(u8),
+    /// Counts launches.
+    GridNumber,
     DynamicSharedBytes,
     TotalSharedBytes,
 }
@@ -542,6 +550,10 @@ pub enum Builtin {
     Printf { d: Reg, format: Reg, arguments: Reg },
     /// `__assertfail(message, file, line, function, char_size)`
     AssertFail { message: Reg, file: Reg, line: Reg, function: Reg },
+    /// `malloc(bytes)`: an address in the device's heap, 0 where there is no room.
+    Malloc { d: Reg, bytes: Reg },
+    /// `free(pointer)`
+    Free { pointer: Reg },
 }
 
 /// What a call goes to.

@@ -255,7 +255,7 @@ impl<'m> Builder<'m> {
             return *reg;
         }
         let slots = match entry {
-            BankEntry::Const64(_) => 2,
+            BankEntry::Const64(_) | BankEntry::GridNumber => 2,
             BankEntry::Param { kind, .. } if kind.width == Width::W64 => 2,
             _ => 1,
         };
@@ -352,8 +352,11 @@ impl<'m> Builder<'m> {
             return Err(format!("unknown name {name}").into());
         };
         let (reg, natural) = match kind {
+            SpecialKind::Launch(LaunchSpecial::GridNumber) if width == Width::W64 => {
+                (self.bank(BankEntry::GridNumber), Width::W64)
+            }
             SpecialKind::Launch(special) => (self.bank(BankEntry::Launch(special)), Width::W32),
-            SpecialKind::Zero => (self.constant(Width::W32, 0), Width::W32),
+            SpecialKind::Constant(value) => (self.constant(Width::W32, value), Width::W32),
             SpecialKind::Varying(special) => {
                 let wide = matches!(special, Special::Clock64 | Special::GlobalTimer);
                 let natural = if wide { Width::W64 } else { Width::W32 };
@@ -400,6 +403,7 @@ impl<'m> Builder<'m> {
     /// A predicate as a source: `%p`, `!%p` or an immediate.
     pub(super) fn source_predicate(&mut self, operand: &Operand) -> Result<PredSource> {
         match operand {
+            Operand::Name(name) if name == "%is_explicit_cluster" => Ok(PredSource::FALSE),
             Operand::Name(name) => Ok(PredSource::of(self.predicate_named(name)?)),
             Operand::Not(name) => Ok(PredSource::of(self.predicate_named(name)?).complement()),
             Operand::Immediate(ast::Immediate::Integer(0)) => Ok(PredSource::FALSE),
@@ -516,8 +520,8 @@ fn address_bits(symbol: Symbol) -> Option<u64> {
 enum SpecialKind {
     Launch(LaunchSpecial),
     Varying(Special),
-    /// Registers that read as zero here: cluster of one, no shared memory reserved.
-    Zero,
+    /// The same for every launch: clusters of one block, no shared memory reserved.
+    Constant(u64),
 }
 
 fn special_register(name: &str) -> Option<SpecialKind> {
@@ -533,9 +537,14 @@ fn special_register(name: &str) -> Option<SpecialKind> {
         "%ctaid" => SpecialKind::Varying(Special::Block(axis)),
         "%ntid" => SpecialKind::Launch(LaunchSpecial::BlockSize(axis)),
         "%nctaid" => SpecialKind::Launch(LaunchSpecial::GridSize(axis)),
-        "%nwarpid" => SpecialKind::Launch(LaunchSpecial::WarpsPerBlock),
+        "%nwarpid" => SpecialKind::Launch(LaunchSpecial::WarpsPerMultiprocessor),
+        "%nsmid" => SpecialKind::Launch(LaunchSpecial::Multiprocessors),
+        "%gridid" => SpecialKind::Launch(LaunchSpecial::GridNumber),
+        "%clusterid" => SpecialKind::Varying(Special::Block(axis)),
+        "%nclusterid" => SpecialKind::Launch(LaunchSpecial::GridSize(axis)),
+        "%cluster_nctaid" | "%cluster_nctarank" => SpecialKind::Constant(1),
         "%dynamic_smem_size" => SpecialKind::Launch(LaunchSpecial::DynamicSharedBytes),
-        "%total_smem_size" => SpecialKind::Launch(LaunchSpecial::TotalSharedBytes),
+        "%total_smem_size" | "%aggr_smem_size" => SpecialKind::Launch(LaunchSpecial::TotalSharedBytes),
         "%laneid" => SpecialKind::Varying(Special::Lane),
         "%warpid" => SpecialKind::Varying(Special::Warp),
         "%smid" => SpecialKind::Varying(Special::Multiprocessor),
@@ -548,7 +557,12 @@ fn special_register(name: &str) -> Option<SpecialKind> {
         "%clock_hi" => SpecialKind::Varying(Special::ClockHigh),
         "%clock64" => SpecialKind::Varying(Special::Clock64),
         "%globaltimer" => SpecialKind::Varying(Special::GlobalTimer),
-        "%cluster_ctaid" | "%cluster_ctarank" | "%gridid" => SpecialKind::Zero,
-        _ => return None,
+        "%globaltimer_lo" => SpecialKind::Varying(Special::Clock),
+        "%globaltimer_hi" => SpecialKind::Varying(Special::ClockHigh),
+        "%cluster_ctaid" | "%cluster_ctarank" | "%reserved_smem_offset_begin" => SpecialKind::Constant(0),
+        _ => {
+            let number = stem.strip_prefix("%envreg")?.parse().ok().filter(|number| *number < 32)?;
+            SpecialKind::Launch(LaunchSpecial::Environment(number))
+        }
     })
 }
