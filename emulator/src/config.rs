@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
+use crate::check::Checks;
 use crate::device::{DEVICES, Description};
 use crate::report::{Class, Report};
 
@@ -22,6 +23,8 @@ pub struct Config {
     /// What `cuDriverGetVersion` answers: 12090 for CUDA 12.9, the default. `CUDA_EMULATOR_DRIVER_VERSION`. PTX of a
     /// later version is refused, as a driver of that age would.
     pub driver_version: i32,
+    /// What is checked while kernels run. `CUDA_EMULATOR_CHECK`: `all`, or the names of checks separated by commas.
+    pub checks: Checks,
     /// Whether reports of faults stay off the standard error stream. Never by environment.
     pub quiet: bool,
 }
@@ -30,7 +33,14 @@ impl Default for Config {
     /// The defaults, whatever the environment says.
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Config { device: Description::default(), threads, seed: 0, driver_version: 12090, quiet: false }
+        Config {
+            device: Description::default(),
+            threads,
+            seed: 0,
+            driver_version: 12090,
+            checks: Checks::NONE,
+            quiet: false,
+        }
     }
 }
 
@@ -50,6 +60,7 @@ impl Config {
             threads: number("CUDA_EMULATOR_THREADS")?.map_or(default.threads, NonZeroUsize::get),
             seed: number("CUDA_EMULATOR_SEED")?.unwrap_or(default.seed),
             driver_version: number("CUDA_EMULATOR_DRIVER_VERSION")?.unwrap_or(default.driver_version),
+            checks: checks()?.unwrap_or(default.checks),
             quiet: default.quiet,
         })
     }
@@ -59,6 +70,13 @@ fn unknown_device(name: &str) -> Report {
     let known: Vec<&str> = DEVICES.iter().map(|device| device.key).collect();
     let message = format!("CUDA_EMULATOR_DEVICE is {name}, which is none of {}", known.join(", "));
     Report::new(Class::BadApiCall, message)
+}
+
+fn checks() -> Result<Option<Checks>, Report> {
+    let Ok(text) = env::var("CUDA_EMULATOR_CHECK") else { return Ok(None) };
+    let parsed =
+        text.parse().map_err(|message| Report::new(Class::BadApiCall, format!("CUDA_EMULATOR_CHECK: {message}")))?;
+    Ok(Some(parsed))
 }
 
 fn number<T: FromStr>(variable: &str) -> Result<Option<T>, Report> {
@@ -78,7 +96,7 @@ fn lock() -> MutexGuard<'static, Option<Config>> {
     CONFIG.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Sets the configuration, against whatever the environment says. Threads, seed and quietness may change at any time.
+/// Sets the configuration, against whatever the environment says. Threads, seed, checks and quietness may change at any time.
 ///
 /// # Errors
 /// A change of device or driver version while a context lives; zero threads.

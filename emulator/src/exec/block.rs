@@ -270,16 +270,10 @@ impl<O: Observer> Block<O> {
 
     /// Adds the place to a fault.
     fn report(&self, grid: &Grid, fault: Fault, position: u32, number: usize) -> Box<Report> {
-        let instruction = &grid.program.code[position as usize];
-        let thread = fault.lane.map(|lane| grid.thread_index(number, lane));
+        let place = grid.place(self.index, number, fault.lane, position);
         Box::new(Report {
-            kernel: Some(grid.name.to_owned()),
-            block: Some(self.index),
-            thread,
-            ptx_line: Some(instruction.line),
-            instruction: crate::lower::source_line(grid.text, instruction.line),
             fault: Some(fault.kind),
-            ..Report::new(Class::KernelBug, fault.message)
+            ..Report::new(Class::KernelBug, fault.message).at(grid.name, place)
         })
     }
 }

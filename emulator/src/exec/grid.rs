@@ -8,7 +8,7 @@ use super::simd::SimdLevel;
 use super::{Launch, Options};
 use crate::isa::{BankEntry, LaunchSpecial, MemoryKind, Program, Width};
 use crate::memory::{Allocation, Memory};
-use crate::report::Report;
+use crate::report::{Place, Report};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -72,6 +72,18 @@ impl<'a> Grid<'a> {
 
     pub(super) fn thread_index(&self, number: usize, lane: usize) -> [u32; 3] {
         self.thread_ids[number].map(|axis| axis[lane & 31])
+    }
+
+    /// Where `lane` of warp `number` stands in `block`.
+    pub(super) fn place(&self, block: [u32; 3], number: usize, lane: Option<usize>, position: u32) -> Place {
+        let line = self.program.code[position as usize].line;
+        Place {
+            block,
+            thread: lane.map(|lane| self.thread_index(number, lane)),
+            ptx_line: line,
+            instruction: crate::lower::source_line(self.text, line),
+            source: crate::ptx::location::source(self.text, line),
+        }
     }
 
     fn blocks(&self) -> u64 {

@@ -11,6 +11,7 @@ mod async_copy;
 mod atomics;
 mod block;
 mod convert;
+mod definedness;
 mod float;
 mod grid;
 pub mod half;
@@ -23,8 +24,8 @@ mod math;
 mod matrix;
 mod memory;
 pub mod mma;
-#[allow(dead_code)]
 mod observe;
+mod races;
 mod shuffle;
 pub mod simd;
 mod special;
@@ -32,12 +33,15 @@ mod special;
 mod tests;
 mod warp;
 
+use crate::check::Checks;
 use crate::device::Description;
 use crate::isa::Program;
 use crate::lower::{self, layout::ModuleVariables};
 use crate::memory::Memory;
 use crate::ptx;
 use crate::report::{Class, Report};
+use definedness::Definedness;
+use races::Races;
 
 /// Where the shared memory of a block begins among generic addresses. The windows are no addresses of the host.
 pub(crate) const SHARED_WINDOW: u64 = 1 << 60;
@@ -55,6 +59,15 @@ pub struct Options {
     pub threads: usize,
     /// Permutes the order of blocks and warps.
     pub seed: u64,
+    /// What is checked; with a check on that looks at every instruction, one host thread runs all blocks.
+    pub checks: Checks,
+}
+
+impl Default for Options {
+    /// One thread, blocks and warps in order, no checks.
+    fn default() -> Self {
+        Options { threads: 1, seed: 0, checks: Checks::NONE }
+    }
 }
 
 /// One parameter of a kernel in its parameter block, in bytes.
@@ -146,7 +159,13 @@ impl Module {
         let program = self.programs[launch.kernel].as_ref().map_err(Report::clone)?;
         let name = &self.kernels[launch.kernel].name;
         let grid = grid::Grid::new((name, &self.text), program, launch, memory, options.seed);
-        grid::run(&grid, options, &|| ()).map_err(|report| *report)
+        let checks = options.checks;
+        if !checks.watch_instructions() {
+            return grid::run(&grid, options, &|| ()).map_err(|report| *report);
+        }
+        let options = Options { threads: 1, ..options };
+        let observer = || (checks.initialised.then(Definedness::default), checks.races.then(Races::default));
+        grid::run(&grid, options, &observer).map_err(|report| *report)
     }
 }
 

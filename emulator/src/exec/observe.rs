@@ -9,7 +9,9 @@ use super::lanes::{File, Lanes64, lanes_of};
 use super::memory::{addresses, lanes_in_window};
 use super::warp::Warp;
 use super::{LOCAL_WINDOW, PARAMETER_WINDOW, SHARED_WINDOW};
+use crate::check::Check;
 use crate::isa::{Address, Instruction, Op, Space};
+use crate::report::{Place, Report};
 
 /// Looks at the instructions of one block. All methods do nothing unless an observer has a use for them.
 pub(super) trait Observer {
@@ -143,6 +145,16 @@ impl<'a> Seen<'a> {
             mask,
             together,
         }
+    }
+
+    /// What `check` says of `lane` at this instruction.
+    pub(super) fn report(&self, check: Check, lane: usize, message: impl Into<String>) -> Report {
+        Report::of_check(check, message).at(self.grid.name, self.place(lane))
+    }
+
+    /// Where `lane` stands.
+    pub(super) fn place(&self, lane: usize) -> Place {
+        self.grid.place(self.block, self.number, Some(lane), self.position)
     }
 
     /// Shows every access that the instruction makes to memory; constants and directly named parameters are none. The
