@@ -172,6 +172,10 @@ impl Transfer {
             // SAFETY: device and page-locked ranges were checked just now; pageable ones are the caller's promise, and
             // are touched only while the caller waits.
             unsafe { std::ptr::copy(from as *const u8, to as *mut u8, self.width as usize) };
+            match source_kind {
+                Place::Device => memory.mark_copied(from, to, self.width),
+                Place::Pinned | Place::Pageable => memory.mark_written(to, self.width),
+            }
         }
         self.count(source_kind);
         Ok(())
@@ -203,6 +207,7 @@ impl Fill {
         for row in 0..self.height {
             let start = self.target + row * self.pitch;
             check(memory, start, row_bytes, "memset")?;
+            memory.mark_written(start, row_bytes);
             // SAFETY: the range was checked just now; nobody holds a reference into device memory.
             let bytes = unsafe { std::slice::from_raw_parts_mut(start as *mut u8, row_bytes as usize) };
             match self.element[..] {

@@ -40,6 +40,7 @@ impl ModuleVariables {
                 let image = variables.image(variable, bytes)?;
                 // SAFETY: `Memory` gave `bytes` host-addressable bytes at `address` to this module.
                 unsafe { std::ptr::copy_nonoverlapping(image.as_ptr(), address as *mut u8, image.len()) };
+                memory.mark_written(address, bytes);
             }
         }
         Ok(variables)
