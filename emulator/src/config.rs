@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
+use crate::check::Checks;
 use crate::device::{DEVICES, Description};
 use crate::exec::Numerics;
 use crate::report::{Class, Report};
@@ -25,6 +26,8 @@ pub struct Config {
     pub driver_version: i32,
     /// How matrix products are added up. `CUDA_EMULATOR_NUMERICS`: `fast`, the default, or `hardware`.
     pub numerics: Numerics,
+    /// What is checked while kernels run. `CUDA_EMULATOR_CHECK`: `all`, or the names of checks separated by commas.
+    pub checks: Checks,
     /// Whether reports of faults stay off the standard error stream. Never by environment.
     pub quiet: bool,
 }
@@ -39,6 +42,7 @@ impl Default for Config {
             seed: 0,
             driver_version: 12090,
             numerics: Numerics::Fast,
+            checks: Checks::NONE,
             quiet: false,
         }
     }
@@ -61,6 +65,7 @@ impl Config {
             seed: number("CUDA_EMULATOR_SEED")?.unwrap_or(default.seed),
             driver_version: number("CUDA_EMULATOR_DRIVER_VERSION")?.unwrap_or(default.driver_version),
             numerics: numerics()?.unwrap_or(default.numerics),
+            checks: checks()?.unwrap_or(default.checks),
             quiet: default.quiet,
         })
     }
@@ -84,6 +89,13 @@ fn numerics() -> Result<Option<Numerics>, Report> {
     }
 }
 
+fn checks() -> Result<Option<Checks>, Report> {
+    let Ok(text) = env::var("CUDA_EMULATOR_CHECK") else { return Ok(None) };
+    let parsed =
+        text.parse().map_err(|message| Report::new(Class::BadApiCall, format!("CUDA_EMULATOR_CHECK: {message}")))?;
+    Ok(Some(parsed))
+}
+
 fn number<T: FromStr>(variable: &str) -> Result<Option<T>, Report> {
     let Ok(text) = env::var(variable) else { return Ok(None) };
     let parsed = text.parse().map_err(|_| {
@@ -101,7 +113,8 @@ fn lock() -> MutexGuard<'static, Option<Config>> {
     CONFIG.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Sets the configuration, against whatever the environment says. Threads, seed, numerics and quietness may change at any time.
+/// Sets the configuration, against whatever the environment says. Only the device and the driver version are fixed
+/// while a context lives.
 ///
 /// # Errors
 /// A change of device or driver version while a context lives; zero threads.

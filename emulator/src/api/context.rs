@@ -8,6 +8,7 @@ use super::error::{CUresult, Result, refused};
 use super::queue::Ticket;
 use super::stream::Stream;
 use super::types::{CUcontext, CUdevice, CUevent, CUstream, Out};
+use crate::check::leaks;
 use crate::config;
 use crate::statistics::count;
 
@@ -61,12 +62,14 @@ impl Driver {
             limits: LIMITS.iter().copied().collect(),
         };
         self.contexts.insert(handle, context);
+        leaks::watch_exit();
         config::context_created();
         Ok(())
     }
 
     /// Ends a context with everything in it; work that has not run does not run any more.
     fn destroy_context(&mut self, handle: CUcontext) -> Result {
+        self.report_leaks_of(handle);
         if self.contexts.remove(&handle).is_none() {
             return refused(CUresult::INVALID_CONTEXT, "no such context, or it was destroyed");
         }

@@ -53,6 +53,10 @@ impl Driver {
         self.forbid_in_capture("allocating memory")?;
         let start = self.reserve(context, bytes, origin)?;
         self.memory.activate(start);
+        if origin == Origin::Managed {
+            // What the host writes to it is not seen.
+            self.memory.mark_written(start, bytes as u64);
+        }
         Ok(start)
     }
 
@@ -60,6 +64,9 @@ impl Driver {
     pub fn reserve(&mut self, context: CUcontext, bytes: usize, origin: Origin) -> Result<CUdeviceptr> {
         if bytes == 0 {
             return refused(CUresult::INVALID_VALUE, "an allocation of no bytes");
+        }
+        if self.config()?.checks.initialised {
+            self.memory.track_writes();
         }
         let mut start = self.memory.reserve(bytes as u64);
         if start.is_none() && self.blocks.values().any(|block| block.releasing) {

@@ -13,7 +13,7 @@ mod capture;
 mod context;
 mod copy;
 mod device;
-mod driver;
+pub(crate) mod driver;
 mod entry;
 mod error;
 mod event;
@@ -24,12 +24,11 @@ mod graph_node;
 mod host;
 mod image;
 mod launch;
-mod leaks;
 mod legacy;
 mod library;
 mod link;
 mod managed;
-mod memory;
+pub(crate) mod memory;
 mod memset;
 mod missing;
 mod module;
@@ -40,15 +39,16 @@ mod queue;
 mod stream;
 mod stream_capture;
 mod stream_memory;
-mod types;
+pub(crate) mod types;
 mod user_object;
 mod virtual_memory;
 mod work;
 
+pub use module::reported_registers;
+
 use std::ffi::CStr;
 
 use crate::install::Symbol;
-pub use leaks::unreleased;
 
 /// Lists the exported functions of a file as its `SYMBOLS`.
 macro_rules! exports {

@@ -8,8 +8,9 @@ use super::memory::{Fault, Hit, View, local_storage};
 use super::observe::Observer;
 use super::random::Random;
 use super::warp::{Fragment, State, Warp};
+use crate::check::Check;
 use crate::isa::{BarrierKind, Op};
-use crate::report::{Class, Report};
+use crate::report::{Class, Fault as Kind, Report};
 
 /// Shared memory starts as this: NaN in fp16 and fp32.
 const SHARED_PATTERN: u32 = 0x7fff_7fff;
@@ -294,17 +295,14 @@ impl<O: Observer> Block<O> {
 
     /// Adds the place to a fault.
     fn report(&self, grid: &Grid, fault: Fault, position: u32, number: usize) -> Box<Report> {
-        let instruction = &grid.program.code[position as usize];
-        let thread = fault.lane.map(|lane| grid.thread_index(number, lane));
-        Box::new(Report {
-            kernel: Some(grid.name.to_owned()),
-            block: Some(self.index),
-            thread,
-            ptx_line: Some(instruction.line),
-            instruction: crate::lower::source_line(grid.text, instruction.line),
-            fault: Some(fault.kind),
-            ..Report::new(Class::KernelBug, fault.message)
-        })
+        let place = grid.place(self.index, number, fault.lane, position);
+        let check = match fault.kind {
+            Kind::IllegalAddress | Kind::MisalignedAddress => Some(Check::Memory),
+            _ => None,
+        };
+        let nearby = fault.access.and_then(|(space, address)| grid.nearby(space, address));
+        let report = Report::new(Class::KernelBug, fault.message).at(grid.name, place);
+        Box::new(Report { fault: Some(fault.kind), check, nearby, ..report })
     }
 }
 

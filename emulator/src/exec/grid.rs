@@ -9,11 +9,11 @@ use super::mma::Model;
 use super::observe::Observer;
 use super::random::Random;
 use super::simd::SimdLevel;
-use super::{Launch, Options};
+use super::{Launch, Options, SHARED_WINDOW};
 use crate::device::Description;
-use crate::isa::{BankEntry, LaunchSpecial, MemoryKind, Program, Width};
+use crate::isa::{BankEntry, LaunchSpecial, MemoryKind, Program, SharedVariable, Space, Width};
 use crate::memory::Memory;
-use crate::report::Report;
+use crate::report::{Nearby, Place, Report};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -134,6 +134,45 @@ impl<'a> Grid<'a> {
 
     pub(super) fn thread_index(&self, number: usize, lane: usize) -> [u32; 3] {
         self.thread_ids[number].map(|axis| axis[lane & 31])
+    }
+
+    /// Where `lane` of warp `number` stands in `block`.
+    pub(super) fn place(&self, block: [u32; 3], number: usize, lane: Option<usize>, position: u32) -> Place {
+        let line = self.program.code[position as usize].line;
+        Place {
+            block,
+            thread: lane.map(|lane| self.thread_index(number, lane)),
+            ptx_line: line,
+            instruction: crate::lower::source_line(self.text, line),
+            source: crate::ptx::location::source(self.text, line),
+        }
+    }
+
+    /// The piece of memory nearest to an address.
+    pub(super) fn nearby(&self, space: Space, address: u64) -> Option<Nearby> {
+        let piece = |what: &str, start: u64, bytes: u64| {
+            Some(Nearby { what: what.to_owned(), start, bytes, freed: false, address })
+        };
+        let program = self.program;
+        match space {
+            Space::Global => self.memory.nearby(address),
+            Space::Shared if address < SHARED_WINDOW => {
+                let dynamic = u64::from(program.dynamic_shared_offset);
+                let is_dynamic = self.launch.dynamic_shared_bytes > 0 && address >= dynamic;
+                let before = |variable: &&SharedVariable| u64::from(variable.offset) <= address;
+                let variable = program.shared_variables.iter().filter(before).max_by_key(|variable| variable.offset);
+                match variable {
+                    _ if is_dynamic => piece("dynamic shared memory", dynamic, self.launch.dynamic_shared_bytes.into()),
+                    Some(SharedVariable { name, offset, bytes }) => {
+                        piece(&format!("shared variable {name}"), (*offset).into(), (*bytes).into())
+                    }
+                    None => piece("shared memory of the block", 0, self.shared_bytes as u64),
+                }
+            }
+            Space::Local => piece("local memory of the thread", 0, program.local_bytes.into()),
+            Space::Generic if address < SHARED_WINDOW => self.memory.nearby(address),
+            Space::Shared | Space::Param | Space::Generic => None,
+        }
     }
 
     fn blocks(&self) -> u64 {

@@ -14,6 +14,7 @@ mod block;
 mod call;
 mod convert;
 mod deadlock;
+mod definedness;
 mod directed;
 mod float;
 mod fragment;
@@ -29,9 +30,9 @@ mod math;
 mod matrix;
 mod memory;
 pub mod mma;
-#[allow(dead_code)]
 mod observe;
 mod packed;
+mod races;
 mod random;
 mod shuffle;
 pub mod simd;
@@ -41,13 +42,17 @@ mod tests;
 mod warp;
 
 use crate::api::occupancy::active_blocks;
+use crate::check::Checks;
 use crate::device::Description;
 use crate::isa::{BankEntry, LaunchSpecial, Program};
 use crate::lower::{self, layout::ModuleVariables};
 use crate::memory::Memory;
 use crate::ptx;
 use crate::report::{Class, Report};
+use definedness::{Definedness, Plans, Watch};
 use heap::Heap;
+use races::Races;
+use std::sync::OnceLock;
 
 /// Where the shared memory of a block begins among generic addresses. The windows are no addresses of the host.
 pub(crate) const SHARED_WINDOW: u64 = 1 << 60;
@@ -76,12 +81,14 @@ pub struct Options {
     /// Permutes the order of blocks and warps.
     pub seed: u64,
     pub numerics: Numerics,
+    /// What is checked; with a check on that looks at every instruction, one host thread runs all blocks.
+    pub checks: Checks,
 }
 
 impl Default for Options {
-    /// One thread, blocks and warps in order, fast matrix products.
+    /// One thread, blocks and warps in order, fast matrix products, no checks.
     fn default() -> Self {
-        Options { threads: 1, seed: 0, numerics: Numerics::Fast }
+        Options { threads: 1, seed: 0, numerics: Numerics::Fast, checks: Checks::NONE }
     }
 }
 
@@ -113,6 +120,8 @@ pub struct Module {
     kernels: Vec<KernelInfo>,
     /// The program of each kernel, or why it has none.
     programs: Vec<Result<Program, Report>>,
+    /// What the check of undefined values knows of each kernel, once it was asked for.
+    plans: Vec<OnceLock<Plans>>,
     variables: ModuleVariables,
     device: Description,
     /// Device memory in which the blocks of a cooperative launch meet, where a kernel asks for it.
@@ -144,10 +153,7 @@ impl Module {
     /// Malformed PTX, or variables that do not fit.
     pub fn load(ptx: &str, device: &Description, memory: &mut Memory) -> Result<Module, Report> {
         let module = ptx::parse(ptx)?;
-        let variables = ModuleVariables::place(&module, memory).map_err(|problem| Report {
-            ptx_line: problem.line,
-            ..Report::new(Class::UnsupportedPtx, problem.message)
-        })?;
+        let variables = place_variables(&module, memory)?;
         let mut kernels = Vec::new();
         let mut programs = Vec::new();
         for function in module.functions.iter().filter(|f| f.entry && f.body.is_some()) {
@@ -164,7 +170,8 @@ impl Module {
         let allocates = module.functions.iter().any(|function| function.name == "malloc" && function.body.is_none());
         let heap = allocates.then(|| reserve(heap::HEAP_BYTES)).transpose()?.map(Heap::new);
         let device = device.clone();
-        Ok(Module { text: ptx.to_owned(), kernels, programs, variables, device, workspace, heap })
+        let plans = kernels.iter().map(|_| OnceLock::new()).collect();
+        Ok(Module { text: ptx.to_owned(), kernels, programs, plans, variables, device, workspace, heap })
     }
 
     /// The kernels, in the order that `Launch::kernel` indexes.
@@ -175,6 +182,17 @@ impl Module {
     /// Why the kernel cannot be launched, if it cannot.
     pub fn unsupported(&self, kernel: usize) -> Option<&Report> {
         self.programs[kernel].as_ref().err()
+    }
+
+    /// Everything in a module's kernels that the emulator does not execute.
+    ///
+    /// # Errors
+    /// As [`Module::load`].
+    pub fn problems(ptx: &str, memory: &mut Memory) -> Result<Vec<Report>, Report> {
+        let module = ptx::parse(ptx)?;
+        let variables = place_variables(&module, memory)?;
+        let kernels = module.functions.iter().filter(|f| f.entry && f.body.is_some());
+        Ok(kernels.flat_map(|function| lower::problems(&module, function, &variables, ptx)).collect())
     }
 
     /// Address and bytes of a module variable.
@@ -208,13 +226,26 @@ impl Module {
             Numerics::Fast => None,
             Numerics::Hardware => Some(mma::Model::of(self.device.compute_capability)),
         };
-        grid::run(&grid, options, &|| ()).map_err(|report| *report)
+        let checks = options.checks;
+        if !checks.watch_instructions() {
+            return grid::run(&grid, options, &|| ()).map_err(|report| *report);
+        }
+        let options = Options { threads: 1, ..options };
+        let plans = checks.initialised.then(|| self.plans[launch.kernel].get_or_init(|| Plans::of(program)));
+        let watch = plans.map(Watch::new);
+        let observer = || (watch.as_ref().map(Definedness::new), checks.races.then(Races::default));
+        grid::run(&grid, options, &observer).map_err(|report| *report)
     }
 }
 
 /// Whether the program reads a register that the driver sets.
 fn reads_environment(program: &Program) -> bool {
     program.bank.iter().any(|(_, entry)| matches!(entry, BankEntry::Launch(LaunchSpecial::Environment(_))))
+}
+
+fn place_variables(module: &ptx::ast::Module, memory: &mut Memory) -> Result<ModuleVariables, Report> {
+    ModuleVariables::place(module, memory)
+        .map_err(|problem| Report { ptx_line: problem.line, ..Report::new(Class::UnsupportedPtx, problem.message) })
 }
 
 fn kernel_info(function: &ptx::ast::Function, program: Option<&Program>) -> KernelInfo {

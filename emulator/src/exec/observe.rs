@@ -10,7 +10,9 @@ use super::lanes::{File, Lanes64, lanes_of};
 use super::memory::{addresses, lanes_in_window};
 use super::warp::Warp;
 use super::{LOCAL_WINDOW, PARAMETER_WINDOW, SHARED_WINDOW};
+use crate::check::Check;
 use crate::isa::{Address, FragmentAccess, Instruction, Op, Space};
+use crate::report::{Place, Report};
 
 /// Looks at the instructions of one block. All methods do nothing unless an observer has a use for them.
 pub(super) trait Observer {
@@ -20,6 +22,11 @@ pub(super) trait Observer {
     /// The block begins; observers are used for one block after the other.
     #[inline(always)]
     fn block_started(&mut self, _grid: &Grid, _block: [u32; 3]) {}
+
+    /// The guard of an instruction is about to be read for the lanes of `seen.together`; those of `seen.mask`, perhaps
+    /// none, pass it.
+    #[inline(always)]
+    fn guarded(&mut self, _seen: &Seen) {}
 
     /// An instruction is about to be executed for the lanes of `seen.mask`, at least one. Where lanes wait for each
     /// other (`shfl`, `bar.warp.sync`, `mma`), it is seen once, when all have come. Its addresses may still be wrong.
@@ -47,6 +54,11 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
         self.1.block_started(grid, block);
     }
 
+    fn guarded(&mut self, seen: &Seen) {
+        self.0.guarded(seen);
+        self.1.guarded(seen);
+    }
+
     fn instruction(&mut self, seen: &Seen) {
         self.0.instruction(seen);
         self.1.instruction(seen);
@@ -67,6 +79,12 @@ impl<O: Observer> Observer for Option<O> {
     fn block_started(&mut self, grid: &Grid, block: [u32; 3]) {
         if let Some(observer) = self {
             observer.block_started(grid, block);
+        }
+    }
+
+    fn guarded(&mut self, seen: &Seen) {
+        if let Some(observer) = self {
+            observer.guarded(seen);
         }
     }
 
@@ -149,6 +167,16 @@ impl<'a> Seen<'a> {
             mask,
             together,
         }
+    }
+
+    /// What `check` says of `lane` at this instruction.
+    pub(super) fn report(&self, check: Check, lane: usize, message: impl Into<String>) -> Report {
+        Report::of_check(check, message).at(self.grid.name, self.place(lane))
+    }
+
+    /// Where `lane` stands.
+    pub(super) fn place(&self, lane: usize) -> Place {
+        self.grid.place(self.block, self.number, Some(lane), self.position)
     }
 
     /// Shows every access that the instruction makes to memory; constants and directly named parameters are none. The
