@@ -164,7 +164,8 @@ impl Module {
             return grid::run(&grid, options, &|| ()).map_err(|report| *report);
         }
         let options = Options { threads: 1, ..options };
-        let observer = || (checks.initialised.then(Definedness::default), checks.races.then(Races::default));
+        let shared = races::Launch::new(program);
+        let observer = || (checks.initialised.then(Definedness::default), checks.races.then(|| Races::new(&shared)));
         grid::run(&grid, options, &observer).map_err(|report| *report)
     }
 }
