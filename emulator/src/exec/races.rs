@@ -16,7 +16,7 @@ use super::lanes::{FULL, lanes_of};
 use super::observe::{Access, AccessKind, Observer, Seen};
 use crate::isa::{AtomicOp, BarrierKind, Op, Program, Space};
 use clock::{Clocks, Published, Time, Where};
-use finding::Examined;
+use finding::{Examined, KnownPairs};
 use shadow::{GlobalShadow, Kind, SHARED_GRANULE, Shadow, SharedShadow, Stamp};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -28,6 +28,7 @@ const LAST_TIME: Time = (1 << 31) - 2;
 pub(super) struct Launch {
     shadow: GlobalShadow,
     published: Published,
+    known: KnownPairs,
     units: Units,
     /// Whether the program has fences: without, nothing is ever published.
     fences: bool,
@@ -124,21 +125,22 @@ impl Races {
 
     fn shared_access(&mut self, seen: &Seen, access: &Access, time: Time) {
         let stamp = self.stamp(seen, access, time);
+        let mut launch = self.launch.lock().unwrap_or_else(PoisonError::into_inner);
         if access.strong {
-            let mut launch = self.launch.lock().unwrap_or_else(PoisonError::into_inner);
             synchronise(&mut self.clocks, &mut launch, seen.number, Where::Shared, access);
         }
-        let mut examined = Examined::new(&self.clocks, seen, access, self.units.shared);
+        let mut examined = Examined::new(&self.clocks, seen, access, self.units.shared, &mut launch.known);
         touch_lanes(&mut self.shared, access, stamp, &mut examined);
     }
 
     fn global_access(&mut self, seen: &Seen, access: &Access, time: Time) {
         let stamp = self.stamp(seen, access, time);
         let mut launch = self.launch.lock().unwrap_or_else(PoisonError::into_inner);
+        let launch = &mut *launch;
         if access.strong {
-            synchronise(&mut self.clocks, &mut launch, seen.number, Where::Global, access);
+            synchronise(&mut self.clocks, launch, seen.number, Where::Global, access);
         }
-        let mut examined = Examined::new(&self.clocks, seen, access, self.units.global);
+        let mut examined = Examined::new(&self.clocks, seen, access, self.units.global, &mut launch.known);
         touch_lanes(&mut launch.shadow, access, stamp, &mut examined);
     }
 
@@ -252,9 +254,8 @@ fn touch_lanes<const BYTES: usize>(
             lane += row;
             continue;
         }
-        let mut many = false;
+        let first_lane = lane;
         while lane < 31 && mask >> (lane + 1) & 1 != 0 && addresses[lane + 1] == address {
-            many = true;
             lane += 1;
         }
         for offset in (0..size).step_by(BYTES) {
@@ -262,7 +263,11 @@ fn touch_lanes<const BYTES: usize>(
             if let Some(granule) = shadow.granule(address) {
                 let first = address as usize % BYTES;
                 examined.granule_at(address - first as u64);
-                granule.touch(examined.unit, first, size.min(BYTES), stamp.by(lane, many), examined);
+                // Of lanes that read one place, two stand for all: a writer is not both.
+                if lane != first_lane {
+                    granule.touch(examined.unit, first, size.min(BYTES), stamp.by(first_lane), examined);
+                }
+                granule.touch(examined.unit, first, size.min(BYTES), stamp.by(lane), examined);
             }
         }
         lane += 1;

@@ -79,7 +79,7 @@ struct WarpClock {
     known: Clock,
     /// The smallest bound of the block's warps.
     floor: Time,
-    /// `finer[a][b]`: what lane a knows of lane b; on the diagonal the last synchronisation of a with anyone.
+    /// `finer[a][b]`: what lane a knows of lane b.
     finer: Option<Box<[Bounds; 32]>>,
     fenced: Fenced,
 }
@@ -147,8 +147,7 @@ impl Clocks {
     /// Whether `lane` knows of an access by a lane of the same warp.
     pub(super) fn knows_of_lane(&self, warp: usize, lane: usize, stamp: &Stamp) -> bool {
         let clock = &self.warps[warp];
-        let by_others = stamp.lane() != lane || stamp.by_many();
-        !by_others
+        stamp.lane() == lane
             || stamp.time < clock.known.warps[warp]
             || clock.finer.as_ref().is_some_and(|finer| stamp.time < finer[lane][stamp.lane()])
     }

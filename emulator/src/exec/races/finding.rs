@@ -5,7 +5,8 @@ use super::shadow::{Judge, Kind, Stamp};
 use crate::check::Check;
 use crate::exec::observe::{Access, Seen};
 use crate::isa::{Op, Space, Width};
-use crate::report::{self, Key, Nearby};
+use crate::report::{self, Key, Nearby, Report};
+use std::collections::HashMap;
 
 /// One access under examination.
 pub(super) struct Examined<'a> {
@@ -17,11 +18,33 @@ pub(super) struct Examined<'a> {
     floor: Time,
     /// Address of the granule at hand.
     granule: u64,
+    known: &'a mut KnownPairs,
+}
+
+/// The lines behind two instructions.
+type Lines = (u32, u32);
+
+/// Pairs of instructions that raced in this launch, with the PTX lines under which the race was reported: unrolled
+/// loops have many instructions for one line of the source.
+#[derive(Debug, Default)]
+pub(super) struct KnownPairs {
+    reported: HashMap<Lines, Lines>,
+    by_source: HashMap<Lines, Lines>,
+}
+
+fn sorted((a, b): Lines) -> Lines {
+    (a.min(b), a.max(b))
 }
 
 impl<'a> Examined<'a> {
-    pub(super) fn new(clocks: &'a Clocks, seen: &'a Seen<'a>, access: &'a Access, unit: usize) -> Self {
-        Examined { clocks, seen, access, unit, floor: clocks.floor(seen.number), granule: 0 }
+    pub(super) fn new(
+        clocks: &'a Clocks,
+        seen: &'a Seen<'a>,
+        access: &'a Access,
+        unit: usize,
+        known: &'a mut KnownPairs,
+    ) -> Self {
+        Examined { clocks, seen, access, unit, floor: clocks.floor(seen.number), granule: 0, known }
     }
 
     /// What comes next concerns the granule that starts at `address`.
@@ -68,28 +91,36 @@ impl<'a> Examined<'a> {
 
     #[cold]
     #[inline(never)]
-    fn report(&self, earlier: &Stamp, new: &Stamp, address: u64) {
+    fn report(&mut self, earlier: &Stamp, new: &Stamp, address: u64) {
         let grid = self.seen.grid;
         let line = |position: u32| grid.program.code[position as usize].line;
-        let (ptx_line, other) = (line(self.seen.position), Some(line(earlier.position)));
-        if report::found_again(&Key { check: Check::Races, kernel: grid.name, ptx_line, other }) {
+        let pair = sorted((line(self.seen.position), line(earlier.position)));
+        if let Some(&(ptx_line, other)) = self.known.reported.get(&pair) {
+            let key = Key { check: Check::Races, kernel: grid.name, ptx_line, other: Some(other) };
+            report::found_again(&key);
             return;
         }
         let [x, y, _] = grid.launch.grid;
         let number = earlier.block;
         let block = [number % x, number / x % y, number / x / y];
-        let mut report = self.seen.report(Check::Races, new.lane(), self.message(earlier, new));
-        report.other = Some(grid.place(block, earlier.warp(), Some(earlier.lane()), earlier.position));
-        report.nearby = self.nearby(address);
-        report::finding(report);
+        let other = grid.place(block, earlier.warp(), Some(earlier.lane()), earlier.position);
+        let report = self.seen.report(Check::Races, new.lane(), self.message(earlier, new));
+        let lines = (line(self.seen.position), other.ptx_line);
+        let sources = report.source.as_ref().zip(other.source.as_ref()).filter(|(new, old)| new.0 == old.0);
+        let source = sources.map(|(new, old)| sorted((new.1, old.1)));
+        let first = source.map_or(lines, |source| *self.known.by_source.entry(source).or_insert(lines));
+        self.known.reported.insert(pair, first);
+        if first == lines {
+            report::finding(Report { other: Some(other), nearby: self.nearby(address), ..report });
+        }
     }
 
     fn message(&self, earlier: &Stamp, new: &Stamp) -> String {
         let verb = |stamp: &Stamp| match stamp.kind() {
-            Kind::Read => "read",
-            Kind::Write => "write",
-            Kind::Copy => "cp.async",
-            Kind::Update | Kind::Exchange => "atomic",
+            Kind::Read => "a read",
+            Kind::Write => "a write",
+            Kind::Copy => "a cp.async",
+            Kind::Update | Kind::Exchange => "an atomic",
         };
         let (new_verb, old_verb) = (verb(new), verb(earlier));
         let same_warp = earlier.same_warp(new);
@@ -99,13 +130,13 @@ impl<'a> Examined<'a> {
         }
         let space = if self.access.space == Space::Shared { "shared" } else { "global" };
         let (who, missing) = if same_warp {
-            ("another lane of the warp", "no __syncwarp() between them")
+            ("another lane of the warp", "no __syncwarp() or __syncthreads() between them")
         } else if earlier.block == new.block {
             ("another warp of the block", "no __syncthreads() between them")
         } else {
             ("another block", "nothing orders the two blocks")
         };
-        format!("race in {space} memory: {new_verb} after a {old_verb} by {who}, {missing}")
+        format!("race in {space} memory: {new_verb} after {old_verb} by {who}, {missing}")
     }
 
     fn nearby(&self, address: u64) -> Option<Nearby> {

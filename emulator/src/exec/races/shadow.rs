@@ -28,7 +28,6 @@ pub(super) enum Kind {
 
 const KINDS: [Kind; 5] = [Kind::Read, Kind::Write, Kind::Copy, Kind::Update, Kind::Exchange];
 const STRONG: u8 = 8;
-const MANY: u8 = 16;
 
 /// One access: who, when, where in the program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +42,7 @@ pub(super) struct Stamp {
     thread: u16,
     /// Byte `b` of the granule belongs to the lane that is `b >> row` further.
     row: u8,
-    /// Kind, strength, and whether several lanes did it.
+    /// Kind and strength.
     what: u8,
 }
 
@@ -54,14 +53,14 @@ impl Stamp {
         Stamp { time, block, position, thread: 32 * warp as u16, row: ONE_LANE, what }
     }
 
-    /// The same by `lane`, or by several lanes of which it is one.
-    pub(super) fn by(self, lane: usize, many: bool) -> Self {
-        Stamp { thread: self.thread | lane as u16, what: self.what | if many { MANY } else { 0 }, ..self }
+    /// The same by `lane`.
+    pub(super) fn by(self, lane: usize) -> Self {
+        Stamp { thread: self.thread | lane as u16, ..self }
     }
 
     /// The same by lanes from `lane` on, `bytes` each.
     pub(super) fn by_row(self, lane: usize, bytes: u32) -> Self {
-        Stamp { row: bytes.trailing_zeros() as u8, ..self.by(lane, false) }
+        Stamp { row: bytes.trailing_zeros() as u8, ..self.by(lane) }
     }
 
     /// The part of it at byte `offset` of the granule.
@@ -98,21 +97,14 @@ impl Stamp {
         self.time & PENDING != 0
     }
 
-    pub(super) fn by_many(&self) -> bool {
-        self.what & MANY != 0
-    }
-
     /// Whether both are accesses of one warp.
     pub(super) fn same_warp(&self, other: &Stamp) -> bool {
         self.block == other.block && self.warp() == other.warp()
     }
 
-    /// Whether each byte was accessed by the same single lane in both.
+    /// Whether each byte was accessed by the same lane in both.
     fn same_lanes(&self, other: &Stamp) -> bool {
-        self.block == other.block
-            && self.thread == other.thread
-            && self.row == other.row
-            && (self.what | other.what) & MANY == 0
+        self.block == other.block && self.thread == other.thread && self.row == other.row
     }
 
     /// Whether `new` follows for sure: nothing was there, everybody knows of it, or it is program order.
@@ -122,9 +114,10 @@ impl Stamp {
     }
 }
 
-/// The last accesses to some bytes: the last write, then the reads since, by two warps, the latest first.
+/// The last accesses to some bytes: the last write; of the reads since, the latest by two lanes of one warp, and the
+/// latest by another warp or block. A writer that one of the readers does not know of, finds one of them here.
 #[derive(Clone, Copy, Debug, Default)]
-struct Cell([Stamp; 3]);
+struct Cell([Stamp; 4]);
 
 impl Cell {
     /// The earlier accesses that `new` could race with.
@@ -135,20 +128,21 @@ impl Cell {
 
     #[inline(always)]
     fn update(&mut self, new: Stamp, floor: Time) {
-        let [write, last, _] = self.0;
+        let [write, last, _, other] = self.0;
         if !new.is_read() {
             *self = Cell::written(new);
         } else if last.surely_before(&new, floor) {
             self.0[1] = new;
         } else if last.same_warp(&new) {
-            self.0[1] = Stamp { what: new.what | MANY, ..new };
+            *self = Cell([write, new, last, other]);
         } else {
-            *self = Cell([write, new, last]);
+            *self = Cell([write, new, Stamp::default(), last]);
         }
     }
 
     fn written(write: Stamp) -> Self {
-        Cell([write, Stamp::default(), Stamp::default()])
+        let none = Stamp::default();
+        Cell([write, none, none, none])
     }
 
     /// The part of it at byte `offset` of the granule.
