@@ -575,9 +575,21 @@ pub struct Program {
     pub bank_slots: u32,
     /// Slots that may be read before they are written; they start as NaN patterns.
     pub uninitialised: Vec<u32>,
+    /// Predicates that may be read before they are written.
+    pub uninitialised_predicates: Vec<u32>,
     pub shared_bytes: u32,
+    /// The variables of a fixed size in shared memory, for reports.
+    pub shared_variables: Vec<SharedVariable>,
     /// First byte of the dynamic shared memory.
     pub dynamic_shared_offset: u32,
     pub local_bytes: u32,
     pub parameter_bytes: u32,
+}
+
+/// A variable in the shared memory of a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedVariable {
+    pub name: String,
+    pub offset: u32,
+    pub bytes: u32,
 }

@@ -180,9 +180,8 @@ fn check_parts(view: &mut View, from: &Lanes64, mask: u32, bytes: u8, sizes: &[u
             continue;
         }
         if address & (u64::from(bytes) - 1) != 0 {
-            return Err(
-                Fault::new(Some(lane), format!("misaligned cp.async source {address:#x}")).of(Kind::MisalignedAddress)
-            );
+            let fault = Fault::new(Some(lane), format!("misaligned cp.async source {address:#x}"));
+            return Err(fault.of(Kind::MisalignedAddress).accessing(Space::Global, address));
         }
         let only = 1 << lane;
         view.resolve(Space::Global, &mut [address; 32], only, 1)?;

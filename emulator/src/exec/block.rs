@@ -6,6 +6,7 @@ use super::lanes::{FULL, File, NAN_SLOT, Slot};
 use super::memory::{Fault, View};
 use super::observe::Observer;
 use super::warp::{Fragment, State, Warp};
+use crate::check::Check;
 use crate::isa::{BarrierKind, Op};
 use crate::memory::Allocation;
 use crate::report::{Class, Fault as Kind, Report};
@@ -264,6 +265,7 @@ impl<O: Observer> Block<O> {
             message: format!("deadlock: threads wait at {what}"),
             lane: Some(fragment.mask.trailing_zeros() as usize),
             kind: Kind::LaunchFailed,
+            access: None,
         };
         self.report(grid, fault, fragment.position, number)
     }
@@ -271,10 +273,13 @@ impl<O: Observer> Block<O> {
     /// Adds the place to a fault.
     fn report(&self, grid: &Grid, fault: Fault, position: u32, number: usize) -> Box<Report> {
         let place = grid.place(self.index, number, fault.lane, position);
-        Box::new(Report {
-            fault: Some(fault.kind),
-            ..Report::new(Class::KernelBug, fault.message).at(grid.name, place)
-        })
+        let check = match fault.kind {
+            Kind::IllegalAddress | Kind::MisalignedAddress => Some(Check::Memory),
+            _ => None,
+        };
+        let nearby = fault.access.and_then(|(space, address)| grid.nearby(space, address));
+        let report = Report::new(Class::KernelBug, fault.message).at(grid.name, place);
+        Box::new(Report { fault: Some(fault.kind), check, nearby, ..report })
     }
 }
 

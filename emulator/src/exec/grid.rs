@@ -5,10 +5,10 @@ use super::half::Lanes;
 use super::lanes::Slot;
 use super::observe::Observer;
 use super::simd::SimdLevel;
-use super::{Launch, Options};
-use crate::isa::{BankEntry, LaunchSpecial, MemoryKind, Program, Width};
+use super::{Launch, Options, SHARED_WINDOW};
+use crate::isa::{BankEntry, LaunchSpecial, MemoryKind, Program, SharedVariable, Space, Width};
 use crate::memory::{Allocation, Memory};
-use crate::report::{Place, Report};
+use crate::report::{Nearby, Place, Report};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -83,6 +83,33 @@ impl<'a> Grid<'a> {
             ptx_line: line,
             instruction: crate::lower::source_line(self.text, line),
             source: crate::ptx::location::source(self.text, line),
+        }
+    }
+
+    /// The piece of memory nearest to an address.
+    pub(super) fn nearby(&self, space: Space, address: u64) -> Option<Nearby> {
+        let piece = |what: &str, start: u64, bytes: u64| {
+            Some(Nearby { what: what.to_owned(), start, bytes, freed: false, address })
+        };
+        let program = self.program;
+        match space {
+            Space::Global => self.memory.nearby(address),
+            Space::Shared if address < SHARED_WINDOW => {
+                let dynamic = u64::from(program.dynamic_shared_offset);
+                let is_dynamic = self.launch.dynamic_shared_bytes > 0 && address >= dynamic;
+                let before = |variable: &&SharedVariable| u64::from(variable.offset) <= address;
+                let variable = program.shared_variables.iter().filter(before).max_by_key(|variable| variable.offset);
+                match variable {
+                    _ if is_dynamic => piece("dynamic shared memory", dynamic, self.launch.dynamic_shared_bytes.into()),
+                    Some(SharedVariable { name, offset, bytes }) => {
+                        piece(&format!("shared variable {name}"), (*offset).into(), (*bytes).into())
+                    }
+                    None => piece("shared memory of the block", 0, self.shared_bytes as u64),
+                }
+            }
+            Space::Local => piece("local memory of the thread", 0, program.local_bytes.into()),
+            Space::Generic if address < SHARED_WINDOW => self.memory.nearby(address),
+            Space::Shared | Space::Param | Space::Generic => None,
         }
     }
 

@@ -73,6 +73,9 @@ pub(super) fn run(
         let instruction = &code[position as usize];
         let mask = fragment.mask & machine.file.pred(instruction.guard);
         fragment.position += 1;
+        if instruction.guard != PredSource::TRUE {
+            observer.guarded(&Seen::of(machine, warp, position, mask, fragment.mask));
+        }
         if mask != 0 && !meets(&instruction.op) {
             observer.instruction(&Seen::of(machine, warp, position, mask, fragment.mask));
         }

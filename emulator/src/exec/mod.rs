@@ -40,8 +40,9 @@ use crate::lower::{self, layout::ModuleVariables};
 use crate::memory::Memory;
 use crate::ptx;
 use crate::report::{Class, Report};
-use definedness::Definedness;
+use definedness::{Definedness, Plans, Watch};
 use races::Races;
+use std::sync::OnceLock;
 
 /// Where the shared memory of a block begins among generic addresses. The windows are no addresses of the host.
 pub(crate) const SHARED_WINDOW: u64 = 1 << 60;
@@ -98,6 +99,8 @@ pub struct Module {
     kernels: Vec<KernelInfo>,
     /// The program of each kernel, or why it has none.
     programs: Vec<Result<Program, Report>>,
+    /// What the check of undefined values knows of each kernel, once it was asked for.
+    plans: Vec<OnceLock<Plans>>,
     variables: ModuleVariables,
 }
 
@@ -133,7 +136,8 @@ impl Module {
             kernels.push(kernel_info(function, program.as_ref().ok()));
             programs.push(program);
         }
-        Ok(Module { text: ptx.to_owned(), kernels, programs, variables })
+        let plans = kernels.iter().map(|_| OnceLock::new()).collect();
+        Ok(Module { text: ptx.to_owned(), kernels, programs, plans, variables })
     }
 
     /// The kernels, in the order that `Launch::kernel` indexes.
@@ -164,8 +168,10 @@ impl Module {
             return grid::run(&grid, options, &|| ()).map_err(|report| *report);
         }
         let options = Options { threads: 1, ..options };
-        let shared = races::Launch::new(program);
-        let observer = || (checks.initialised.then(Definedness::default), checks.races.then(|| Races::new(&shared)));
+        let plans = checks.initialised.then(|| self.plans[launch.kernel].get_or_init(|| Plans::of(program)));
+        let watch = plans.map(Watch::new);
+        let shadow = checks.races.then(|| races::Launch::new(program));
+        let observer = || (watch.as_ref().map(Definedness::new), shadow.as_ref().map(Races::new));
         grid::run(&grid, options, &observer).map_err(|report| *report)
     }
 }

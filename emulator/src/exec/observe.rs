@@ -19,6 +19,11 @@ pub(super) trait Observer {
     #[inline(always)]
     fn block_started(&mut self, _grid: &Grid, _block: [u32; 3]) {}
 
+    /// The guard of an instruction is about to be read for the lanes of `seen.together`; those of `seen.mask`, perhaps
+    /// none, pass it.
+    #[inline(always)]
+    fn guarded(&mut self, _seen: &Seen) {}
+
     /// An instruction is about to be executed for the lanes of `seen.mask`, at least one. Where lanes wait for each
     /// other (`shfl`, `bar.warp.sync`, `mma`), it is seen once, when all have come. Its addresses may still be wrong.
     #[inline(always)]
@@ -43,6 +48,11 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
         self.1.block_started(grid, block);
     }
 
+    fn guarded(&mut self, seen: &Seen) {
+        self.0.guarded(seen);
+        self.1.guarded(seen);
+    }
+
     fn instruction(&mut self, seen: &Seen) {
         self.0.instruction(seen);
         self.1.instruction(seen);
@@ -63,6 +73,12 @@ impl<O: Observer> Observer for Option<O> {
     fn block_started(&mut self, grid: &Grid, block: [u32; 3]) {
         if let Some(observer) = self {
             observer.block_started(grid, block);
+        }
+    }
+
+    fn guarded(&mut self, seen: &Seen) {
+        if let Some(observer) = self {
+            observer.guarded(seen);
         }
     }
 

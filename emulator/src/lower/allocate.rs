@@ -272,6 +272,12 @@ pub(super) fn program(mut draft: Draft, graph: &Graph) -> Program {
             first..first + slots_of(*v as usize) as u32
         })
         .collect();
+    let uninitialised_predicates = liveness
+        .at_entry
+        .iter()
+        .filter_map(|v| (*v as usize).checked_sub(registers))
+        .map(|p| rewrite.predicates[p])
+        .collect();
     for instruction in &mut draft.code {
         instruction.op.visit(&mut rewrite);
         rewrite.source_pred(&mut instruction.guard.pred);
@@ -283,7 +289,9 @@ pub(super) fn program(mut draft: Draft, graph: &Graph) -> Program {
         bank: draft.bank,
         bank_slots: draft.bank_slots,
         uninitialised,
+        uninitialised_predicates,
         shared_bytes: draft.shared_bytes,
+        shared_variables: draft.shared_variables,
         dynamic_shared_offset: draft.dynamic_shared_offset,
         local_bytes: draft.local_bytes,
         parameter_bytes: draft.parameter_bytes,

@@ -4,7 +4,8 @@ use super::layout::{LocalLayout, ModuleVariables, SharedLayout, immediate_bits};
 use super::scope::{Scopes, Symbol, register_width};
 use super::{Problem, Result, decode};
 use crate::isa::{
-    Address, BankEntry, Instruction, LaunchSpecial, MemoryKind, Op, Pred, PredSource, Reg, Space, Special, Width,
+    Address, BankEntry, Instruction, LaunchSpecial, MemoryKind, Op, Pred, PredSource, Reg, SharedVariable, Space,
+    Special, Width,
 };
 use crate::ptx::ast::{self, Operand, Statement, Type};
 use std::collections::HashMap;
@@ -21,6 +22,7 @@ pub(super) struct Draft {
     pub bank: Vec<(u32, BankEntry)>,
     pub bank_slots: u32,
     pub shared_bytes: u32,
+    pub shared_variables: Vec<SharedVariable>,
     pub dynamic_shared_offset: u32,
     pub local_bytes: u32,
     pub parameter_bytes: u32,
@@ -523,6 +525,7 @@ impl<'m> Builder<'m> {
             bank: self.bank,
             bank_slots: self.bank_slots,
             shared_bytes: self.shared.static_bytes,
+            shared_variables: self.shared.variables,
             dynamic_shared_offset: self.shared.dynamic_offset,
             local_bytes: self.local.bytes,
             parameter_bytes,

@@ -2,7 +2,7 @@
 // launch: block 64
 // arguments: in 256, zero 64
 // checks: races
-// expect: races line 16 block 0 thread 48 other 13 says shared memory: a read after an atomic by another lane
+// expect: races line 16 block 0 thread 48 other 12 says shared memory: a read after an atomic by another lane
 template <bool ordered> __device__ void body(const int *in, int *out) {
     __shared__ int bins[16];
     unsigned i = threadIdx.x;
