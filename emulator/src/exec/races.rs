@@ -10,6 +10,8 @@
 mod clock;
 mod finding;
 mod shadow;
+#[cfg(test)]
+mod tests;
 
 use super::grid::Grid;
 use super::lanes::{FULL, lanes_of};
@@ -18,20 +20,23 @@ use crate::isa::{AtomicOp, BarrierKind, Op, Program, Space};
 use clock::{Clocks, Published, Time, Where};
 use finding::{Examined, KnownPairs};
 use shadow::{GlobalShadow, Kind, SHARED_GRANULE, Shadow, SharedShadow, Stamp};
-use std::sync::{Arc, Mutex, PoisonError};
-
-/// Moments of a block that are told apart; accesses after that are not checked.
-const LAST_TIME: Time = (1 << 31) - 2;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What the blocks of a launch share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Launch {
-    shadow: GlobalShadow,
-    published: Published,
-    known: KnownPairs,
+    global: Mutex<Global>,
+    known: Mutex<KnownPairs>,
     units: Units,
     /// Whether the program has fences: without, nothing is ever published.
     fences: bool,
+}
+
+/// What is known of global memory.
+#[derive(Debug, Default)]
+struct Global {
+    shadow: GlobalShadow,
+    published: Published,
 }
 
 /// The narrowest accesses of a program, in bytes.
@@ -72,34 +77,33 @@ impl Units {
 
 impl Launch {
     /// For one launch of `program`.
-    pub(super) fn new(program: &Program) -> Arc<Mutex<Self>> {
+    pub(super) fn new(program: &Program) -> Self {
         let fences = program.code.iter().any(|instruction| matches!(instruction.op, Op::Fence { .. }));
-        Arc::new(Mutex::new(Launch { units: Units::of(program), fences, ..Launch::default() }))
+        Launch { global: Mutex::default(), known: Mutex::default(), units: Units::of(program), fences }
+    }
+
+    fn global(&self) -> MutexGuard<'_, Global> {
+        self.global.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Watches the blocks that share one storage, one after the other.
 #[derive(Debug)]
-pub(super) struct Races {
-    launch: Arc<Mutex<Launch>>,
+pub(super) struct Races<'a> {
+    launch: &'a Launch,
     shared: SharedShadow,
     clocks: Clocks,
-    units: Units,
 }
 
-impl Races {
-    pub(super) fn new(launch: &Arc<Mutex<Launch>>) -> Self {
-        let units = launch.lock().unwrap_or_else(PoisonError::into_inner).units;
-        Races { launch: launch.clone(), shared: SharedShadow::default(), clocks: Clocks::default(), units }
+impl<'a> Races<'a> {
+    pub(super) fn new(launch: &'a Launch) -> Self {
+        Races { launch, shared: SharedShadow::default(), clocks: Clocks::default() }
     }
 
     /// The accesses of one instruction.
     #[inline]
     fn memory(&mut self, seen: &Seen) {
-        let time = self.clocks.tick();
-        if time > LAST_TIME {
-            return;
-        }
+        let Some(time) = self.clocks.tick() else { return };
         seen.accesses(|access| match access.space {
             Space::Shared => self.shared_access(seen, access, time),
             Space::Global => self.global_access(seen, access, time),
@@ -125,28 +129,26 @@ impl Races {
 
     fn shared_access(&mut self, seen: &Seen, access: &Access, time: Time) {
         let stamp = self.stamp(seen, access, time);
-        let mut launch = self.launch.lock().unwrap_or_else(PoisonError::into_inner);
-        if access.strong {
-            synchronise(&mut self.clocks, &mut launch, seen.number, Where::Shared, access);
+        if access.strong && self.launch.fences {
+            synchronise(&mut self.clocks, &mut self.launch.global().published, seen.number, Where::Shared, access);
         }
-        let mut examined = Examined::new(&self.clocks, seen, access, self.units.shared, &mut launch.known);
+        let mut examined = Examined::new(&self.clocks, seen, access, self.launch.units.shared, &self.launch.known);
         touch_lanes(&mut self.shared, access, stamp, &mut examined);
     }
 
     fn global_access(&mut self, seen: &Seen, access: &Access, time: Time) {
         let stamp = self.stamp(seen, access, time);
-        let mut launch = self.launch.lock().unwrap_or_else(PoisonError::into_inner);
-        let launch = &mut *launch;
-        if access.strong {
-            synchronise(&mut self.clocks, launch, seen.number, Where::Global, access);
+        let mut global = self.launch.global();
+        if access.strong && self.launch.fences {
+            synchronise(&mut self.clocks, &mut global.published, seen.number, Where::Global, access);
         }
-        let mut examined = Examined::new(&self.clocks, seen, access, self.units.global, &mut launch.known);
-        touch_lanes(&mut launch.shadow, access, stamp, &mut examined);
+        let mut examined = Examined::new(&self.clocks, seen, access, self.launch.units.global, &self.launch.known);
+        touch_lanes(&mut global.shadow, access, stamp, &mut examined);
     }
 
     /// `cp.async.wait_group`: the copies that it waits for happen now.
     fn complete_copies(&mut self, seen: &Seen, pending: u32, all: bool) {
-        let time = self.clocks.tick();
+        let Some(time) = self.clocks.tick() else { return };
         let base = seen.shared.as_ptr() as u64;
         let pending = if all { 0 } else { pending };
         seen.warp.copies.awaited(seen.mask, pending, all, |to, lanes, bytes| {
@@ -154,14 +156,14 @@ impl Races {
                 let address = to[lane].wrapping_sub(base);
                 if let Some(granule) = self.shared.granule(address) {
                     let first = address as usize % SHARED_GRANULE;
-                    granule.complete(self.units.shared, first, bytes.into(), seen.number, time);
+                    granule.complete(self.launch.units.shared, first, bytes.into(), seen.number, time);
                 }
             }
         });
     }
 }
 
-impl Observer for Races {
+impl Observer for Races<'_> {
     fn block_started(&mut self, grid: &Grid, block: [u32; 3]) {
         let [x, y, _] = grid.launch.grid;
         let number = block[0].wrapping_add(x.wrapping_mul(block[1].wrapping_add(y.wrapping_mul(block[2]))));
@@ -206,19 +208,16 @@ impl Observer for Races {
 
 /// What a strong access tells and learns at each of its addresses.
 #[inline(never)]
-fn synchronise(clocks: &mut Clocks, launch: &mut Launch, warp: usize, place: Where, access: &Access) {
-    if !launch.fences {
-        return;
-    }
+fn synchronise(clocks: &mut Clocks, published: &mut Published, warp: usize, place: Where, access: &Access) {
     let mut left = access.mask;
     while left != 0 {
         let address = access.addresses[left.trailing_zeros() as usize & 31];
         let here = lanes_of(left).filter(|lane| access.addresses[*lane] == address).fold(0, |m, lane| m | 1 << lane);
-        if access.kind != AccessKind::Write {
-            clocks.acquire(warp, here, place, address, &launch.published);
-        }
         if access.kind != AccessKind::Read {
-            clocks.publish(warp, place, address, &mut launch.published);
+            clocks.publish(warp, place, address, published);
+        }
+        if access.kind != AccessKind::Write {
+            clocks.acquire(warp, here, place, address, published);
         }
         left &= !here;
     }

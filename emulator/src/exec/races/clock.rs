@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 /// A moment of a block. 0 is before everything.
 pub(super) type Time = u32;
+/// Where times end: twice that many have room in a [`Stamp`].
+pub(super) const END: Time = 1 << 31;
 /// For each warp of a block, the time before which everything is known.
 type Bounds = [Time; 32];
 /// What is known of other blocks.
@@ -47,6 +49,11 @@ fn raise_others(mine: &mut Option<Arc<Others>>, theirs: &Option<Arc<Others>>) {
 }
 
 impl Clock {
+    /// Whether nothing happened before.
+    fn is_empty(&self) -> bool {
+        self.warps == [0; 32]
+    }
+
     fn join(&mut self, other: &Clock) {
         raise(&mut self.warps, &other.warps);
         raise_others(&mut self.others, &other.others);
@@ -119,10 +126,11 @@ impl Clocks {
         self.block
     }
 
-    /// The time of a new event.
-    pub(super) fn tick(&mut self) -> Time {
-        self.next += 1;
-        self.next - 1
+    /// The time of a new event; `None` when no more can be told apart.
+    pub(super) fn tick(&mut self) -> Option<Time> {
+        let time = self.next;
+        self.next = (time + 1).min(END);
+        (time < END).then_some(time)
     }
 
     /// Everything of the block before this time is known to the warp.
@@ -223,11 +231,11 @@ impl Clocks {
     /// A strong write or an atomic at `address`: whoever reads it knows what was fenced before.
     pub(super) fn publish(&mut self, warp: usize, place: Where, address: u64, published: &mut Published) {
         let fenced = &self.warps[warp].fenced;
-        if fenced.block.warps[warp] == 0 {
+        if fenced.block.is_empty() {
             return;
         }
         self.published[place as usize].entry(address).or_default().join(&fenced.block);
-        if place == Where::Global && fenced.device.warps[warp] != 0 {
+        if place == Where::Global && !fenced.device.is_empty() {
             let entry = published.0.entry(address).or_default();
             raise_others(entry, &fenced.device.others);
             let others = Arc::make_mut(entry.get_or_insert_default());
@@ -241,7 +249,11 @@ impl Clocks {
         if place == Where::Global
             && let Some(others) = published.0.get(&address)
         {
-            raise_others(&mut learned.get_or_insert_default().others, others);
+            let learned = learned.get_or_insert_default();
+            raise_others(&mut learned.others, others);
+            // What this block did comes back to it.
+            let own = others.as_ref().and_then(|others| others.get(&self.block));
+            own.into_iter().for_each(|bounds| raise(&mut learned.warps, bounds));
         }
         let Some(learned) = learned else { return };
         let clock = &mut self.warps[warp];

@@ -7,6 +7,7 @@ use crate::exec::observe::{Access, Seen};
 use crate::isa::{Op, Space, Width};
 use crate::report::{self, Key, Nearby, Report};
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 /// One access under examination.
 pub(super) struct Examined<'a> {
@@ -18,7 +19,7 @@ pub(super) struct Examined<'a> {
     floor: Time,
     /// Address of the granule at hand.
     granule: u64,
-    known: &'a mut KnownPairs,
+    known: &'a Mutex<KnownPairs>,
 }
 
 /// The lines behind two instructions.
@@ -42,7 +43,7 @@ impl<'a> Examined<'a> {
         seen: &'a Seen<'a>,
         access: &'a Access,
         unit: usize,
-        known: &'a mut KnownPairs,
+        known: &'a Mutex<KnownPairs>,
     ) -> Self {
         Examined { clocks, seen, access, unit, floor: clocks.floor(seen.number), granule: 0, known }
     }
@@ -91,11 +92,12 @@ impl<'a> Examined<'a> {
 
     #[cold]
     #[inline(never)]
-    fn report(&mut self, earlier: &Stamp, new: &Stamp, address: u64) {
+    fn report(&self, earlier: &Stamp, new: &Stamp, address: u64) {
         let grid = self.seen.grid;
         let line = |position: u32| grid.program.code[position as usize].line;
         let pair = sorted((line(self.seen.position), line(earlier.position)));
-        if let Some(&(ptx_line, other)) = self.known.reported.get(&pair) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(&(ptx_line, other)) = known.reported.get(&pair) {
             let key = Key { check: Check::Races, kernel: grid.name, ptx_line, other: Some(other) };
             report::found_again(&key);
             return;
@@ -108,8 +110,8 @@ impl<'a> Examined<'a> {
         let lines = (line(self.seen.position), other.ptx_line);
         let sources = report.source.as_ref().zip(other.source.as_ref()).filter(|(new, old)| new.0 == old.0);
         let source = sources.map(|(new, old)| sorted((new.1, old.1)));
-        let first = source.map_or(lines, |source| *self.known.by_source.entry(source).or_insert(lines));
-        self.known.reported.insert(pair, first);
+        let first = source.map_or(lines, |source| *known.by_source.entry(source).or_insert(lines));
+        known.reported.insert(pair, first);
         if first == lines {
             report::finding(Report { other: Some(other), nearby: self.nearby(address), ..report });
         }

@@ -4,11 +4,11 @@
 //! lanes side by side, one cell stands for it; otherwise it has a cell for each unit, the narrowest access that the
 //! program makes.
 
-use super::clock::Time;
+use super::clock::{END, Time};
 use std::collections::HashMap;
 
 /// Time of a copy that has not been waited for: later than everything.
-const PENDING: Time = 1 << 31;
+const PENDING: Time = END;
 /// A stamp of one lane, however many bytes it covers.
 const ONE_LANE: u8 = 31;
 
@@ -126,6 +126,13 @@ impl Cell {
         if new.is_read() { &self.0[..1] } else { &self.0 }
     }
 
+    /// Whether what `new` pushes out would be pushed out of each part, too.
+    #[inline(always)]
+    fn can_take_whole(&self, new: &Stamp, floor: Time) -> bool {
+        let [_, last, before, _] = self.0;
+        !new.is_read() || before.is_none() || last.surely_before(new, floor) || !last.same_warp(new)
+    }
+
     #[inline(always)]
     fn update(&mut self, new: Stamp, floor: Time) {
         let [write, last, _, other] = self.0;
@@ -178,7 +185,7 @@ impl<const BYTES: usize> Granule<BYTES> {
         let whole = bytes == BYTES;
         if whole && self.parts.is_none() {
             let before = |earlier: &Stamp| earlier.surely_before(&new, floor) || judge.ordered(earlier, &new);
-            if self.whole.against(&new).iter().all(before) {
+            if self.whole.against(&new).iter().all(before) && self.whole.can_take_whole(&new, floor) {
                 return self.whole.update(new, floor);
             }
         }
