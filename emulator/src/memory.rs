@@ -202,6 +202,11 @@ impl Memory {
         self.serial
     }
 
+    /// Which allocation the one at `start` is, counted as [`Memory::serial`] counts.
+    pub fn serial_of(&self, start: u64) -> Option<u64> {
+        self.position(start).map(|index| self.entries[index].serial)
+    }
+
     /// Starts of the allocations that were made after [`Memory::serial`] was `serial` and that are still there.
     pub fn allocated_since(&self, serial: u64) -> Vec<u64> {
         self.entries.iter().filter(|entry| entry.serial >= serial).map(|entry| entry.allocation.start).collect()

@@ -1,6 +1,7 @@
 //! What the emulator says when something is wrong: one report, in one of four classes.
 
 use std::fmt;
+use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::check::Check;
@@ -272,10 +273,21 @@ pub(crate) fn finding(report: Report) {
     if known {
         return;
     }
+    announce(&report);
+    all_findings().push(Finding { report, count: 1 });
+}
+
+/// Prints a report, unless the configuration is quiet, and adds it to the file that `CUDA_EMULATOR_REPORT` names.
+pub(crate) fn announce(report: &Report) {
     if !config::current().is_ok_and(|config| config.quiet) {
         eprintln!("{report}");
     }
-    all_findings().push(Finding { report, count: 1 });
+    if let Some(path) = std::env::var_os("CUDA_EMULATOR_REPORT") {
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
+        if let Err(error) = file.and_then(|mut file| writeln!(file, "{report}")) {
+            eprintln!("CUDA_EMULATOR_REPORT: {}: {error}", path.display());
+        }
+    }
 }
 
 /// Counts a finding that is known already; false if it is not. Spares the checker the making of a report.

@@ -8,6 +8,7 @@ use super::error::{CUresult, Result, refused};
 use super::queue::Ticket;
 use super::stream::Stream;
 use super::types::{CUcontext, CUdevice, CUstream, Out};
+use crate::check::leaks;
 use crate::config;
 use crate::statistics::count;
 
@@ -25,6 +26,13 @@ pub struct Context {
     pub orphans: Vec<Ticket>,
     cache_preference: u32,
     limits: HashMap<u32, usize>,
+}
+
+impl Context {
+    /// Whether `stream` is a default stream of the context or of a thread in it.
+    pub fn has_default_stream(&self, stream: CUstream) -> bool {
+        self.legacy == stream || self.per_thread.values().any(|own| *own == stream)
+    }
 }
 
 /// Limits by number, with the values that a device starts with.
@@ -51,12 +59,14 @@ impl Driver {
             limits: LIMITS.iter().copied().collect(),
         };
         self.contexts.insert(handle, context);
+        leaks::watch_exit();
         config::context_created();
         Ok(())
     }
 
     /// Ends a context with everything in it; work that has not run does not run any more.
     fn destroy_context(&mut self, handle: CUcontext) -> Result {
+        self.report_leaks_of(handle);
         if self.contexts.remove(&handle).is_none() {
             return refused(CUresult::INVALID_CONTEXT, "no such context, or it was destroyed");
         }

@@ -23,16 +23,17 @@ use super::types::{
     CUcontext, CUevent, CUfunction, CUgraph, CUgraphExec, CUgraphNode, CUmemoryPool, CUmodule, CUstream,
 };
 use super::work::{Work, in_host_function, panic_text};
+use crate::check::leaks::Ledger;
 use crate::config::{self, Config};
 use crate::memory::Memory;
-use crate::report::{Class, Report, remember};
+use crate::report::{Class, Report, announce, remember};
 
 /// Everything that lives behind the driver API of this process.
 #[derive(Default)]
 pub struct Driver {
     pub initialised: bool,
     /// Handles that were given out; none is ever given twice.
-    handles: usize,
+    pub(crate) handles: usize,
     pub memory: Memory,
     /// Device allocations by start.
     pub blocks: HashMap<u64, Block>,
@@ -56,6 +57,8 @@ pub struct Driver {
     /// Running captures by their number.
     pub captures: HashMap<u64, Capture>,
     pub queue: Queue,
+    /// Which call made what, for the report of leaks.
+    pub(crate) ledger: Ledger,
 }
 
 static DRIVER: Mutex<Option<Driver>> = Mutex::new(None);
@@ -89,7 +92,11 @@ pub fn call_uninitialised(name: &str, body: impl FnOnce(&mut Driver) -> Result) 
     }
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let mut driver = DRIVER.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        body(driver.get_or_insert_default())
+        let driver = driver.get_or_insert_default();
+        let before = driver.count_made();
+        let outcome = body(driver);
+        driver.note_maker(name, before);
+        outcome
     }));
     let outcome = outcome.unwrap_or_else(|panic| {
         let report = Report::new(Class::EmulatorBug, panic_text(&*panic));
@@ -103,6 +110,11 @@ pub fn call_uninitialised(name: &str, body: impl FnOnce(&mut Driver) -> Result) 
     code
 }
 
+/// Looks at the driver's state from outside of a call; `None` while a call is under way, and before the first.
+pub(crate) fn try_with_driver<T>(look: impl FnOnce(&Driver) -> T) -> Option<T> {
+    DRIVER.try_lock().ok()?.as_ref().map(look)
+}
+
 /// A report that prevents a call, before anything ran.
 pub fn failed_with(code: CUresult) -> impl Fn(Report) -> Failure {
     move |report| Failure { code, report: Some(Box::new(report)) }
@@ -113,6 +125,11 @@ impl Driver {
     pub fn new_handle(&mut self) -> usize {
         self.handles += 1;
         0x1000 + 16 * self.handles
+    }
+
+    /// How many handles there were when `handle` was made.
+    pub(crate) fn handle_number(handle: usize) -> usize {
+        handle.saturating_sub(0x1000) / 16
     }
 
     /// The configuration in force.
@@ -249,9 +266,7 @@ impl Driver {
         if let Some(context) = self.contexts.get_mut(&context) {
             context.fault = Some(fault_code(&report));
         }
-        if !config::current().is_ok_and(|config| config.quiet) {
-            eprintln!("{report}");
-        }
+        announce(&report);
         remember(report);
     }
 }

@@ -13,7 +13,7 @@ mod capture;
 mod context;
 mod copy;
 mod device;
-mod driver;
+pub(crate) mod driver;
 mod entry;
 mod error;
 mod event;
@@ -21,15 +21,17 @@ mod function;
 mod graph;
 mod host;
 mod launch;
-mod memory;
+pub(crate) mod memory;
 mod memset;
 mod module;
 mod occupancy;
 mod pool;
 mod queue;
 mod stream;
-mod types;
+pub(crate) mod types;
 mod work;
+
+pub use module::reported_registers;
 
 use std::ffi::CStr;
 

@@ -116,7 +116,7 @@ fn newest_ptx(version: i32) -> u32 {
 /// Registers of a thread by kernel. PTX itself does not say; but a program may append, as comments, what the assembler
 /// said of the same source (`--ptxas-options=-v`): `// ptxas info : Compiling entry function 'k' for 'sm_80'`, and for
 /// the function named last `// ptxas info : Used 40 registers, ...`.
-fn reported_registers(ptx: &str) -> HashMap<String, u32> {
+pub fn reported_registers(ptx: &str) -> HashMap<String, u32> {
     let mut registers = HashMap::new();
     let mut kernel = None;
     for line in ptx.lines().filter_map(|line| line.trim_start().strip_prefix("//")) {

@@ -4,6 +4,7 @@
 //! ([`crate::report::findings`]). What hardware refuses (an access outside every allocation, a trap) is a fault of the
 //! launch whether checks are on or not.
 
+pub(crate) mod leaks;
 pub(crate) mod written;
 
 use std::fmt;

@@ -202,7 +202,8 @@ impl Definedness<'_> {
             return;
         }
         let place = seen.grid.place(seen.block, seen.number, Some(lane), position);
-        let message = format!("a value from {} memory that was never written {what}", space_name(origin.space));
+        let used = if origin.used == NONE { "" } else { "is computed with, and the result " };
+        let message = format!("a value from {} memory that was never written {used}{what}", space_name(origin.space));
         let mut found = report::Report::of_check(check, message).at(kernel, place);
         found.other = Some(seen.grid.place(seen.block, seen.number, Some(origin.lane.into()), origin.load));
         found.nearby = self.nearby(seen, origin);

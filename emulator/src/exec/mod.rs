@@ -125,10 +125,7 @@ impl Module {
     pub fn load(ptx: &str, device: &Description, memory: &mut Memory) -> Result<Module, Report> {
         let _ = device;
         let module = ptx::parse(ptx)?;
-        let variables = ModuleVariables::place(&module, memory).map_err(|problem| Report {
-            ptx_line: problem.line,
-            ..Report::new(Class::UnsupportedPtx, problem.message)
-        })?;
+        let variables = place_variables(&module, memory)?;
         let mut kernels = Vec::new();
         let mut programs = Vec::new();
         for function in module.functions.iter().filter(|f| f.entry && f.body.is_some()) {
@@ -148,6 +145,17 @@ impl Module {
     /// Why the kernel cannot be launched, if it cannot.
     pub fn unsupported(&self, kernel: usize) -> Option<&Report> {
         self.programs[kernel].as_ref().err()
+    }
+
+    /// Everything in a module's kernels that the emulator does not execute.
+    ///
+    /// # Errors
+    /// As [`Module::load`].
+    pub fn problems(ptx: &str, memory: &mut Memory) -> Result<Vec<Report>, Report> {
+        let module = ptx::parse(ptx)?;
+        let variables = place_variables(&module, memory)?;
+        let kernels = module.functions.iter().filter(|f| f.entry && f.body.is_some());
+        Ok(kernels.flat_map(|function| lower::problems(&module, function, &variables, ptx)).collect())
     }
 
     /// Address and bytes of a module variable.
@@ -174,6 +182,11 @@ impl Module {
         let observer = || (watch.as_ref().map(Definedness::new), shadow.as_ref().map(Races::new));
         grid::run(&grid, options, &observer).map_err(|report| *report)
     }
+}
+
+fn place_variables(module: &ptx::ast::Module, memory: &mut Memory) -> Result<ModuleVariables, Report> {
+    ModuleVariables::place(module, memory)
+        .map_err(|problem| Report { ptx_line: problem.line, ..Report::new(Class::UnsupportedPtx, problem.message) })
 }
 
 fn kernel_info(function: &ptx::ast::Function, program: Option<&Program>) -> KernelInfo {

@@ -8,6 +8,7 @@ use crate::isa::{
     Special, Width,
 };
 use crate::ptx::ast::{self, Operand, Statement, Type};
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 /// A kernel on virtual registers, branch targets already positions in `code`.
@@ -56,10 +57,17 @@ pub(super) struct Builder<'m> {
     /// Guard and line of the instruction being decoded.
     guard: PredSource,
     line: u32,
+    problems: Option<&'m RefCell<Vec<Problem>>>,
 }
 
-/// Decodes `function` and everything it calls.
-pub(super) fn draft(module: &ast::Module, function: &ast::Function, variables: &ModuleVariables) -> Result<Draft> {
+/// Decodes `function` and everything it calls. Instructions that cannot be decoded end the work, or are left out and
+/// collected in `problems`.
+pub(super) fn draft<'m>(
+    module: &'m ast::Module,
+    function: &'m ast::Function,
+    variables: &'m ModuleVariables,
+    problems: Option<&'m RefCell<Vec<Problem>>>,
+) -> Result<Draft> {
     let mut builder = Builder {
         module,
         variables,
@@ -78,6 +86,7 @@ pub(super) fn draft(module: &ast::Module, function: &ast::Function, variables: &
         carry: None,
         guard: PredSource::TRUE,
         line: function.line,
+        problems,
     };
     let (parameters, parameter_bytes) = super::layout::parameters(function);
     builder.scopes.enter(true);
@@ -127,7 +136,15 @@ impl<'m> Builder<'m> {
                 Ok(())
             }
             Statement::Instruction(instruction) => {
-                self.instruction(instruction).map_err(|p| Problem { line: p.line.or(Some(instruction.line)), ..p })
+                let outcome = self.instruction(instruction);
+                let outcome = outcome.map_err(|p| Problem { line: p.line.or(Some(instruction.line)), ..p });
+                match (outcome, self.problems) {
+                    (Err(problem), Some(problems)) => {
+                        problems.borrow_mut().push(problem);
+                        Ok(())
+                    }
+                    (outcome, _) => outcome,
+                }
             }
             Statement::Scope(inner) => {
                 self.scopes.enter(false);
