@@ -6,6 +6,7 @@
 //! ```text
 //! // launch: grid 2,1,1 block 64 shared 1024          (default: grid 1 block 32 shared 0)
 //! // arguments: in 256, fresh 256, u32 64             (one a parameter, in order; sizes in bytes)
+//! // checks: races                                 (the checks that are on; default: all)
 //! // expect: races line 17 block 0 thread 1 other 19 says shared memory
 //! ```
 //!
@@ -36,6 +37,7 @@ struct Case {
     shared_bytes: u32,
     /// Kind and number of each parameter.
     arguments: Vec<(String, u64)>,
+    checks: Checks,
     expected: Vec<Expectation>,
 }
 
@@ -61,7 +63,7 @@ impl Case {
         let source = fs::read_to_string(path).expect("a kernel of the corpus");
         let ptx = fs::read_to_string(path.with_extension("ptx")).expect("its PTX: run make.py");
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
-        let mut case = Case { name, ptx, grid: [1; 3], block: [32, 1, 1], ..Case::default() };
+        let mut case = Case { name, ptx, grid: [1; 3], block: [32, 1, 1], checks: Checks::ALL, ..Case::default() };
         for line in source.lines().filter_map(|line| line.strip_prefix("// ")) {
             if let Some(rest) = line.strip_prefix("launch: ") {
                 case.launch(rest);
@@ -71,6 +73,8 @@ impl Case {
                     (kind.to_owned(), number.parse().expect("a number"))
                 };
                 case.arguments = rest.split(',').map(pair).collect();
+            } else if let Some(rest) = line.strip_prefix("checks: ") {
+                case.checks = rest.parse().expect("checks");
             } else if let Some(rest) = line.strip_prefix("expect: ") {
                 case.expected.push(Expectation::of(rest));
             }
@@ -114,7 +118,7 @@ impl Case {
             cooperative: false,
             parameters,
         };
-        let fault = module.run(&launch, &memory, Options { checks: Checks::ALL, ..Options::default() }).err();
+        let fault = module.run(&launch, &memory, Options { checks: self.checks, ..Options::default() }).err();
         findings().into_iter().map(|finding| finding.report).chain(fault).collect()
     }
 }

@@ -233,7 +233,8 @@ impl Module {
         let options = Options { threads: 1, ..options };
         let plans = checks.initialised.then(|| self.plans[launch.kernel].get_or_init(|| Plans::of(program)));
         let watch = plans.map(Watch::new);
-        let observer = || (watch.as_ref().map(Definedness::new), checks.races.then(Races::default));
+        let shadow = checks.races.then(|| races::Launch::new(program));
+        let observer = || (watch.as_ref().map(Definedness::new), shadow.as_ref().map(Races::new));
         grid::run(&grid, options, &observer).map_err(|report| *report)
     }
 }

@@ -115,6 +115,8 @@ pub(super) struct Seen<'a> {
     pub number: usize,
     pub warp: &'a Warp,
     pub file: &'a File,
+    /// The block's shared memory as the instruction finds it.
+    pub shared: &'a [u8],
     /// Bytes of the block's shared memory, and of a thread's local memory.
     pub shared_bytes: usize,
     pub local_bytes: usize,
@@ -160,6 +162,7 @@ impl<'a> Seen<'a> {
             number: machine.number,
             warp,
             file: &machine.file,
+            shared: machine.view.shared,
             shared_bytes: machine.view.shared.len(),
             local_bytes: machine.view.local_bytes,
             position,

@@ -7,5 +7,5 @@ extern "C" __global__ void wrong(unsigned *counter, unsigned *out) {
 }
 
 extern "C" __global__ void right(unsigned *counter, unsigned *out) {
-    out[threadIdx.x] = atomicAdd(out + (threadIdx.x & 32), counter != nullptr);
+    atomicAdd(out + (threadIdx.x & 32), counter != nullptr);
 }
