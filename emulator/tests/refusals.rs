@@ -199,6 +199,11 @@ fn entry_points_are_found_by_plain_name_and_nothing_is_invented() {
     let exported = cuda_emulator::api::symbol(c"cuMemAlloc_v2").unwrap().address as usize;
     assert_eq!(alloc, exported);
     assert_ne!(find("cuCtxCreate", 11000).1, find("cuCtxCreate", 12000).1);
-    let (code, function, status) = find("cuTexRefCreate", 12000);
+    let missing = cuda_emulator::api::symbol(c"cuTexRefCreate").unwrap().address as usize;
+    assert_eq!(find("cuTexRefCreate", 12000).1, missing, "what is missing is found, to be refused when it is called");
+    assert_ne!(find("cuMemAdvise", 12000).1, find("cuMemAdvise", 12020).1);
+    let (code, function, status) = find("cuGraphAddKernelNode", 9000);
+    assert_eq!((code, function, status as u32), (SUCCESS, 0, 2), "later than the program's version");
+    let (code, function, status) = find("cuNothing", 12000);
     assert_eq!((code, function, status as u32), (CUresult::CUDA_ERROR_NOT_FOUND, 0, 1));
 }
