@@ -11,7 +11,7 @@ fn everything_that_was_never_released_is_listed() {
     assert_eq!(unreleased(), Vec::<String>::new());
     let context = TestContext::new();
     let context_line = format!("context {:#x}", context.handle as usize);
-    assert_eq!(unreleased(), [context_line.clone()]);
+    assert_eq!(unreleased(), std::slice::from_ref(&context_line));
     let device = device_memory(100);
     let (mut managed, mut pooled, mut graph) = (0, 0, std::ptr::null_mut());
     let pinned = pinned_memory(8).as_mut_ptr();

@@ -95,6 +95,9 @@ impl Driver {
 
     fn free(&mut self, start: CUdeviceptr) -> Result {
         self.current()?;
+        if start == 0 {
+            return Ok(());
+        }
         self.forbid_in_capture("releasing memory")?;
         let block = self.releasable(start)?;
         // Only memory of a stream-ordered allocation is released without a wait.
