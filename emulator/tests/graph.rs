@@ -293,3 +293,27 @@ fn a_graph_is_printed_for_graphviz() {
     assert!(text.starts_with("digraph") && text.contains("KERNEL\\nadd") && text.contains("MEMSET"), "{text}");
     assert!(text.contains("\"graph_1_node_0\" -> \"graph_1_node_1\""), "{text}");
 }
+
+#[test]
+fn kernels_of_graphs_become_cooperative() {
+    let _context = TestContext::new();
+    let address = device_memory(4 * COUNT as usize);
+    let mut parameters = AddParameters::new(address, COUNT, 3);
+    let graph = graph();
+    let mut described = kernel(function(load(PTX), "add"), &mut parameters);
+    let (plain, cooperative) = (add_kernel(graph, &[], &described), add_kernel(graph, &[], &described));
+    let attribute = sys::CUkernelNodeAttrID::CU_LAUNCH_ATTRIBUTE_COOPERATIVE;
+    let mut value = sys::CUkernelNodeAttrValue { cooperative: 1 };
+    succeed!(cuGraphKernelNodeSetAttribute(cooperative, attribute, &value));
+    for (node, expected) in [(plain, 0), (cooperative, 1)] {
+        succeed!(cuGraphKernelNodeGetAttribute(node, attribute, &mut value));
+        // SAFETY: the attribute that was asked for.
+        assert_eq!(unsafe { value.cooperative }, expected);
+    }
+    succeed!(cuGraphKernelNodeCopyAttributes(plain, cooperative));
+    succeed!(cuGraphKernelNodeGetAttribute(plain, attribute, &mut value));
+    // SAFETY: as above.
+    assert_eq!(unsafe { value.cooperative }, 1);
+    described.blockDimX = 2000;
+    assert_eq!(result!(cuGraphKernelNodeSetParams_v2(plain, &described)), INVALID_VALUE, "too large a block");
+}

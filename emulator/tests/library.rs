@@ -109,7 +109,26 @@ fn functions_tell_their_names_and_parameters() {
     assert_eq!(owner, module);
 }
 
-/// `twice` calls `double`, which another text defines.
+#[test]
+fn launches_as_before_cuda_4() {
+    let _context = TestContext::new();
+    let address = device_memory(40 * 4);
+    let add = function(load(PTX), "add");
+    let mut place = address;
+    succeed!(
+        cuMemsetD32_v2(address, 1, 40);
+        cuFuncSetBlockShape(add, 32, 1, 1);
+        cuParamSetv(add, 0, (&raw mut place).cast(), 8);
+        cuParamSeti(add, 8, 40);
+        cuParamSeti(add, 12, 6);
+        cuParamSetSize(add, 16);
+        cuLaunchGrid(add, 2, 1)
+    );
+    assert_eq!(read_integers(address, 40), [7; 40]);
+    assert_eq!(result!(cuParamSeti(add, 13, 0)), CUresult::CUDA_ERROR_INVALID_VALUE, "past the parameters");
+}
+
+/// `add` writes the double of its addend; `double` another text defines.
 const CALLER: &str = "
 .version 8.0
 .target sm_80

@@ -126,6 +126,30 @@ fn memory_is_mapped_into_reserved_addresses_and_grows() {
 }
 
 #[test]
+fn mappings_end_when_all_work_is_done() {
+    let _context = TestContext::new();
+    let unit = 2 << 20;
+    let (mut base, mut handle) = (0, 0);
+    let access = sys::CUmemAccessDesc {
+        location: properties().location,
+        flags: sys::CUmemAccess_flags::CU_MEM_ACCESS_FLAGS_PROT_READWRITE,
+    };
+    succeed!(
+        cuMemAddressReserve(&mut base, unit, 0, 0, 0);
+        cuMemCreate(&mut handle, unit, &properties(), 0);
+        cuMemMap(base, unit, 0, handle, 0);
+        cuMemSetAccess(base, unit, &access, 1);
+        cuMemsetD8_v2(base, 3, unit);
+        cuMemUnmap(base, unit);
+        cuCtxSynchronize();
+        cuMemMap(base, unit, 0, handle, 0);
+        cuMemSetAccess(base, unit, &access, 1)
+    );
+    assert_eq!(read(base, 2), [3, 3], "the memory keeps what was written");
+    succeed!(cuMemUnmap(base, unit); cuMemRelease(handle); cuMemAddressFree(base, unit));
+}
+
+#[test]
 fn pools_have_attributes_and_access() {
     let _context = TestContext::new();
     let (mut pool, mut address) = (std::ptr::null_mut(), 0);
