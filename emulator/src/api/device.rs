@@ -234,7 +234,7 @@ fn has_feature(attribute: u32) -> Result<bool> {
         // address, cooperative launches, registration of host memory, also read-only, memory pools, waits of streams
         // for 64-bit values and for bits that are clear.
         15 | 19 | 31 | 41 | 78 | 79 | 80 | 83 | 89 | 90 | 91 | 95 | 99 | 102 | 113 | 115 | 122 | 123 => Ok(true),
-        1..=148 => Ok(false),
+        1..=161 => Ok(false),
         _ => refused(CUresult::INVALID_VALUE, format!("there is no attribute {attribute} of a device")),
     }
 }

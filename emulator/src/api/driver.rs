@@ -15,6 +15,7 @@ use super::function::Function;
 use super::graph::Graph;
 use super::graph_exec::Executable;
 use super::host::HostBlock;
+use super::launch_legacy::NextLaunch;
 use super::library::{Kernel, Library};
 use super::link::Link;
 use super::managed::Advice;
@@ -60,6 +61,8 @@ pub struct Driver {
     pub events: HashMap<CUevent, Event>,
     pub modules: HashMap<CUmodule, LoadedModule>,
     pub functions: HashMap<CUfunction, Function>,
+    /// What the launch functions of before CUDA 4 were told.
+    pub next_launches: HashMap<CUfunction, NextLaunch>,
     pub libraries: HashMap<CUlibrary, Library>,
     /// Kernels of libraries.
     pub kernels: HashMap<CUkernel, Kernel>,

@@ -102,22 +102,32 @@ impl Driver {
 
     fn free(&mut self, start: CUdeviceptr) -> Result {
         self.current()?;
+        if start == 0 {
+            return Ok(());
+        }
         self.forbid_in_capture("releasing memory")?;
         let block = self.releasable(start)?;
         // Only memory of a stream-ordered allocation is released without a wait.
         if !matches!(block.origin, Origin::Stream(_)) {
             self.wait_for_context(block.context)?;
         }
+        self.give_up(start);
         self.release(start);
         count(|statistics| statistics.frees += 1);
         Ok(())
     }
 
+    /// Notes that the program will not touch an allocation any more: its release is called for.
+    pub fn give_up(&mut self, start: CUdeviceptr) {
+        if let Some(block) = self.blocks.get_mut(&start) {
+            (block.releasing, block.held) = (block.origin != Origin::Graph, false);
+        }
+    }
+
     /// Ends an allocation; that of a graph only until the next launch.
     pub fn release(&mut self, start: CUdeviceptr) {
-        match self.blocks.get_mut(&start) {
+        match self.blocks.get(&start) {
             Some(block) if block.origin == Origin::Graph => {
-                (block.held, block.releasing) = (false, false);
                 self.memory.deactivate(start);
             }
             _ => {
@@ -132,7 +142,7 @@ impl Driver {
     pub fn release_graph_memory(&mut self) {
         let mut used = BTreeSet::new();
         let mut note = |work: &Work| {
-            if let Work::Allocate(start) = work {
+            if let Work::Allocate(start) | Work::Free(start) = work {
                 used.insert(*start);
             }
         };
@@ -143,9 +153,8 @@ impl Driver {
         }
         self.executables.values().for_each(|executable| executable.visit_work(&mut note));
         self.queue.visit_work(&mut note);
-        let is_over = |start: &u64, block: &mut Block| {
-            block.origin == Origin::Graph && !block.held && !block.releasing && !used.contains(start)
-        };
+        let is_over =
+            |start: &u64, block: &mut Block| block.origin == Origin::Graph && !block.held && !used.contains(start);
         for (start, _) in self.blocks.extract_if(is_over) {
             self.memory.free(start);
         }
@@ -168,9 +177,7 @@ impl Driver {
         }
         self.releasable(start)?;
         self.enqueue(stream, Work::Free(start))?;
-        if let Some(block) = self.blocks.get_mut(&start) {
-            (block.releasing, block.held) = (true, false);
-        }
+        self.give_up(start);
         count(|statistics| statistics.frees += 1);
         Ok(())
     }

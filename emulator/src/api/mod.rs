@@ -24,6 +24,7 @@ mod graph_node;
 mod host;
 mod image;
 mod launch;
+mod launch_legacy;
 mod legacy;
 mod library;
 mod link;
@@ -78,6 +79,7 @@ const TABLES: &[&[Symbol]] = &[
     graph_node::SYMBOLS,
     host::SYMBOLS,
     launch::SYMBOLS,
+    launch_legacy::SYMBOLS,
     legacy::SYMBOLS,
     library::SYMBOLS,
     link::SYMBOLS,

@@ -193,6 +193,7 @@ impl Driver {
             self.memory.free(start);
         }
         self.functions.retain(|_, function| function.module != handle);
+        self.next_launches.retain(|function, _| self.functions.contains_key(function));
         Ok(())
     }
 
