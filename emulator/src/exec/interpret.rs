@@ -16,6 +16,7 @@ use super::memory::{self, Checked, Fault, View, lanes_in_window};
 use super::observe::{Observer, Seen};
 use super::shuffle;
 use super::special;
+use super::spin::Watch;
 use super::warp::{Fragment, NONE, State, Warp};
 use super::{LOCAL_WINDOW, PARAMETER_WINDOW, SHARED_WINDOW};
 use crate::isa::*;
@@ -33,6 +34,7 @@ pub(super) struct Machine<'a> {
     /// The warp's number in its block.
     pub number: usize,
     pub fragments: &'a mut matrix::Fragments,
+    pub watch: &'a mut Watch,
 }
 
 /// Why a fragment stopped.
@@ -41,6 +43,8 @@ pub(super) enum Stop {
     Ended,
     /// Its turn is over.
     Paused(Fragment),
+    /// It only waits for others to write.
+    Spinning(Fragment),
     /// It waits, as its state says.
     Waiting(Fragment),
     /// It has reached barrier `id`, which expects `count` threads, with the lanes of `mask`. It waits or goes on as its
@@ -61,6 +65,7 @@ pub(super) fn run(
     let code = &machine.grid.program.code[..];
     let mut turn = warp.turn(TURN);
     machine.fragments.forget();
+    machine.watch.restart();
     let mut meeting = warp.join_position(fragment.parent);
     loop {
         let position = fragment.position;
@@ -83,8 +88,10 @@ pub(super) fn run(
                 if mask == 0 {
                     continue;
                 }
+                let mut spins = false;
                 if *target <= position {
                     turn -= 1;
+                    spins = machine.watch.jumps_back(&machine.file, machine.grid.program, *target, mask);
                 }
                 if mask == fragment.mask {
                     fragment.position = *target;
@@ -95,6 +102,9 @@ pub(super) fn run(
                         None => return Ok(Stop::Ended),
                     }
                     meeting = warp.join_position(fragment.parent);
+                }
+                if spins {
+                    return Ok(Stop::Spinning(fragment));
                 }
                 if turn == 0 {
                     return Ok(Stop::Paused(fragment));
@@ -161,6 +171,16 @@ pub(super) fn run(
                         Members::Register(reg) => machine.file.get(reg)[mask.trailing_zeros() as usize & 31],
                         Members::Warp => FULL,
                     };
+                    if let Members::Register(reg) = members
+                        && let Some(sides) = member_groups(machine.file.get(reg), &fragment, mask, position)
+                    {
+                        match split(warp, &mut machine.file, fragment, &sides, position + 1) {
+                            Some(side) => fragment = side,
+                            None => return Ok(Stop::Ended),
+                        }
+                        meeting = warp.join_position(fragment.parent);
+                        continue;
+                    }
                     if mask & !named != 0 {
                         let lane = (mask & !named).trailing_zeros() as usize;
                         return Err((
@@ -182,6 +202,7 @@ pub(super) fn run(
                     observer.instruction(&Seen::of(machine, warp, position, lanes, fragment.mask));
                 }
                 machine.view.position = position as usize;
+                machine.watch.acts += u64::from(acts(op));
                 execute(machine, warp, op, lanes).map_err(|f| (f, position))?;
             }
         }
@@ -289,6 +310,41 @@ fn barrier(
     }
     (fragment.position, fragment.state) = (position, state);
     Ok(Stop::Arrived { id, count, mask, fragment })
+}
+
+/// Whether the operation does what other threads may see. Atomics that return what they found show it in a register.
+#[inline(always)]
+fn acts(op: &Op) -> bool {
+    match op {
+        Op::Store { .. } | Op::StoreMatrix { .. } | Op::CopyAsync { .. } | Op::Call(_) => true,
+        Op::Atomic { d, .. } => d.is_none(),
+        _ => false,
+    }
+}
+
+/// Lanes of a group that name different members execute the operation at `position` apart: the groups, if there are
+/// several, and the lanes of the group that do not execute it, behind it.
+#[inline(always)]
+fn member_groups(named: &[u32; 32], fragment: &Fragment, mask: u32, position: u32) -> Option<Vec<(u32, u32)>> {
+    let first = named[mask.trailing_zeros() as usize & 31];
+    let mut different = 0;
+    for lane in 0..32 {
+        different |= u32::from(named[lane] != first) << lane;
+    }
+    (different & mask != 0).then(|| groups_of(named, fragment, mask, position))
+}
+
+#[cold]
+fn groups_of(named: &[u32; 32], fragment: &Fragment, mask: u32, position: u32) -> Vec<(u32, u32)> {
+    let mut groups = vec![(fragment.mask & !mask, position + 1)];
+    let mut left = mask;
+    while left != 0 {
+        let members = named[left.trailing_zeros() as usize];
+        let group = lanes_of(left).filter(|lane| named[*lane] == members).fold(0, |group, lane| group | 1 << lane);
+        groups.push((group, position));
+        left &= !group;
+    }
+    groups
 }
 
 /// The lanes which must execute an operation together.

@@ -33,6 +33,7 @@ mod random;
 mod shuffle;
 pub mod simd;
 mod special;
+mod spin;
 #[cfg(test)]
 mod tests;
 mod warp;

@@ -38,16 +38,35 @@ pub struct Shape {
     pub shared_bytes: u32,
     pub threads: usize,
     pub seed: u64,
+    /// The number of the kernel in its module.
+    pub kernel: usize,
+    pub cooperative: bool,
 }
 
 impl Shape {
     /// `blocks` of `threads` in a row.
     pub fn line(blocks: u32, threads: u32) -> Shape {
-        Shape { grid: [blocks, 1, 1], block: [threads, 1, 1], shared_bytes: 0, threads: 1, seed: 0 }
+        Shape {
+            grid: [blocks, 1, 1],
+            block: [threads, 1, 1],
+            shared_bytes: 0,
+            threads: 1,
+            seed: 0,
+            kernel: 0,
+            cooperative: false,
+        }
     }
 
     pub fn shared(self, shared_bytes: u32) -> Shape {
         Shape { shared_bytes, ..self }
+    }
+
+    pub fn kernel(self, kernel: usize) -> Shape {
+        Shape { kernel, ..self }
+    }
+
+    pub fn cooperative(self) -> Shape {
+        Shape { cooperative: true, ..self }
     }
 
     pub fn order(self, threads: usize, seed: u64) -> Shape {
@@ -60,7 +79,7 @@ thread_local! {
     static MEMORY: RefCell<Memory> = RefCell::new(Memory::new(MEMORY_BYTES));
 }
 
-/// Runs the first kernel of `ptx`.
+/// Runs a kernel of `ptx`, the first unless `shape` says otherwise.
 pub fn launch(ptx: &str, shape: Shape, arguments: &mut [Argument]) -> Result<(), Report> {
     MEMORY.with_borrow_mut(|memory| {
         let serial = memory.serial();
@@ -75,15 +94,15 @@ pub fn launch(ptx: &str, shape: Shape, arguments: &mut [Argument]) -> Result<(),
 fn launch_in(memory: &mut Memory, ptx: &str, shape: Shape, arguments: &mut [Argument]) -> Result<(), Report> {
     let module = Module::load(ptx, &Description::default(), memory)?;
     let addresses: Vec<u64> = arguments.iter().map(|argument| upload(argument, memory)).collect();
-    let kernel = &module.kernels()[0];
+    let kernel = &module.kernels()[shape.kernel];
     assert_eq!(kernel.parameters.len(), arguments.len(), "arguments of {}", kernel.name);
     let mut parameters = vec![0; kernel.parameter_bytes];
     for (parameter, address) in kernel.parameters.iter().zip(&addresses) {
         let bytes = &address.to_le_bytes()[..parameter.bytes];
         parameters[parameter.offset..][..parameter.bytes].copy_from_slice(bytes);
     }
-    let Shape { grid, block, shared_bytes, threads, seed } = shape;
-    let launch = Launch { kernel: 0, grid, block, dynamic_shared_bytes: shared_bytes, cooperative: false, parameters };
+    let Shape { grid, block, shared_bytes, threads, seed, kernel, cooperative } = shape;
+    let launch = Launch { kernel, grid, block, dynamic_shared_bytes: shared_bytes, cooperative, parameters };
     module.run(&launch, memory, Options { threads, seed })?;
     for (argument, &address) in arguments.iter_mut().zip(&addresses) {
         if let Argument::Buffer(words) = argument {

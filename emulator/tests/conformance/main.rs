@@ -13,5 +13,6 @@ mod floats;
 mod halves;
 mod harness;
 mod memory;
+mod progress;
 mod tensor;
 mod warp;
