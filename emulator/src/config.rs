@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use crate::device::{DEVICES, Description};
 use crate::report::{Class, Report};
@@ -22,6 +23,9 @@ pub struct Config {
     /// What `cuDriverGetVersion` answers: 12090 for CUDA 12.9, the default. `CUDA_EMULATOR_DRIVER_VERSION`. PTX of a
     /// later version is refused, as a driver of that age would.
     pub driver_version: i32,
+    /// A launch that takes longer ends with an error, as by the watchdog of a display's driver. `CUDA_EMULATOR_TIMEOUT`,
+    /// in seconds; by default there is no limit.
+    pub timeout: Option<Duration>,
     /// Whether reports of faults stay off the standard error stream. Never by environment.
     pub quiet: bool,
 }
@@ -30,7 +34,7 @@ impl Default for Config {
     /// The defaults, whatever the environment says.
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Config { device: Description::default(), threads, seed: 0, driver_version: 12090, quiet: false }
+        Config { device: Description::default(), threads, seed: 0, driver_version: 12090, timeout: None, quiet: false }
     }
 }
 
@@ -50,6 +54,7 @@ impl Config {
             threads: number("CUDA_EMULATOR_THREADS")?.map_or(default.threads, NonZeroUsize::get),
             seed: number("CUDA_EMULATOR_SEED")?.unwrap_or(default.seed),
             driver_version: number("CUDA_EMULATOR_DRIVER_VERSION")?.unwrap_or(default.driver_version),
+            timeout: number("CUDA_EMULATOR_TIMEOUT")?.map(Duration::from_secs),
             quiet: default.quiet,
         })
     }

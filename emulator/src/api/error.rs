@@ -41,7 +41,9 @@ codes! {
     ILLEGAL_ADDRESS = 700, c"CUDA_ERROR_ILLEGAL_ADDRESS", c"an illegal memory access was encountered";
     LAUNCH_OUT_OF_RESOURCES = 701, c"CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES", c"too many resources requested for launch";
     CONTEXT_IS_DESTROYED = 709, c"CUDA_ERROR_CONTEXT_IS_DESTROYED", c"context is destroyed";
+    LAUNCH_TIMEOUT = 702, c"CUDA_ERROR_LAUNCH_TIMEOUT", c"the launch timed out and was terminated";
     ASSERT = 710, c"CUDA_ERROR_ASSERT", c"device-side assert triggered";
+    HARDWARE_STACK_ERROR = 714, c"CUDA_ERROR_HARDWARE_STACK_ERROR", c"hardware stack error";
     HOST_MEMORY_ALREADY_REGISTERED = 712, c"CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED",
         c"part or all of the requested memory range is already mapped";
     HOST_MEMORY_NOT_REGISTERED = 713, c"CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED",
@@ -104,6 +106,8 @@ pub fn fault_code(report: &Report) -> CUresult {
         (_, Some(Fault::MisalignedAddress)) => CUresult::MISALIGNED_ADDRESS,
         (_, Some(Fault::IllegalInstruction)) => CUresult::ILLEGAL_INSTRUCTION,
         (_, Some(Fault::Assert)) => CUresult::ASSERT,
+        (_, Some(Fault::LaunchTimeout)) => CUresult::LAUNCH_TIMEOUT,
+        (_, Some(Fault::StackOverflow)) => CUresult::HARDWARE_STACK_ERROR,
         (_, Some(Fault::LaunchFailed) | None) => CUresult::LAUNCH_FAILED,
     }
 }
@@ -146,6 +150,8 @@ mod tests {
         assert_eq!(bug(Fault::MisalignedAddress), CUresult::MISALIGNED_ADDRESS);
         assert_eq!(bug(Fault::IllegalInstruction), CUresult::ILLEGAL_INSTRUCTION);
         assert_eq!(bug(Fault::Assert), CUresult::ASSERT);
+        assert_eq!(bug(Fault::LaunchTimeout), CUresult::LAUNCH_TIMEOUT);
+        assert_eq!(bug(Fault::StackOverflow), CUresult::HARDWARE_STACK_ERROR);
         assert_eq!(bug(Fault::LaunchFailed), CUresult::LAUNCH_FAILED);
         let of = |class| fault_code(&Report::new(class, ""));
         assert_eq!(of(Class::KernelBug), CUresult::LAUNCH_FAILED);

@@ -10,7 +10,7 @@ use super::random::Random;
 use super::warp::{Fragment, State, Warp};
 use crate::isa::{BarrierKind, Op};
 use crate::memory::Allocation;
-use crate::report::{Class, Report};
+use crate::report::{Class, Fault as Kind, Report};
 
 /// Shared memory starts as this: NaN in fp16 and fp32.
 const SHARED_PATTERN: u32 = 0x7fff_7fff;
@@ -139,6 +139,11 @@ impl<O: Observer> Block<O> {
             let released = self.release_barriers(grid)?;
             if !released && !ran {
                 return Err(self.deadlock(grid));
+            }
+            if used_up && grid.timeout.is_some_and(|timeout| grid.started.elapsed() > timeout) {
+                let number = self.warps.iter().position(|warp| !warp.fragments.is_empty()).unwrap_or(0);
+                let report = self.standstill(grid, number, "the launch timed out");
+                return Err(Box::new(report.with_fault(Kind::LaunchTimeout)));
             }
             turns -= u32::from(used_up);
             if turns == 0 || ran && all_wait && !released {

@@ -40,6 +40,7 @@ pub(super) struct Grid<'a> {
     /// Device memory that the driver gives the blocks of a cooperative launch to meet in; 0 for none.
     pub workspace: u64,
     pub heap: Option<&'a Heap>,
+    pub timeout: Option<std::time::Duration>,
     /// Counts launches.
     pub number: u64,
     seed: u64,
@@ -71,6 +72,7 @@ impl<'a> Grid<'a> {
             warps_per_multiprocessor: warps,
             workspace: 0,
             heap: None,
+            timeout: None,
             number: LAUNCHES.fetch_add(1, Ordering::Relaxed),
             seed,
         };

@@ -61,8 +61,18 @@ pub(crate) const WINDOW_BYTES: u64 = 1 << 32;
 pub struct Options {
     /// Host threads that execute blocks.
     pub threads: usize,
-    /// Permutes the order of blocks and warps.
+    /// Makes the choices that CUDA leaves open: the order of blocks and warps, which side of a branch goes first, how long
+    /// a turn is, whether an asynchronous copy is done early or late.
     pub seed: u64,
+    /// A launch that takes longer is ended, as by the watchdog of a display's driver.
+    pub timeout: Option<std::time::Duration>,
+}
+
+impl Default for Options {
+    /// One thread, everything in order, no limit.
+    fn default() -> Self {
+        Options { threads: 1, seed: 0, timeout: None }
+    }
 }
 
 /// One parameter of a kernel in its parameter block, in bytes.
@@ -178,12 +188,13 @@ impl Module {
             // SAFETY: the workspace is this module's allocation, and launches of a context run one after the other.
             unsafe { std::ptr::write_bytes(workspace as *mut u8, 0, WORKSPACE_BYTES as usize) };
         }
-        let grid = grid::Grid::new((name, &self.text), program, launch, memory, options.seed).on(
+        let mut grid = grid::Grid::new((name, &self.text), program, launch, memory, options.seed).on(
             &self.device,
             resident,
             workspace,
             self.heap.as_ref(),
         );
+        grid.timeout = options.timeout;
         grid::run(&grid, options, &|| ()).map_err(|report| *report)
     }
 }

@@ -1,6 +1,7 @@
 //! Loads a module, gives it buffers, runs it, brings the buffers back.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use cuda_emulator::device::Description;
 use cuda_emulator::exec::{Launch, Module, Options};
@@ -41,6 +42,7 @@ pub struct Shape {
     /// The number of the kernel in its module.
     pub kernel: usize,
     pub cooperative: bool,
+    pub timeout: Option<Duration>,
 }
 
 impl Shape {
@@ -54,6 +56,7 @@ impl Shape {
             seed: 0,
             kernel: 0,
             cooperative: false,
+            timeout: None,
         }
     }
 
@@ -101,9 +104,9 @@ fn launch_in(memory: &mut Memory, ptx: &str, shape: Shape, arguments: &mut [Argu
         let bytes = &address.to_le_bytes()[..parameter.bytes];
         parameters[parameter.offset..][..parameter.bytes].copy_from_slice(bytes);
     }
-    let Shape { grid, block, shared_bytes, threads, seed, kernel, cooperative } = shape;
+    let Shape { grid, block, shared_bytes, threads, seed, kernel, cooperative, timeout } = shape;
     let launch = Launch { kernel, grid, block, dynamic_shared_bytes: shared_bytes, cooperative, parameters };
-    module.run(&launch, memory, Options { threads, seed })?;
+    module.run(&launch, memory, Options { threads, seed, timeout, ..Options::default() })?;
     for (argument, &address) in arguments.iter_mut().zip(&addresses) {
         if let Argument::Buffer(words) = argument {
             // SAFETY: device addresses are host addresses, and the allocation holds that many words.
