@@ -4,12 +4,11 @@ use super::barrier::{Barriers, waits_at};
 use super::grid::Grid;
 use super::interpret::{self, Machine, Stop};
 use super::lanes::{FULL, File, NAN_SLOT, Slot, lanes_of};
-use super::memory::{Fault, View, local_storage};
+use super::memory::{Fault, Hit, View, local_storage};
 use super::observe::Observer;
 use super::random::Random;
 use super::warp::{Fragment, State, Warp};
 use crate::isa::{BarrierKind, Op};
-use crate::memory::Allocation;
 use crate::report::{Class, Fault as Kind, Report};
 
 /// Shared memory starts as this: NaN in fp16 and fp32.
@@ -23,8 +22,8 @@ const ROUNDS: u32 = 4096;
 /// Room that a thread of the host uses for one block after the other.
 #[derive(Default)]
 pub(super) struct Scratch {
-    /// For each instruction the allocation that its last access hit.
-    pub hits: Vec<Allocation>,
+    /// For each instruction its last access to global memory.
+    pub hits: Vec<Hit>,
     pub fragments: super::matrix::Fragments,
     pub watch: super::spin::Watch,
 }

@@ -4,14 +4,15 @@ use super::block::{Block, Progress, Scratch};
 use super::half::Lanes;
 use super::heap::Heap;
 use super::lanes::Slot;
-use super::memory::local_storage;
+use super::memory::{Hit, local_storage};
+use super::mma::Model;
 use super::observe::Observer;
 use super::random::Random;
 use super::simd::SimdLevel;
 use super::{Launch, Options};
 use crate::device::Description;
 use crate::isa::{BankEntry, LaunchSpecial, MemoryKind, Program, Width};
-use crate::memory::{Allocation, Memory};
+use crate::memory::Memory;
 use crate::report::Report;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -32,6 +33,8 @@ pub(super) struct Grid<'a> {
     pub shared_bytes: usize,
     pub level: SimdLevel,
     pub started: std::time::Instant,
+    /// The arithmetic of matrix products, where it is to be the hardware's.
+    pub model: Option<Model>,
     /// Blocks that may be started and unfinished at the same time: what the device holds.
     pub resident_blocks: u64,
     /// The device's multiprocessors, and the warps that one of them holds.
@@ -67,6 +70,7 @@ impl<'a> Grid<'a> {
             shared_bytes: (program.dynamic_shared_offset + launch.dynamic_shared_bytes) as usize,
             level: SimdLevel::detect(),
             started: std::time::Instant::now(),
+            model: None,
             resident_blocks: u64::MAX,
             multiprocessors: 1,
             warps_per_multiprocessor: warps,
@@ -298,7 +302,7 @@ impl<O: Observer> Queue<'_, O> {
 
     /// Runs blocks until none is left, or for `limit` blocks.
     fn work(&self, limit: u64) {
-        let hits = vec![Allocation { start: 0, bytes: 0 }; self.grid.program.code.len()];
+        let hits = vec![Hit::NONE; self.grid.program.code.len()];
         let mut scratch = Scratch { hits, ..Scratch::default() };
         let mut spare = None;
         for _ in 0..limit {

@@ -5,8 +5,8 @@ use super::atomics::{self, Atomic};
 use super::call;
 use super::convert;
 use super::float;
+use super::fragment;
 use super::grid::Grid;
-use super::half;
 use super::halves;
 use super::host;
 use super::integer::{self, Carry};
@@ -14,6 +14,7 @@ use super::lanes::{FULL, File, lanes_of};
 use super::matrix;
 use super::memory::{self, Checked, Fault, View, lanes_in_window};
 use super::observe::{Observer, Seen};
+use super::packed;
 use super::shuffle;
 use super::special;
 use super::spin::Watch;
@@ -80,133 +81,181 @@ pub(super) fn run(
         let instruction = &code[position as usize];
         let mask = fragment.mask & machine.file.pred(instruction.guard);
         fragment.position += 1;
-        if mask != 0 && !meets(&instruction.op) {
-            observer.instruction(&Seen::of(machine, warp, position, mask, fragment.mask));
+        if mask == 0 {
+            continue;
         }
-        match &instruction.op {
-            Op::Branch { target, reconverge } => {
-                if mask == 0 {
+        let lanes = match instruction.flow {
+            Flow::Plain => {
+                observer.instruction(&Seen::of(machine, warp, position, mask, fragment.mask));
+                mask
+            }
+            Flow::Meeting => {
+                if let Op::Mma(mma) = &instruction.op
+                    && mma.run > 1
+                    && mask == FULL
+                    && machine.grid.model.is_none()
+                    && !observer_sees(observer)
+                {
+                    fragment.position = position + u32::from(mma.run);
+                    let run = &code[position as usize..fragment.position as usize];
+                    matrix::multiply_run(machine.grid.level, machine.fragments, &mut machine.file, run);
                     continue;
                 }
-                let mut spins = false;
-                if *target <= position {
-                    turn -= 1;
-                    spins = machine.watch.jumps_back(&machine.file, machine.grid.program, *target, mask);
-                }
-                if mask == fragment.mask {
-                    fragment.position = *target;
-                } else {
-                    let sides = [(mask, *target), (fragment.mask & !mask, position + 1)];
-                    match split(warp, &mut machine.file, fragment, &sides, *reconverge) {
+                if let Some(sides) = member_groups(&machine.file, &instruction.op, &fragment, mask) {
+                    match split(warp, &mut machine.file, fragment, &sides, position + 1) {
                         Some(side) => fragment = side,
                         None => return Ok(Stop::Ended),
                     }
                     meeting = warp.join_position(fragment.parent);
+                    continue;
                 }
-                if spins {
-                    return Ok(Stop::Spinning(fragment));
+                match meet(machine, warp, &mut fragment, mask).map_err(|fault| (fault, position))? {
+                    Some(lanes) => {
+                        observer.instruction(&Seen::of(machine, warp, position, lanes, fragment.mask));
+                        lanes
+                    }
+                    None => return Ok(Stop::Waiting(fragment)),
+                }
+            }
+            Flow::Control => {
+                let next = control(machine, warp, fragment, mask, &mut turn, observer);
+                match next.map_err(|fault| (fault, position))? {
+                    Next::Run(next) => fragment = next,
+                    Next::Stop(stop) => return Ok(stop),
                 }
                 if turn == 0 {
                     return Ok(Stop::Paused(fragment));
                 }
-            }
-            _ if mask == 0 => {}
-            Op::BranchIndexed { index, targets, reconverge } => {
-                let sides = indexed_sides(machine, fragment, mask, *index, targets).map_err(|f| (f, position))?;
-                match split(warp, &mut machine.file, fragment, &sides, *reconverge) {
-                    Some(side) => fragment = side,
-                    None => return Ok(Stop::Ended),
-                }
                 meeting = warp.join_position(fragment.parent);
-                turn -= 1;
-                if turn == 0 {
-                    return Ok(Stop::Paused(fragment));
-                }
+                continue;
             }
-            Op::CallFunction { target, top, saved } => {
-                fragment = call::enter(machine, warp, fragment, *target, *top, saved).map_err(|f| (f, position))?;
-                machine.fragments.forget();
-                meeting = warp.join_position(fragment.parent);
-                turn -= 1;
-                if turn == 0 {
-                    return Ok(Stop::Paused(fragment));
-                }
+        };
+        machine.view.position = position as usize;
+        execute(machine, warp, &instruction.op, lanes).map_err(|fault| (fault, position))?;
+    }
+}
+
+/// What control flow makes of a fragment.
+enum Next {
+    /// Lanes go on.
+    Run(Fragment),
+    Stop(Stop),
+}
+
+impl From<Option<Fragment>> for Next {
+    fn from(fragment: Option<Fragment>) -> Self {
+        fragment.map_or(Next::Stop(Stop::Ended), Next::Run)
+    }
+}
+
+/// Executes an operation that decides what is executed next, for the lanes of `mask`.
+#[inline(always)]
+fn control(
+    machine: &mut Machine,
+    warp: &mut Warp,
+    mut fragment: Fragment,
+    mask: u32,
+    turn: &mut u32,
+    observer: &mut impl Observer,
+) -> Checked<Next> {
+    let position = fragment.position - 1;
+    let op = &machine.grid.program.code[position as usize].op;
+    if !matches!(op, Op::Barrier { aligned: true, .. }) {
+        observer.instruction(&Seen::of(machine, warp, position, mask, fragment.mask));
+    }
+    Ok(match op {
+        Op::Branch { target, reconverge } => {
+            let mut spins = false;
+            if *target <= position {
+                *turn -= 1;
+                spins = machine.watch.jumps_back(&machine.file, machine.grid.program, *target, mask);
             }
-            Op::Return => {
-                let whole = warp.return_from(fragment.parent, mask, &mut machine.file);
-                machine.fragments.forget();
-                fragment.mask &= !mask;
-                match (whole, fragment.mask) {
-                    (Some(whole), 0) => fragment = whole,
-                    (None, 0) => return Ok(Stop::Ended),
-                    (whole, _) => warp.fragments.extend(whole),
-                }
-                meeting = warp.join_position(fragment.parent);
-            }
-            Op::Exit => {
-                warp.leave(fragment.parent, mask, &mut machine.file);
-                fragment.mask &= !mask;
-                if fragment.mask == 0 {
-                    return Ok(Stop::Ended);
-                }
-            }
-            Op::Yield => return Ok(Stop::Paused(fragment)),
-            Op::Barrier { aligned: true, .. } if warp.live & !(mask | warp.waiting_at(position)) != 0 => {
-                fragment.position = position;
-                fragment.state = State::AtMeeting;
-                return whole_group(mask, &fragment).map(|()| Stop::Waiting(fragment)).map_err(|f| (f, position));
-            }
-            Op::Barrier { aligned, kind, id, count } => {
-                if *aligned {
-                    whole_group(mask, &fragment).map_err(|f| (f, position))?;
-                    observer.instruction(&Seen::of(machine, warp, position, warp.live, fragment.mask));
-                }
-                let arrival = Arrival { position, mask, kind: *kind, aligned: *aligned };
-                return barrier(machine, warp, fragment, arrival, *id, *count).map_err(|f| (f, position));
-            }
-            op => {
-                let mut lanes = mask;
-                if let Some(members) = members(op) {
-                    let named = match members {
-                        Members::Register(reg) => machine.file.get(reg)[mask.trailing_zeros() as usize & 31],
-                        Members::Warp => FULL,
-                    };
-                    if let Members::Register(reg) = members
-                        && let Some(sides) = member_groups(machine.file.get(reg), &fragment, mask, position)
-                    {
-                        match split(warp, &mut machine.file, fragment, &sides, position + 1) {
-                            Some(side) => fragment = side,
-                            None => return Ok(Stop::Ended),
-                        }
-                        meeting = warp.join_position(fragment.parent);
-                        continue;
-                    }
-                    if mask & !named != 0 {
-                        let lane = (mask & !named).trailing_zeros() as usize;
-                        return Err((
-                            Fault::new(Some(lane), "a lane takes part that the member mask leaves out"),
-                            position,
-                        ));
-                    }
-                    if named & warp.live & !mask != 0 {
-                        lanes |= warp.waiting_at(position) & named & machine.file.pred(instruction.guard);
-                        if named & warp.live & !lanes != 0 {
-                            fragment.position = position;
-                            fragment.state = State::AtMeeting;
-                            return Ok(Stop::Waiting(fragment));
-                        }
-                        fragment.mask |= warp.release_meeting(position, named, fragment.parent);
-                    }
-                }
-                if meets(op) {
-                    observer.instruction(&Seen::of(machine, warp, position, lanes, fragment.mask));
-                }
-                machine.view.position = position as usize;
-                machine.watch.acts += u64::from(acts(op));
-                execute(machine, warp, op, lanes).map_err(|f| (f, position))?;
+            let next = if mask == fragment.mask {
+                Some(Fragment { position: *target, ..fragment })
+            } else {
+                let sides = [(mask, *target), (fragment.mask & !mask, position + 1)];
+                split(warp, &mut machine.file, fragment, &sides, *reconverge)
+            };
+            match next {
+                Some(waiting) if spins => Next::Stop(Stop::Spinning(waiting)),
+                next => next.into(),
             }
         }
+        Op::BranchIndexed { index, targets, reconverge } => {
+            *turn -= 1;
+            let sides = indexed_sides(machine, fragment, mask, *index, targets)?;
+            split(warp, &mut machine.file, fragment, &sides, *reconverge).into()
+        }
+        Op::CallFunction { target, top, saved } => {
+            *turn -= 1;
+            let inside = call::enter(machine, warp, fragment, *target, *top, saved)?;
+            machine.fragments.forget();
+            Next::Run(inside)
+        }
+        Op::Return => {
+            let whole = warp.return_from(fragment.parent, mask, &mut machine.file);
+            machine.fragments.forget();
+            fragment.mask &= !mask;
+            if fragment.mask == 0 {
+                return Ok(whole.into());
+            }
+            warp.fragments.extend(whole);
+            Next::Run(fragment)
+        }
+        Op::Exit => {
+            warp.leave(fragment.parent, mask, &mut machine.file);
+            fragment.mask &= !mask;
+            if fragment.mask == 0 { Next::Stop(Stop::Ended) } else { Next::Run(fragment) }
+        }
+        Op::Yield => Next::Stop(Stop::Paused(fragment)),
+        Op::Barrier { aligned: true, .. } if warp.live & !(mask | warp.waiting_at(position)) != 0 => {
+            whole_group(mask, &fragment)?;
+            fragment.position = position;
+            fragment.state = State::AtMeeting;
+            Next::Stop(Stop::Waiting(fragment))
+        }
+        Op::Barrier { aligned, kind, id, count } => {
+            if *aligned {
+                whole_group(mask, &fragment)?;
+                observer.instruction(&Seen::of(machine, warp, position, warp.live, fragment.mask));
+            }
+            let arrival = Arrival { position, mask, kind: *kind, aligned: *aligned };
+            Next::Stop(barrier(machine, warp, fragment, arrival, *id, *count)?)
+        }
+        other => unreachable!("{other:?} is no control flow"),
+    })
+}
+
+/// The lanes that execute an operation at which lanes wait for each other, once all that it names have come; until then
+/// `None`, and the fragment waits.
+#[inline(always)]
+fn meet(machine: &Machine, warp: &mut Warp, fragment: &mut Fragment, mask: u32) -> Checked<Option<u32>> {
+    let position = fragment.position - 1;
+    let instruction = &machine.grid.program.code[position as usize];
+    let named = match members(&instruction.op) {
+        Members::Register(reg) => machine.file.get(reg)[mask.trailing_zeros() as usize & 31],
+        Members::Warp => FULL,
+    };
+    if mask & !named != 0 {
+        let lane = (mask & !named).trailing_zeros() as usize;
+        return Err(Fault::new(Some(lane), "a lane takes part that the member mask leaves out"));
     }
+    let mut lanes = mask;
+    if named & warp.live & !mask != 0 {
+        lanes |= warp.waiting_at(position) & named & machine.file.pred(instruction.guard);
+        if named & warp.live & !lanes != 0 {
+            fragment.position = position;
+            fragment.state = State::AtMeeting;
+            return Ok(None);
+        }
+        fragment.mask |= warp.release_meeting(position, named, fragment.parent);
+    }
+    Ok(Some(lanes))
+}
+
+/// Whether the observer looks at instructions, as a constant of its type.
+fn observer_sees<O: Observer>(_: &O) -> bool {
+    O::ACTIVE
 }
 
 /// Sends each group of lanes its way; the fragment to go on with, if one is left.
@@ -312,36 +361,30 @@ fn barrier(
     Ok(Stop::Arrived { id, count, mask, fragment })
 }
 
-/// Whether the operation does what other threads may see. Atomics that return what they found show it in a register.
+/// Lanes of a group that name different members execute an operation apart: the groups, if there are several, and the
+/// lanes of `fragment` that do not execute it, behind it.
 #[inline(always)]
-fn acts(op: &Op) -> bool {
-    match op {
-        Op::Store { .. } | Op::StoreMatrix { .. } | Op::CopyAsync { .. } | Op::Call(_) => true,
-        Op::Atomic { d, .. } => d.is_none(),
-        _ => false,
-    }
-}
-
-/// Lanes of a group that name different members execute the operation at `position` apart: the groups, if there are
-/// several, and the lanes of the group that do not execute it, behind it.
-#[inline(always)]
-fn member_groups(named: &[u32; 32], fragment: &Fragment, mask: u32, position: u32) -> Option<Vec<(u32, u32)>> {
+fn member_groups(file: &File, op: &Op, fragment: &Fragment, mask: u32) -> Option<Vec<(u32, u32)>> {
+    let Members::Register(reg) = members(op) else {
+        return None;
+    };
+    let named = file.get(reg);
     let first = named[mask.trailing_zeros() as usize & 31];
     let mut different = 0;
     for lane in 0..32 {
         different |= u32::from(named[lane] != first) << lane;
     }
-    (different & mask != 0).then(|| groups_of(named, fragment, mask, position))
+    (different & mask != 0).then(|| groups_of(named, fragment, mask))
 }
 
 #[cold]
-fn groups_of(named: &[u32; 32], fragment: &Fragment, mask: u32, position: u32) -> Vec<(u32, u32)> {
-    let mut groups = vec![(fragment.mask & !mask, position + 1)];
+fn groups_of(named: &[u32; 32], fragment: &Fragment, mask: u32) -> Vec<(u32, u32)> {
+    let mut groups = vec![(fragment.mask & !mask, fragment.position)];
     let mut left = mask;
     while left != 0 {
         let members = named[left.trailing_zeros() as usize];
         let group = lanes_of(left).filter(|lane| named[*lane] == members).fold(0, |group, lane| group | 1 << lane);
-        groups.push((group, position));
+        groups.push((group, fragment.position - 1));
         left &= !group;
     }
     groups
@@ -355,14 +398,8 @@ enum Members {
     Warp,
 }
 
-/// Whether lanes wait for each other at the operation.
 #[inline(always)]
-fn meets(op: &Op) -> bool {
-    members(op).is_some() || matches!(op, Op::Barrier { aligned: true, .. })
-}
-
-#[inline(always)]
-fn members(op: &Op) -> Option<Members> {
+fn members(op: &Op) -> Members {
     match op {
         Op::Shuffle { members, .. }
         | Op::Vote { members, .. }
@@ -371,9 +408,8 @@ fn members(op: &Op) -> Option<Members> {
         | Op::MatchAll { members, .. }
         | Op::Redux { members, .. }
         | Op::Elect { members, .. }
-        | Op::WarpBarrier { members } => Some(Members::Register(*members)),
-        Op::Mma(_) | Op::LoadMatrix { .. } | Op::StoreMatrix { .. } => Some(Members::Warp),
-        _ => None,
+        | Op::WarpBarrier { members } => Members::Register(*members),
+        _ => Members::Warp,
     }
 }
 
@@ -408,6 +444,7 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
         Op::IntTernary { op, width, d, a, b, c } => {
             integer::ternary(level, file, mask, *op, *width, *d, [*a, *b, *c]);
         }
+        Op::Packed { packed, d, a, b, c } => packed::packed(file, mask, *packed, *d, [*a, *b, *c]),
         Op::Lop3 { d, a, b, c, table } => integer::lop3(level, file, mask, *table, *d, [*a, *b, *c]),
         Op::Bfi { width, d, a, b, c, e } => integer::insert(level, file, mask, *width, *d, [*a, *b], [*c, *e]),
         Op::Bmsk { d, a, b, clamp } => integer::bit_mask(file, mask, *d, *a, *b, *clamp),
@@ -423,9 +460,11 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
         Op::F32Unary { op, mode, d, a } => float::unary(level, file, mask, *op, *mode, *d, *a),
         Op::F32Binary { op, mode, d, a, b } => float::binary(level, file, mask, *op, *mode, *d, *a, *b),
         Op::F32Fma { mode, d, a, b, c } => float::fma(level, file, mask, *mode, *d, [*a, *b, *c]),
-        Op::F64Unary { op, d, a } => float::unary_f64(level, file, mask, *op, *d, *a),
-        Op::F64Binary { op, d, a, b } => float::binary_f64(level, file, mask, *op, *d, *a, *b),
-        Op::F64Fma { d, a, b, c } => float::fma_f64(level, file, mask, *d, [*a, *b, *c]),
+        Op::F64Unary { op, rounding, d, a } => float::unary_f64(level, file, mask, *op, *rounding, *d, *a),
+        Op::F64Binary { op, rounding, d, a, b } => {
+            float::binary_f64(level, file, mask, *op, *rounding, *d, *a, *b);
+        }
+        Op::F64Fma { rounding, d, a, b, c } => float::fma_f64(level, file, mask, *rounding, *d, [*a, *b, *c]),
         Op::HalfUnary { op, kind, mode, d, a } => halves::unary(level, file, mask, *op, (*kind, *mode), *d, *a),
         Op::HalfBinary { op, kind, mode, d, a, b } => {
             halves::binary(level, file, mask, *op, (*kind, *mode), *d, *a, *b);
@@ -437,15 +476,13 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
         }
 
         Op::Cvt { cvt, d, a } => convert::convert(level, file, mask, *cvt, *d, *a),
-        Op::CvtPack { format, rounding, relu, saturate, d, a, b } => {
-            let clamp = match (saturate, relu) {
-                (true, _) => half::Clamp::Unit,
-                (false, true) => half::Clamp::Relu,
-                (false, false) => half::Clamp::None,
-            };
-            let mut value = [0; 32];
-            half::f32_to_half2(level, *format, *rounding, clamp, &mut value, file.get(*b), file.get(*a));
-            file.set(mask, *d, value);
+        Op::CvtPack { format, rounding, relu, finite, d, a, b } => {
+            convert::pack(level, file, mask, *format, *rounding, (*relu, *finite), *d, [*a, *b]);
+        }
+        Op::CvtBytes { format, relu, d, a, b } => convert::to_bytes(file, mask, *format, *relu, *d, [*a, *b]),
+        Op::ExpandBytes { format, relu, d, a } => convert::expand_bytes(file, mask, *format, *relu, *d, *a),
+        Op::PackIntegers { bits, signed, d, a, b, c } => {
+            convert::pack_integers(file, mask, (*bits).into(), *signed, *d, [*a, *b, *c]);
         }
 
         Op::Setp { ty, comparison, flush, d, complement, a, b, combine, c } => {
@@ -472,9 +509,12 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
             memory::load(level, file, &mut m.view, mask, *space, *kind, &d[..*count as usize], *address)?;
         }
         Op::Store { space, kind, count, a, address, .. } => {
+            m.watch.acts += 1;
             memory::store(level, file, &mut m.view, mask, *space, *kind, &a[..*count as usize], *address)?;
         }
         Op::Atomic { space, op, ty, d, address, b, c } => {
+            // One that returns what it found shows it in a register.
+            m.watch.acts += u64::from(d.is_none());
             let atomic = Atomic { space: *space, op: *op, ty: *ty, d: *d, address: *address, b: *b, c: *c };
             atomics::atomic(&mut m.view, file, mask, &atomic)?;
         }
@@ -521,9 +561,11 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
             matrix::load(level, &mut m.view, file, mask, &d[..*count as usize], *transpose, *address)?;
         }
         Op::StoreMatrix { count, transpose, a, address } => {
+            m.watch.acts += 1;
             matrix::store(level, &mut m.view, file, mask, &a[..*count as usize], *transpose, *address)?;
         }
         Op::CopyAsync { bytes, to, from, source_bytes } => {
+            m.watch.acts += 1;
             async_copy::begin(level, file, &mut m.view, &mut warp.copies, mask, *bytes, [*to, *from], *source_bytes)?;
             // A copy may be done at once as well as at its wait.
             if warp.random.varies() && warp.random.below(2) == 0 {
@@ -533,10 +575,21 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
         Op::CopyCommit => warp.copies.commit(mask),
         Op::CopyWait { all: true, .. } => warp.copies.wait_all(mask),
         Op::CopyWait { pending, .. } => warp.copies.wait(mask, *pending),
-        Op::Mma(mma) => matrix::multiply(level, m.fragments, file, mask, mma)?,
+        Op::Mma(mma) => matrix::multiply(level, m.grid.model.as_ref(), m.fragments, file, mask, mma)?,
+        Op::MatrixProduct(product) => matrix::product(level, m.grid.model.as_ref(), file, mask, product)?,
+        Op::QuadPairProduct(product) => matrix::quad_pairs(level, m.grid.model.as_ref(), file, mask, product)?,
+        Op::LoadFragment(access) => fragment::load(&mut m.view, file, mask, access)?,
+        Op::StoreFragment(access) => {
+            m.watch.acts += 1;
+            fragment::store(&mut m.view, file, mask, access)?;
+        }
+        Op::TransposeMatrix { d, a } => matrix::transpose(level, file, mask, *d, *a)?,
 
         Op::Trap => return Err(Fault::new(Some(mask.trailing_zeros() as usize), "trap").of(Kind::IllegalInstruction)),
-        Op::Call(builtin) => host::call(m, mask, *builtin)?,
+        Op::Call(builtin) => {
+            m.watch.acts += 1;
+            host::call(m, mask, *builtin)?;
+        }
         Op::Branch { .. }
         | Op::BranchIndexed { .. }
         | Op::CallFunction { .. }

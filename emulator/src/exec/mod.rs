@@ -14,7 +14,9 @@ mod block;
 mod call;
 mod convert;
 mod deadlock;
+mod directed;
 mod float;
+mod fragment;
 mod grid;
 pub mod half;
 mod halves;
@@ -29,6 +31,7 @@ mod memory;
 pub mod mma;
 #[allow(dead_code)]
 mod observe;
+mod packed;
 mod random;
 mod shuffle;
 pub mod simd;
@@ -56,7 +59,17 @@ pub(crate) const PARAMETER_WINDOW: u64 = 3 << 60;
 /// Bytes of each window.
 pub(crate) const WINDOW_BYTES: u64 = 1 << 32;
 
-/// How to run, never what the result is: results depend on neither, except through the order of atomics.
+/// How matrix products of floating-point numbers are added up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Numerics {
+    /// One fused multiply-add after the other in fp32, in order of k.
+    #[default]
+    Fast,
+    /// By blocks, aligned and truncated as the tensor cores of the device do; many times slower.
+    Hardware,
+}
+
+/// How to run. Neither threads nor seed changes a result, except through the order of atomics.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Host threads that execute blocks.
@@ -64,14 +77,15 @@ pub struct Options {
     /// Makes the choices that CUDA leaves open: the order of blocks and warps, which side of a branch goes first, how long
     /// a turn is, whether an asynchronous copy is done early or late.
     pub seed: u64,
+    pub numerics: Numerics,
     /// A launch that takes longer is ended, as by the watchdog of a display's driver.
     pub timeout: Option<std::time::Duration>,
 }
 
 impl Default for Options {
-    /// One thread, everything in order, no limit.
+    /// One thread, everything in order, fast matrix products, no limit.
     fn default() -> Self {
-        Options { threads: 1, seed: 0, timeout: None }
+        Options { threads: 1, seed: 0, numerics: Numerics::Fast, timeout: None }
     }
 }
 
@@ -195,6 +209,10 @@ impl Module {
             self.heap.as_ref(),
         );
         grid.timeout = options.timeout;
+        grid.model = match options.numerics {
+            Numerics::Fast => None,
+            Numerics::Hardware => Some(mma::Model::of(self.device.compute_capability)),
+        };
         grid::run(&grid, options, &|| ()).map_err(|report| *report)
     }
 }

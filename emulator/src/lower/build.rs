@@ -221,7 +221,7 @@ impl<'m> Builder<'m> {
 
     /// Appends `op` under the guard of the current instruction.
     pub(super) fn emit(&mut self, op: Op) {
-        self.code.push(Instruction { op, guard: self.guard, line: self.line });
+        self.code.push(Instruction::new(op, self.guard, self.line));
     }
 
     pub(super) fn new_label(&mut self) -> u32 {
@@ -277,6 +277,12 @@ impl<'m> Builder<'m> {
 
     pub(super) fn find(&self, name: &str) -> Option<Symbol> {
         self.scopes.find(name).or_else(|| self.module_symbol(name))
+    }
+
+    /// Addresses and bytes of the module's `.const` variables.
+    pub(super) fn constant_variables(&self) -> Vec<(u64, u64)> {
+        let constants = self.module.variables.iter().filter(|v| v.space == ast::Space::Const);
+        constants.filter_map(|v| self.variables.placed.get(&v.name).copied()).collect()
     }
 
     fn module_symbol(&self, name: &str) -> Option<Symbol> {
@@ -356,7 +362,7 @@ impl<'m> Builder<'m> {
                 (self.bank(BankEntry::GridNumber), Width::W64)
             }
             SpecialKind::Launch(special) => (self.bank(BankEntry::Launch(special)), Width::W32),
-            SpecialKind::Constant(value) => (self.constant(Width::W32, value), Width::W32),
+            SpecialKind::Constant(value) => (self.constant(width, value), width),
             SpecialKind::Varying(special) => {
                 let wide = matches!(special, Special::Clock64 | Special::GlobalTimer);
                 let natural = if wide { Width::W64 } else { Width::W32 };
@@ -520,7 +526,7 @@ fn address_bits(symbol: Symbol) -> Option<u64> {
 enum SpecialKind {
     Launch(LaunchSpecial),
     Varying(Special),
-    /// The same for every launch: clusters of one block, no shared memory reserved.
+    /// The same for every launch: clusters of one block, no shared memory reserved, no event counted.
     Constant(u64),
 }
 
@@ -559,6 +565,7 @@ fn special_register(name: &str) -> Option<SpecialKind> {
         "%globaltimer" => SpecialKind::Varying(Special::GlobalTimer),
         "%globaltimer_lo" => SpecialKind::Varying(Special::Clock),
         "%globaltimer_hi" => SpecialKind::Varying(Special::ClockHigh),
+        _ if stem.starts_with("%pm") => SpecialKind::Constant(0),
         "%cluster_ctaid" | "%cluster_ctarank" | "%reserved_smem_offset_begin" => SpecialKind::Constant(0),
         _ => {
             let number = stem.strip_prefix("%envreg")?.parse().ok().filter(|number| *number < 32)?;

@@ -126,7 +126,7 @@ impl<'m> Builder<'m> {
         }
         let end = self.new_label();
         let skip = std::mem::replace(&mut self.guard, PredSource::TRUE).complement();
-        self.code.push(Instruction { op: branch(end), guard: skip, line: self.line });
+        self.code.push(Instruction::new(branch(end), skip, self.line));
         let result = build(self);
         self.place_label(end);
         result

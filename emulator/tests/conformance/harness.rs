@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use cuda_emulator::device::Description;
-use cuda_emulator::exec::{Launch, Module, Options};
+use cuda_emulator::exec::{Launch, Module, Numerics, Options};
 use cuda_emulator::memory::Memory;
 use cuda_emulator::report::Report;
 
@@ -43,6 +43,7 @@ pub struct Shape {
     pub kernel: usize,
     pub cooperative: bool,
     pub timeout: Option<Duration>,
+    pub numerics: Numerics,
 }
 
 impl Shape {
@@ -57,6 +58,7 @@ impl Shape {
             kernel: 0,
             cooperative: false,
             timeout: None,
+            numerics: Numerics::Fast,
         }
     }
 
@@ -70,6 +72,10 @@ impl Shape {
 
     pub fn cooperative(self) -> Shape {
         Shape { cooperative: true, ..self }
+    }
+
+    pub fn numerics(self, numerics: Numerics) -> Shape {
+        Shape { numerics, ..self }
     }
 
     pub fn order(self, threads: usize, seed: u64) -> Shape {
@@ -104,9 +110,9 @@ fn launch_in(memory: &mut Memory, ptx: &str, shape: Shape, arguments: &mut [Argu
         let bytes = &address.to_le_bytes()[..parameter.bytes];
         parameters[parameter.offset..][..parameter.bytes].copy_from_slice(bytes);
     }
-    let Shape { grid, block, shared_bytes, threads, seed, kernel, cooperative, timeout } = shape;
+    let Shape { grid, block, shared_bytes, threads, seed, kernel, cooperative, timeout, numerics } = shape;
     let launch = Launch { kernel, grid, block, dynamic_shared_bytes: shared_bytes, cooperative, parameters };
-    module.run(&launch, memory, Options { threads, seed, timeout, ..Options::default() })?;
+    module.run(&launch, memory, Options { threads, seed, numerics, timeout })?;
     for (argument, &address) in arguments.iter_mut().zip(&addresses) {
         if let Argument::Buffer(words) = argument {
             // SAFETY: device addresses are host addresses, and the allocation holds that many words.
