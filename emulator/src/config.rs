@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use crate::check::Checks;
 use crate::device::{DEVICES, Description};
@@ -24,6 +25,9 @@ pub struct Config {
     /// What `cuDriverGetVersion` answers: 12090 for CUDA 12.9, the default. `CUDA_EMULATOR_DRIVER_VERSION`. PTX of a
     /// later version is refused, as a driver of that age would.
     pub driver_version: i32,
+    /// A launch that takes longer ends with an error, as by the watchdog of a display's driver. `CUDA_EMULATOR_TIMEOUT`,
+    /// in seconds; by default there is no limit.
+    pub timeout: Option<Duration>,
     /// How matrix products are added up. `CUDA_EMULATOR_NUMERICS`: `fast`, the default, or `hardware`.
     pub numerics: Numerics,
     /// What is checked while kernels run. `CUDA_EMULATOR_CHECK`: `all`, or the names of checks separated by commas.
@@ -43,6 +47,7 @@ impl Default for Config {
             driver_version: 12090,
             numerics: Numerics::Fast,
             checks: Checks::NONE,
+            timeout: None,
             quiet: false,
         }
     }
@@ -64,6 +69,7 @@ impl Config {
             threads: number("CUDA_EMULATOR_THREADS")?.map_or(default.threads, NonZeroUsize::get),
             seed: number("CUDA_EMULATOR_SEED")?.unwrap_or(default.seed),
             driver_version: number("CUDA_EMULATOR_DRIVER_VERSION")?.unwrap_or(default.driver_version),
+            timeout: number("CUDA_EMULATOR_TIMEOUT")?.map(Duration::from_secs),
             numerics: numerics()?.unwrap_or(default.numerics),
             checks: checks()?.unwrap_or(default.checks),
             quiet: default.quiet,

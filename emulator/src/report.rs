@@ -31,6 +31,10 @@ pub enum Fault {
     IllegalInstruction,
     /// A failed `assert`.
     Assert,
+    /// Longer than the launch was given.
+    LaunchTimeout,
+    /// A call for whose frame the thread's stack has no room.
+    StackOverflow,
     /// Any other.
     LaunchFailed,
 }

@@ -174,8 +174,8 @@ pub fn as_host_function(body: impl FnOnce()) {
 
 fn run_kernel(module: &Module, launch: &Launch, memory: &Memory) -> Result<(), Report> {
     let config = config::current()?;
-    let Config { threads, seed, numerics, checks, .. } = config;
-    let options = Options { threads, seed, numerics, checks };
+    let Config { threads, seed, numerics, checks, timeout, .. } = config;
+    let options = Options { threads, seed, numerics, checks, timeout };
     count(|statistics| statistics.kernels += 1);
     let name = module.kernels().get(launch.kernel).map(|kernel| kernel.name.clone());
     let outcome = catch_unwind(AssertUnwindSafe(|| module.run(launch, memory, options)));

@@ -14,7 +14,6 @@ use crate::device::Description;
 use crate::isa::{BankEntry, LaunchSpecial, MemoryKind, Program, SharedVariable, Space, Width};
 use crate::memory::Memory;
 use crate::report::{Nearby, Place, Report};
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -44,6 +43,7 @@ pub(super) struct Grid<'a> {
     /// Device memory that the driver gives the blocks of a cooperative launch to meet in; 0 for none.
     pub workspace: u64,
     pub heap: Option<&'a Heap>,
+    pub timeout: Option<std::time::Duration>,
     /// Counts launches.
     pub number: u64,
     seed: u64,
@@ -76,6 +76,7 @@ impl<'a> Grid<'a> {
             warps_per_multiprocessor: warps,
             workspace: 0,
             heap: None,
+            timeout: None,
             number: LAUNCHES.fetch_add(1, Ordering::Relaxed),
             seed,
         };
@@ -275,6 +276,28 @@ fn gcd(a: u64, b: u64) -> u64 {
 /// A launch that is expected to take longer than this gets more threads: starting one costs a good part of it.
 const WORTH_A_THREAD: std::time::Duration = std::time::Duration::from_micros(150);
 
+/// Blocks that have had a turn. They get the next one after all others have had theirs, in the order of their numbers
+/// upwards and downwards in turn: a chain of blocks that wait for their neighbours is then undone in two rounds.
+struct Paused<O> {
+    /// To get a turn in this round, last first.
+    waiting: Vec<(u64, Box<Block<O>>)>,
+    /// Had a turn in this round.
+    done: Vec<(u64, Box<Block<O>>)>,
+    upwards: bool,
+}
+
+impl<O> Paused<O> {
+    fn pop(&mut self) -> Option<Box<Block<O>>> {
+        if self.waiting.is_empty() {
+            std::mem::swap(&mut self.waiting, &mut self.done);
+            self.upwards = !self.upwards;
+            let upwards = self.upwards;
+            self.waiting.sort_by_key(|(number, _)| if upwards { u64::MAX - number } else { *number });
+        }
+        self.waiting.pop().map(|(_, block)| block)
+    }
+}
+
 /// Blocks still to run, shared by the host's threads.
 struct Queue<'g, O> {
     /// Makes the observer of a block's room.
@@ -282,7 +305,7 @@ struct Queue<'g, O> {
     grid: &'g Grid<'g>,
     next: AtomicU64,
     finished: AtomicU64,
-    paused: Mutex<VecDeque<Box<Block<O>>>>,
+    paused: Mutex<Paused<O>>,
     failed: AtomicBool,
     failure: Mutex<Option<Box<Report>>>,
 }
@@ -302,11 +325,12 @@ impl<O: Observer> Queue<'_, O> {
             }
             self.next.fetch_sub(1, Ordering::Relaxed);
         }
-        paused.pop_front()
+        paused.pop()
     }
 
     fn pause(&self, block: Box<Block<O>>) {
-        self.paused.lock().unwrap_or_else(PoisonError::into_inner).push_back(block);
+        let number = self.grid.block_number(block.index);
+        self.paused.lock().unwrap_or_else(PoisonError::into_inner).done.push((number, block));
     }
 
     fn fail(&self, report: Box<Report>) {
@@ -350,7 +374,7 @@ pub(super) fn run<O: Observer + Send>(
         grid,
         next: AtomicU64::new(0),
         finished: AtomicU64::new(0),
-        paused: Mutex::default(),
+        paused: Mutex::new(Paused { waiting: Vec::new(), done: Vec::new(), upwards: false }),
         failed: AtomicBool::new(false),
         failure: Mutex::default(),
     };

@@ -37,6 +37,7 @@ mod random;
 mod shuffle;
 pub mod simd;
 mod special;
+mod spin;
 #[cfg(test)]
 mod tests;
 mod warp;
@@ -78,17 +79,20 @@ pub enum Numerics {
 pub struct Options {
     /// Host threads that execute blocks.
     pub threads: usize,
-    /// Permutes the order of blocks and warps.
+    /// Makes the choices that CUDA leaves open: the order of blocks and warps, which side of a branch goes first, how long
+    /// a turn is, whether an asynchronous copy is done early or late.
     pub seed: u64,
     pub numerics: Numerics,
     /// What is checked; with a check on that looks at every instruction, one host thread runs all blocks.
     pub checks: Checks,
+    /// A launch that takes longer is ended, as by the watchdog of a display's driver.
+    pub timeout: Option<std::time::Duration>,
 }
 
 impl Default for Options {
-    /// One thread, blocks and warps in order, fast matrix products, no checks.
+    /// One thread, everything in order, fast matrix products, no checks, no limit.
     fn default() -> Self {
-        Options { threads: 1, seed: 0, numerics: Numerics::Fast, checks: Checks::NONE }
+        Options { threads: 1, seed: 0, numerics: Numerics::Fast, checks: Checks::NONE, timeout: None }
     }
 }
 
@@ -222,6 +226,7 @@ impl Module {
             workspace,
             self.heap.as_ref(),
         );
+        grid.timeout = options.timeout;
         grid.model = match options.numerics {
             Numerics::Fast => None,
             Numerics::Hardware => Some(mma::Model::of(self.device.compute_capability)),

@@ -159,10 +159,10 @@ impl Liveness {
         let entries = std::iter::once(0).chain(draft.callees.iter().map(|callee| callee.start));
         let at_entry = entries.map(|start| values(&live_in[graph.block_at(start)])).collect();
         let mut across_calls = HashMap::new();
-        for block in 0..blocks {
-            let last = graph.starts[block + 1] as usize - 1;
+        for (end, live) in graph.starts[1..].iter().zip(&live_out) {
+            let last = *end as usize - 1;
             if matches!(draft.code[last].op, Op::CallFunction { .. }) {
-                across_calls.insert(last, values(&live_out[block]));
+                across_calls.insert(last, values(live));
             }
         }
         Liveness { intervals, at_entry, across_calls }
