@@ -9,4 +9,8 @@ mod support;
 
 mod harness;
 
+mod histograms;
 mod reductions;
+mod scans;
+mod sorting;
+mod transposes;
