@@ -9,8 +9,10 @@ mod support;
 
 mod harness;
 
+mod fourier;
 mod histograms;
 mod reductions;
 mod scans;
 mod sorting;
+mod stencils;
 mod transposes;
