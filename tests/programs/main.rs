@@ -11,8 +11,10 @@ mod harness;
 
 mod fourier;
 mod histograms;
+mod products;
 mod reductions;
 mod scans;
 mod sorting;
 mod stencils;
+mod tensor_cores;
 mod transposes;

@@ -65,7 +65,7 @@ impl Build {
         Build { nvrtc: 12, architecture: 80, options: DEBUG },
         Build { nvrtc: 12, architecture: 90, options: OPTIMISED_DEBUG },
         Build::optimised(13, 80),
-        Build { nvrtc: 13, architecture: 75, options: DEBUG },
+        Build { nvrtc: 13, architecture: 90, options: DEBUG },
     ];
 
     /// The two that stand for the others where compiling takes long.
