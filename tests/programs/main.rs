@@ -10,7 +10,9 @@ mod support;
 mod harness;
 
 mod fourier;
+mod graphs;
 mod histograms;
+mod layers;
 mod products;
 mod reductions;
 mod scans;
