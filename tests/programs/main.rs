@@ -12,6 +12,7 @@ mod harness;
 mod fourier;
 mod graphs;
 mod histograms;
+mod integers;
 mod layers;
 mod products;
 mod reductions;

@@ -103,6 +103,7 @@ impl Build {
         let source = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let nvrtc = nvrtc(self.nvrtc);
         let mut options = vec![format!("--gpu-architecture=compute_{}", self.architecture)];
+        options.push("--device-int128".into());
         options.extend(self.options.iter().map(|option| option.to_string()));
         let hash = Sha256::digest(format!("{:?}{options:?}{source}", nvrtc.version()));
         let name: String = hash[..12].iter().map(|byte| format!("{byte:02x}")).collect();
