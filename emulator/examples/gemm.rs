@@ -40,7 +40,9 @@ fn main() {
     };
     for _ in 0..5 {
         let start = Instant::now();
-        module.run(&launch, &memory, Options { threads, seed: 0 }).unwrap_or_else(|report| panic!("{report}"));
+        module
+            .run(&launch, &memory, Options { threads, ..Options::default() })
+            .unwrap_or_else(|report| panic!("{report}"));
         let seconds = start.elapsed().as_secs_f64();
         println!("{threads} threads, {size}^3: {:.2} GMAC/s", (size as f64).powi(3) / seconds / 1e9);
     }

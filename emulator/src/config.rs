@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use crate::device::{DEVICES, Description};
+use crate::exec::Numerics;
 use crate::report::{Class, Report};
 
 /// The settings of the emulator.
@@ -22,6 +23,8 @@ pub struct Config {
     /// What `cuDriverGetVersion` answers: 12090 for CUDA 12.9, the default. `CUDA_EMULATOR_DRIVER_VERSION`. PTX of a
     /// later version is refused, as a driver of that age would.
     pub driver_version: i32,
+    /// How matrix products are added up. `CUDA_EMULATOR_NUMERICS`: `fast`, the default, or `hardware`.
+    pub numerics: Numerics,
     /// Whether reports of faults stay off the standard error stream. Never by environment.
     pub quiet: bool,
 }
@@ -30,7 +33,14 @@ impl Default for Config {
     /// The defaults, whatever the environment says.
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Config { device: Description::default(), threads, seed: 0, driver_version: 12090, quiet: false }
+        Config {
+            device: Description::default(),
+            threads,
+            seed: 0,
+            driver_version: 12090,
+            numerics: Numerics::Fast,
+            quiet: false,
+        }
     }
 }
 
@@ -50,6 +60,7 @@ impl Config {
             threads: number("CUDA_EMULATOR_THREADS")?.map_or(default.threads, NonZeroUsize::get),
             seed: number("CUDA_EMULATOR_SEED")?.unwrap_or(default.seed),
             driver_version: number("CUDA_EMULATOR_DRIVER_VERSION")?.unwrap_or(default.driver_version),
+            numerics: numerics()?.unwrap_or(default.numerics),
             quiet: default.quiet,
         })
     }
@@ -59,6 +70,18 @@ fn unknown_device(name: &str) -> Report {
     let known: Vec<&str> = DEVICES.iter().map(|device| device.key).collect();
     let message = format!("CUDA_EMULATOR_DEVICE is {name}, which is none of {}", known.join(", "));
     Report::new(Class::BadApiCall, message)
+}
+
+fn numerics() -> Result<Option<Numerics>, Report> {
+    match env::var("CUDA_EMULATOR_NUMERICS").as_deref() {
+        Err(_) => Ok(None),
+        Ok("fast") => Ok(Some(Numerics::Fast)),
+        Ok("hardware") => Ok(Some(Numerics::Hardware)),
+        Ok(other) => {
+            let message = format!("CUDA_EMULATOR_NUMERICS is {other:?}, which is neither fast nor hardware");
+            Err(Report::new(Class::BadApiCall, message))
+        }
+    }
 }
 
 fn number<T: FromStr>(variable: &str) -> Result<Option<T>, Report> {
@@ -78,7 +101,7 @@ fn lock() -> MutexGuard<'static, Option<Config>> {
     CONFIG.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Sets the configuration, against whatever the environment says. Threads, seed and quietness may change at any time.
+/// Sets the configuration, against whatever the environment says. Threads, seed, numerics and quietness may change at any time.
 ///
 /// # Errors
 /// A change of device or driver version while a context lives; zero threads.

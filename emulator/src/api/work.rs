@@ -128,7 +128,7 @@ impl Work {
 
 fn run_kernel(module: &Module, launch: &Launch, memory: &Memory) -> Result<(), Report> {
     let config = config::current()?;
-    let options = Options { threads: config.threads, seed: config.seed };
+    let options = Options { threads: config.threads, seed: config.seed, numerics: config.numerics };
     count(|statistics| statistics.kernels += 1);
     let name = module.kernels().get(launch.kernel).map(|kernel| kernel.name.clone());
     let outcome = catch_unwind(AssertUnwindSafe(|| module.run(launch, memory, options)));

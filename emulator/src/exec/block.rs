@@ -4,6 +4,7 @@ use super::grid::Grid;
 use super::interpret::{self, Machine, Stop};
 use super::lanes::{FULL, File, NAN_SLOT, Slot};
 use super::memory::{Fault, View};
+use super::observe::Observer;
 use super::warp::{Fragment, State, Warp};
 use crate::isa::{BarrierKind, Op};
 use crate::memory::Allocation;
@@ -38,9 +39,9 @@ pub(super) enum Progress {
 }
 
 /// The state of one block, kept between its turns and used again for other blocks.
-#[derive(Debug, Default)]
-pub(super) struct Block {
+pub(super) struct Block<O> {
     pub index: [u32; 3],
+    observer: O,
     registers: Vec<Slot>,
     predicates: Vec<u32>,
     shared: Vec<Slot>,
@@ -49,7 +50,21 @@ pub(super) struct Block {
     arrivals: [Arrivals; BARRIERS],
 }
 
-impl Block {
+impl<O: Observer> Block<O> {
+    /// A block without a place yet, watched by `observer`.
+    pub(super) fn new(observer: O) -> Self {
+        Block {
+            index: [0; 3],
+            observer,
+            registers: Vec::new(),
+            predicates: Vec::new(),
+            shared: Vec::new(),
+            local: Vec::new(),
+            warps: Vec::new(),
+            arrivals: Default::default(),
+        }
+    }
+
     /// Prepares the storage for block `index`: everything that a program could read unwritten is a NaN pattern.
     pub(super) fn start(&mut self, grid: &Grid, index: [u32; 3]) {
         let (program, warps) = (grid.program, grid.warps());
@@ -69,6 +84,7 @@ impl Block {
             let file = &mut self.registers[number * program.slots as usize..];
             program.uninitialised.iter().for_each(|slot| file[*slot as usize] = NAN_SLOT);
         }
+        self.observer.block_started(grid, index);
     }
 
     /// Runs until every warp has left the kernel or `turns` rounds of all warps are over.
@@ -82,6 +98,7 @@ impl Block {
                 }
             }
             if self.warps.iter().all(|warp| warp.live == 0) {
+                self.observer.block_finished(grid);
                 return Ok(Progress::Finished);
             }
             if !self.release_barriers(grid)? && !ran {
@@ -122,7 +139,7 @@ impl Block {
             fragments: &mut scratch.fragments,
         };
         while let Some(fragment) = self.warps[number].next() {
-            match interpret::run(&mut machine, &mut self.warps[number], fragment) {
+            match interpret::run(&mut machine, &mut self.warps[number], fragment, &mut self.observer) {
                 Ok(Stop::Ended) => {}
                 Ok(Stop::Paused(fragment)) => {
                     self.warps[number].release_waiting(fragment.parent);
@@ -180,6 +197,8 @@ impl Block {
         self.arrivals[id as usize] = Arrivals::default();
         let program = grid.program;
         let (slots, predicates) = (program.slots as usize, program.predicates as usize);
+        let lanes: Vec<u32> = self.warps.iter().map(|warp| warp.waiting_at_barrier(id)).collect();
+        self.observer.barrier_released(grid, id, &lanes);
         let (mut votes, mut threads) = (0, 0);
         for deliver in [false, true] {
             for (number, warp) in self.warps.iter_mut().enumerate() {

@@ -3,6 +3,8 @@
 use super::block::{Block, Progress, Scratch};
 use super::half::Lanes;
 use super::lanes::Slot;
+use super::mma::Model;
+use super::observe::Observer;
 use super::simd::SimdLevel;
 use super::{Launch, Options};
 use crate::isa::{BankEntry, LaunchSpecial, MemoryKind, Program, Width};
@@ -27,6 +29,8 @@ pub(super) struct Grid<'a> {
     pub shared_bytes: usize,
     pub level: SimdLevel,
     pub started: std::time::Instant,
+    /// The arithmetic of matrix products, where it is to be the hardware's.
+    pub model: Option<Model>,
     seed: u64,
 }
 
@@ -52,6 +56,7 @@ impl<'a> Grid<'a> {
             shared_bytes: (program.dynamic_shared_offset + launch.dynamic_shared_bytes) as usize,
             level: SimdLevel::detect(),
             started: std::time::Instant::now(),
+            model: None,
             seed,
         };
         grid.bank = grid.fill_bank();
@@ -175,24 +180,26 @@ const RESIDENT_BLOCKS: usize = 64;
 const WORTH_A_THREAD: std::time::Duration = std::time::Duration::from_micros(150);
 
 /// Blocks still to run, shared by the host's threads.
-struct Queue<'g> {
+struct Queue<'g, O> {
+    /// Makes the observer of a block's room.
+    observer: &'g (dyn Fn() -> O + Sync),
     grid: &'g Grid<'g>,
     next: AtomicU64,
     finished: AtomicU64,
-    paused: Mutex<VecDeque<Box<Block>>>,
+    paused: Mutex<VecDeque<Box<Block<O>>>>,
     failed: AtomicBool,
     failure: Mutex<Option<Box<Report>>>,
 }
 
-impl Queue<'_> {
+impl<O: Observer> Queue<'_, O> {
     /// A fresh block, or one that paused: fresh ones first, so that blocks that wait for others see them run.
-    fn take(&self, spare: &mut Option<Box<Block>>) -> Option<Box<Block>> {
+    fn take(&self, spare: &mut Option<Box<Block<O>>>) -> Option<Box<Block<O>>> {
         let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
         if paused.len() < RESIDENT_BLOCKS || self.grid.launch.cooperative {
             let ticket = self.next.fetch_add(1, Ordering::Relaxed);
             if ticket < self.grid.blocks() {
                 drop(paused);
-                let mut block = spare.take().unwrap_or_default();
+                let mut block = spare.take().unwrap_or_else(|| Box::new(Block::new((self.observer)())));
                 block.start(self.grid, self.grid.block_index(ticket));
                 return Some(block);
             }
@@ -201,7 +208,7 @@ impl Queue<'_> {
         paused.pop_front()
     }
 
-    fn pause(&self, block: Box<Block>) {
+    fn pause(&self, block: Box<Block<O>>) {
         self.paused.lock().unwrap_or_else(PoisonError::into_inner).push_back(block);
     }
 
@@ -235,9 +242,14 @@ impl Queue<'_> {
     }
 }
 
-/// Runs a whole grid.
-pub(super) fn run(grid: &Grid, options: Options) -> Result<(), Box<Report>> {
+/// Runs a whole grid; `observer` makes one for every block that is under way at the same time.
+pub(super) fn run<O: Observer + Send>(
+    grid: &Grid,
+    options: Options,
+    observer: &(dyn Fn() -> O + Sync),
+) -> Result<(), Box<Report>> {
     let queue = Queue {
+        observer,
         grid,
         next: AtomicU64::new(0),
         finished: AtomicU64::new(0),

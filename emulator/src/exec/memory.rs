@@ -319,13 +319,13 @@ pub(super) fn lanes_in_window(addresses: &Lanes64, window: u64) -> u32 {
 
 /// Reads `N` bytes that a check found accessible.
 #[inline(always)]
-fn read<const N: usize>(pointer: u64) -> [u8; N] {
+pub(super) fn read<const N: usize>(pointer: u64) -> [u8; N] {
     // SAFETY: `View::resolve` gave the pointer for an access of at least `N` bytes.
     unsafe { (pointer as *const [u8; N]).read_unaligned() }
 }
 
 #[inline(always)]
-fn write<const N: usize>(pointer: u64, bytes: [u8; N]) {
+pub(super) fn write<const N: usize>(pointer: u64, bytes: [u8; N]) {
     // SAFETY: `View::resolve` gave the pointer for an access of at least `N` bytes.
     unsafe { (pointer as *mut [u8; N]).write_unaligned(bytes) }
 }

@@ -11,7 +11,9 @@ mod async_copy;
 mod atomics;
 mod block;
 mod convert;
+mod directed;
 mod float;
+mod fragment;
 mod grid;
 pub mod half;
 mod halves;
@@ -23,6 +25,8 @@ mod math;
 mod matrix;
 mod memory;
 pub mod mma;
+#[allow(dead_code)]
+mod observe;
 mod shuffle;
 pub mod simd;
 mod special;
@@ -46,13 +50,31 @@ pub(crate) const PARAMETER_WINDOW: u64 = 3 << 60;
 /// Bytes of each window.
 pub(crate) const WINDOW_BYTES: u64 = 1 << 32;
 
-/// How to run, never what the result is: results depend on neither, except through the order of atomics.
+/// How matrix products of floating-point numbers are added up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Numerics {
+    /// One fused multiply-add after the other in fp32, in order of k.
+    #[default]
+    Fast,
+    /// By blocks, aligned and truncated as the tensor cores of the device do; many times slower.
+    Hardware,
+}
+
+/// How to run. Neither threads nor seed changes a result, except through the order of atomics.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Host threads that execute blocks.
     pub threads: usize,
     /// Permutes the order of blocks and warps.
     pub seed: u64,
+    pub numerics: Numerics,
+}
+
+impl Default for Options {
+    /// One thread, blocks and warps in order, fast matrix products.
+    fn default() -> Self {
+        Options { threads: 1, seed: 0, numerics: Numerics::Fast }
+    }
 }
 
 /// One parameter of a kernel in its parameter block, in bytes.
@@ -84,6 +106,7 @@ pub struct Module {
     /// The program of each kernel, or why it has none.
     programs: Vec<Result<Program, Report>>,
     variables: ModuleVariables,
+    compute_capability: (u32, u32),
 }
 
 /// The shape of one launch; `parameters` is the packed parameter block of `KernelInfo::parameter_bytes`.
@@ -105,7 +128,6 @@ impl Module {
     /// # Errors
     /// Malformed PTX, or variables that do not fit.
     pub fn load(ptx: &str, device: &Description, memory: &mut Memory) -> Result<Module, Report> {
-        let _ = device;
         let module = ptx::parse(ptx)?;
         let variables = ModuleVariables::place(&module, memory).map_err(|problem| Report {
             ptx_line: problem.line,
@@ -118,7 +140,8 @@ impl Module {
             kernels.push(kernel_info(function, program.as_ref().ok()));
             programs.push(program);
         }
-        Ok(Module { text: ptx.to_owned(), kernels, programs, variables })
+        let compute_capability = device.compute_capability;
+        Ok(Module { text: ptx.to_owned(), kernels, programs, variables, compute_capability })
     }
 
     /// The kernels, in the order that `Launch::kernel` indexes.
@@ -143,8 +166,12 @@ impl Module {
     pub fn run(&self, launch: &Launch, memory: &Memory, options: Options) -> Result<(), Report> {
         let program = self.programs[launch.kernel].as_ref().map_err(Report::clone)?;
         let name = &self.kernels[launch.kernel].name;
-        let grid = grid::Grid::new((name, &self.text), program, launch, memory, options.seed);
-        grid::run(&grid, options).map_err(|report| *report)
+        let mut grid = grid::Grid::new((name, &self.text), program, launch, memory, options.seed);
+        grid.model = match options.numerics {
+            Numerics::Fast => None,
+            Numerics::Hardware => Some(mma::Model::of(self.compute_capability)),
+        };
+        grid::run(&grid, options, &|| ()).map_err(|report| *report)
     }
 }
 

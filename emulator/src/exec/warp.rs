@@ -152,6 +152,12 @@ impl Warp {
         self.fragments.iter().filter(waits).fold(0, |mask, f| mask | f.mask)
     }
 
+    /// Lanes that wait at block barrier `id`.
+    pub(super) fn waiting_at_barrier(&self, id: u32) -> u32 {
+        let waits = |f: &&Fragment| matches!(f.state, State::AtBarrier { id: other, .. } if other == id);
+        self.fragments.iter().filter(waits).fold(0, |mask, f| mask | f.mask)
+    }
+
     /// Lets those of the lanes `named` that waited at `position` go on behind it. The lanes of fragments under `parent`
     /// are returned instead, to go on with the fragment that met them.
     pub(super) fn release_meeting(&mut self, position: u32, named: u32, parent: u32) -> u32 {

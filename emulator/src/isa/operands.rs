@@ -351,9 +351,23 @@ pub struct Cvt {
     pub rounding: Rounding,
     /// Float to float of the same type: round to an integral value.
     pub integral: bool,
+    /// Nearest with ties away from zero; for tf32.
+    pub ties_away: bool,
     pub flush: bool,
+    /// Floats into [0, 1], integers into their range.
     pub saturate: bool,
+    /// What is too large becomes the largest finite number.
+    pub finite: bool,
     pub relu: bool,
+}
+
+/// Formats of 8-bit floats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ByteFormat {
+    /// 4 exponent bits; the largest number is 448.
+    E4m3,
+    /// 5 exponent bits; the largest finite number is 57,344.
+    E5m2,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -520,6 +534,10 @@ pub struct Mma {
     pub b_room: Room,
     /// Results of the upper rows do not lie where addends of the lower rows do.
     pub in_place: bool,
+    /// Products that may be executed at once: this one and those right behind it.
+    pub run: u8,
+    /// The next product of the run shares A and depends on nothing of this one: they may be interleaved.
+    pub paired: bool,
     pub shape: MmaShape,
     pub d: [Reg; 4],
     pub a: [Reg; 4],

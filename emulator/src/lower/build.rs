@@ -197,7 +197,7 @@ impl<'m> Builder<'m> {
 
     /// Appends `op` under the guard of the current instruction.
     pub(super) fn emit(&mut self, op: Op) {
-        self.code.push(Instruction { op, guard: self.guard, line: self.line });
+        self.code.push(Instruction::new(op, self.guard, self.line));
     }
 
     /// Where `ret` goes: the label after the inlined call, `None` in the kernel itself.
@@ -447,7 +447,7 @@ impl<'m> Builder<'m> {
         let end = self.new_label();
         if self.guard != PredSource::TRUE {
             let skip = std::mem::replace(&mut self.guard, PredSource::TRUE).complement();
-            self.code.push(Instruction { op: branch(end), guard: skip, line: self.line });
+            self.code.push(Instruction::new(branch(end), skip, self.line));
         }
         let mut bound = Vec::new();
         for (variable, operand) in callee.params.iter().zip(arguments) {
@@ -490,6 +490,7 @@ impl<'m> Builder<'m> {
         let offset = self.local.add(variable)?;
         let base = self.constant(Width::W64, u64::from(offset));
         self.emit(Op::Store {
+            strong: false,
             space: Space::Local,
             kind: MemoryKind { bytes: width.bytes() as u8, signed: false, width },
             count: 1,

@@ -238,7 +238,7 @@ mod tests {
 
     fn program(ops: Vec<(Op, bool)>) -> Vec<Instruction> {
         let guard = |guarded| if guarded { PredSource::of(Pred(1)) } else { PredSource::TRUE };
-        ops.into_iter().map(|(op, guarded)| Instruction { op, guard: guard(guarded), line: 0 }).collect()
+        ops.into_iter().map(|(op, guarded)| Instruction::new(op, guard(guarded), 0)).collect()
     }
 
     fn branch(target: u32) -> Op {
@@ -255,10 +255,10 @@ mod tests {
     fn a_diamond_meets_at_its_end() {
         let mut code = program(vec![
             (branch(3), true),
-            (Op::Fence, false),
+            (Op::CopyCommit, false),
             (branch(4), false),
-            (Op::Fence, false),
-            (Op::Fence, false),
+            (Op::CopyCommit, false),
+            (Op::CopyCommit, false),
             (Op::Exit, false),
         ]);
         assert_eq!(reconvergence(&mut code), [4, 4]);
@@ -270,9 +270,9 @@ mod tests {
         let mut code = program(vec![
             (branch(3), true),
             (branch(5), true),
-            (Op::Fence, false),
+            (Op::CopyCommit, false),
             (Op::WarpBarrier { members: crate::isa::Reg(0) }, false),
-            (Op::Fence, false),
+            (Op::CopyCommit, false),
             (Op::Exit, false),
         ]);
         assert_eq!(reconvergence(&mut code), [3, 2]);
@@ -280,7 +280,8 @@ mod tests {
 
     #[test]
     fn a_loop_meets_after_itself() {
-        let mut code = program(vec![(Op::Fence, false), (Op::Fence, false), (branch(1), true), (Op::Exit, false)]);
+        let mut code =
+            program(vec![(Op::CopyCommit, false), (Op::CopyCommit, false), (branch(1), true), (Op::Exit, false)]);
         assert_eq!(reconvergence(&mut code), [3]);
     }
 }

@@ -123,6 +123,9 @@ fn is_pure(op: &Op) -> bool {
             | TestFloat { .. }
             | Cvt { .. }
             | CvtPack { .. }
+            | CvtBytes { .. }
+            | ExpandBytes { .. }
+            | PackIntegers { .. }
             | Setp { .. }
             | SetpHalf2 { .. }
             | Selp { .. }

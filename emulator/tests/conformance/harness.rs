@@ -84,7 +84,7 @@ fn launch_in(memory: &mut Memory, ptx: &str, shape: Shape, arguments: &mut [Argu
     }
     let Shape { grid, block, shared_bytes, threads, seed } = shape;
     let launch = Launch { kernel: 0, grid, block, dynamic_shared_bytes: shared_bytes, cooperative: false, parameters };
-    module.run(&launch, memory, Options { threads, seed })?;
+    module.run(&launch, memory, Options { threads, seed, ..Options::default() })?;
     for (argument, &address) in arguments.iter_mut().zip(&addresses) {
         if let Argument::Buffer(words) = argument {
             // SAFETY: device addresses are host addresses, and the allocation holds that many words.

@@ -12,5 +12,6 @@ mod floats;
 mod halves;
 mod harness;
 mod memory;
+mod products;
 mod tensor;
 mod warp;

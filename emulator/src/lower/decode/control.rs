@@ -116,7 +116,7 @@ fn argument(b: &mut Builder, operand: &Operand, width: Width) -> Result<Reg> {
     let (address, _) = b.address(&Operand::Address { base: name.clone(), offset: 0 })?;
     let d = b.new_register(width);
     let kind = MemoryKind { bytes: width.bytes() as u8, signed: false, width };
-    b.emit(Op::Load { space: Space::Local, kind, count: 1, d: [d; 4], address });
+    b.emit(Op::Load { strong: false, space: Space::Local, kind, count: 1, d: [d; 4], address });
     Ok(d)
 }
 
@@ -129,7 +129,7 @@ fn printf(b: &mut Builder, returns: &[Operand], arguments: &[Operand]) -> Result
     if let [Operand::Name(name)] = returns {
         let (address, _) = b.address(&Operand::Address { base: name.clone(), offset: 0 })?;
         let kind = MemoryKind { bytes: 4, signed: false, width: Width::W32 };
-        b.emit(Op::Store { space: Space::Local, kind, count: 1, a: [d; 4], address });
+        b.emit(Op::Store { strong: false, space: Space::Local, kind, count: 1, a: [d; 4], address });
     }
     Ok(())
 }

@@ -15,8 +15,9 @@ pub(super) fn decode(b: &mut Builder, opcode: &str, m: &mut Modifiers, operands:
         "ldmatrix" | "stmatrix" => matrix(b, opcode, m, operands)?,
         "cp" => copy(b, m, operands)?,
         "membar" | "fence" => {
+            let device = !m.has("cta");
             m.ignore_where(|word| !word.starts_with("proxy") && word != "mbarrier_init");
-            b.emit(Op::Fence);
+            b.emit(Op::Fence { device });
         }
         "prefetch" | "prefetchu" | "applypriority" | "discard" => m.ignore_where(|word| !word.starts_with("tensormap")),
         "createpolicy" => {
@@ -33,6 +34,11 @@ pub(super) fn decode(b: &mut Builder, opcode: &str, m: &mut Modifiers, operands:
 }
 
 /// Words about caches, ordering and scope: every access is performed at once and in order.
+/// Whether a load or store may meet those of other threads.
+fn is_strong(m: &Modifiers) -> bool {
+    ["volatile", "relaxed", "acquire", "release", "mmio"].iter().any(|word| m.has(word))
+}
+
 fn ignore_cache_words(m: &mut Modifiers) {
     m.ignore(&[
         "volatile",
@@ -69,7 +75,7 @@ fn space_or_generic(m: &mut Modifiers) -> Space {
 }
 
 /// The space that an access really goes to: a variable's own, where one is named.
-fn resolve_space(space: Space, symbol: Option<Symbol>) -> Result<Space> {
+pub(super) fn resolve_space(space: Space, symbol: Option<Symbol>) -> Result<Space> {
     Ok(match (space, symbol) {
         (Space::Param, Some(Symbol::Parameter(_)) | None) => Space::Param,
         // Parameters of inlined calls lie in local memory.
@@ -111,6 +117,7 @@ fn memory_kind(ty: Type, register: Width) -> Result<MemoryKind> {
 
 fn load(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> {
     let space = space_or_generic(m);
+    let strong = is_strong(m);
     ignore_cache_words(m);
     let count = vector_count(m);
     let ty = m.ty()?;
@@ -130,7 +137,7 @@ fn load(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> 
     if let (Space::Param, Some(Symbol::Parameter(_)), Operand::Address { base, offset }) = (space, symbol, source) {
         return load_parameter(b, base, *offset, kind, &d[..count as usize]);
     }
-    b.emit(Op::Load { space, kind, count, d, address });
+    b.emit(Op::Load { strong, space, kind, count, d, address });
     Ok(())
 }
 
@@ -150,6 +157,7 @@ fn load_parameter(b: &mut Builder, name: &str, offset: i64, kind: MemoryKind, d:
 
 fn store(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> {
     let space = space_or_generic(m);
+    let strong = is_strong(m);
     ignore_cache_words(m);
     if m.has("async") || m.has("bulk") {
         return Err("asynchronous store".into());
@@ -176,7 +184,7 @@ fn store(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()>
         (*a, register) = (reg, found);
     }
     let kind = memory_kind(ty, register)?;
-    b.emit(Op::Store { space, kind, count, a, address });
+    b.emit(Op::Store { strong, space, kind, count, a, address });
     Ok(())
 }
 

@@ -4,6 +4,7 @@ mod arithmetic;
 mod control;
 mod convert;
 mod float;
+mod matrix;
 mod memory;
 mod warp;
 
@@ -22,6 +23,7 @@ pub(super) fn instruction<'m>(b: &mut Builder<'m>, instruction: &'m Instruction)
         || float::decode(b, &instruction.opcode, &mut m, operands)?
         || convert::decode(b, &instruction.opcode, &mut m, operands)?
         || memory::decode(b, &instruction.opcode, &mut m, operands)?
+        || matrix::decode(b, &instruction.opcode, &mut m, operands)?
         || warp::decode(b, &instruction.opcode, &mut m, operands)?
         || control::decode(b, &instruction.opcode, &mut m, operands)?;
     if !handled {
@@ -69,6 +71,13 @@ impl<'a> Modifiers<'a> {
     /// Consumes the first word of the table that is there and gives its meaning.
     fn choose<T: Copy>(&mut self, table: &[(&str, T)]) -> Option<T> {
         table.iter().find(|(word, _)| self.flag(word)).map(|(_, meaning)| *meaning)
+    }
+
+    /// Consumes the first word that `meaning` understands.
+    fn find<T>(&mut self, meaning: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let (index, found) = self.rest.iter().enumerate().find_map(|(index, word)| Some((index, meaning(word)?)))?;
+        self.rest.remove(index);
+        Some(found)
     }
 
     fn require<T: Copy>(&mut self, what: &str, table: &[(&str, T)]) -> Result<T> {
