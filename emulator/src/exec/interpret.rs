@@ -6,6 +6,7 @@ use super::convert;
 use super::float;
 use super::fragment;
 use super::grid::Grid;
+use super::half::Lanes;
 use super::halves;
 use super::host;
 use super::integer::{self, Carry};
@@ -93,7 +94,9 @@ pub(super) fn run(
                     matrix::multiply_run(machine.grid.level, machine.fragments, &mut machine.file, run);
                     continue;
                 }
-                match meet(machine, warp, &mut fragment, mask).map_err(|fault| (fault, position))? {
+                let met = meet(machine, warp, &mut fragment, mask).map_err(|fault| (fault, position))?;
+                meeting = warp.join_position(fragment.parent);
+                match met {
                     Some(lanes) => {
                         observer.instruction(&Seen::of(machine, warp, position, lanes, fragment.mask));
                         lanes
@@ -158,9 +161,15 @@ pub(super) fn run(
 fn meet(machine: &Machine, warp: &mut Warp, fragment: &mut Fragment, mask: u32) -> Checked<Option<u32>> {
     let position = fragment.position - 1;
     let instruction = &machine.grid.program.code[position as usize];
-    let named = match members(&instruction.op) {
-        Members::Register(reg) => machine.file.get(reg)[mask.trailing_zeros() as usize & 31],
-        Members::Warp => FULL,
+    let (named, mask) = match members(&instruction.op) {
+        Members::Register(reg) => {
+            let named = machine.file.get(reg);
+            let first = named[mask.trailing_zeros() as usize & 31];
+            // Constants are the same in all lanes.
+            let whole = reg.bank_index().is_some();
+            (first, if whole { mask } else { part_by_members(warp, fragment, mask, named) })
+        }
+        Members::Warp => (FULL, mask),
     };
     if mask & !named != 0 {
         let lane = (mask & !named).trailing_zeros() as usize;
@@ -177,6 +186,20 @@ fn meet(machine: &Machine, warp: &mut Warp, fragment: &mut Fragment, mask: u32) 
         fragment.mask |= warp.release_meeting(position, named, fragment.parent);
     }
     Ok(Some(lanes))
+}
+
+/// Parts from the lanes of `mask` those that name other members than the first does, as tiles smaller than a warp do:
+/// each set of lanes executes the instruction for itself, and they meet again behind it. Gives the first one's set.
+fn part_by_members(warp: &mut Warp, fragment: &mut Fragment, mask: u32, named: &Lanes) -> u32 {
+    let first = named[mask.trailing_zeros() as usize & 31];
+    let group = lanes_of(mask).filter(|lane| named[*lane] == first).fold(0, |group, lane| group | 1 << lane);
+    if group != mask {
+        let parent = warp.join_for(fragment, fragment.position);
+        let (position, others) = (fragment.position - 1, fragment.mask & !group);
+        warp.fragments.push_back(Fragment { position, mask: others, parent, state: State::Runnable });
+        (fragment.mask, fragment.parent) = (group, parent);
+    }
+    group
 }
 
 /// Whether the observer looks at instructions, as a constant of its type.
