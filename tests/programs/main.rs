@@ -9,11 +9,14 @@ mod support;
 
 mod harness;
 
+mod atomics;
 mod fourier;
 mod graphs;
 mod histograms;
 mod integers;
+mod language;
 mod layers;
+mod mathematics;
 mod products;
 mod reductions;
 mod scans;
@@ -21,3 +24,4 @@ mod sorting;
 mod stencils;
 mod tensor_cores;
 mod transposes;
+mod warps;

@@ -132,6 +132,7 @@ extern "C" __global__ void half_pairs(const __half2* a, const __half2* b, __half
     out[3] = __lowhigh2highlow(x), out[4] = __hmax2(x, y), out[5] = __hgt2(x, y);
 }
 
+#if __CUDA_ARCH__ >= 800
 extern "C" __global__ void brains(const float* a, const float* b, __nv_bfloat16* output) {
     int i = threadIdx.x;
     __nv_bfloat16 x = __float2bfloat16(a[i]), y = __float2bfloat16(b[i]), *out = output + i * 6;
@@ -139,6 +140,7 @@ extern "C" __global__ void brains(const float* a, const float* b, __nv_bfloat16*
     __nv_bfloat162 pair = __floats2bfloat162_rn(a[i], b[i]);
     out[5] = __high2bfloat16(pair);
 }
+#endif
 
 // What special values do.
 extern "C" __global__ void special_values(const float* values, unsigned* output, int count) {
