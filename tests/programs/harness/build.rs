@@ -85,11 +85,6 @@ impl Build {
         self.options != DEBUG
     }
 
-    /// The same with `options` instead of its own.
-    pub const fn with(self, options: &'static [&'static str]) -> Build {
-        Build { options, ..self }
-    }
-
     /// The PTX of a file in `cuda/`, terminated by a NUL.
     pub fn ptx(&self, file: &'static str) -> Arc<Vec<u8>> {
         type Once = Arc<OnceLock<Arc<Vec<u8>>>>;

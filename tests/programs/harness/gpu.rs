@@ -210,6 +210,27 @@ impl<'c> Program<'c> {
         Buffer { address, count: bytes / size_of::<T>(), owner: PhantomData }
     }
 
+    /// What the driver says of a kernel: threads a block, static shared, constant and local bytes, registers, versions.
+    pub fn attributes(&self, kernel: &str) -> Vec<i32> {
+        use sys::CUfunction_attribute::*;
+        let all = [
+            CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK,
+            CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES,
+            CU_FUNC_ATTRIBUTE_CONST_SIZE_BYTES,
+            CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES,
+            CU_FUNC_ATTRIBUTE_NUM_REGS,
+            CU_FUNC_ATTRIBUTE_PTX_VERSION,
+            CU_FUNC_ATTRIBUTE_BINARY_VERSION,
+        ];
+        let name = CString::new(kernel).expect("no NUL in names");
+        // SAFETY: the module is loaded.
+        unsafe {
+            let function = result::module::get_function(self.module, name).unwrap_or_else(|error| fail(kernel, error));
+            let value = |attribute| result::function::get_function_attribute(function, attribute);
+            all.map(|attribute| value(attribute).unwrap_or_else(|error| fail(kernel, error))).to_vec()
+        }
+    }
+
     /// Launches a kernel and waits for it.
     pub fn launch(&self, kernel: &str, launch: Launch, arguments: &[&dyn Argument]) {
         self.try_launch(kernel, launch, arguments)

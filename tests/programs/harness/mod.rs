@@ -4,7 +4,7 @@ mod build;
 mod gpu;
 
 pub use build::{Build, Source};
-pub use gpu::{ByValue, Launch, Program, line, plane, space};
+pub use gpu::{ByValue, Program, line, plane, space};
 
 use gpu::Context;
 
@@ -17,10 +17,14 @@ pub fn on_every_build(source: Source, test: impl Fn(&Program)) {
 
 /// Runs `test` on one build, in a context of its own: a fault of one test does not reach another.
 pub fn on_build(source: Source, build: Build, test: impl Fn(&Program)) {
+    on_ptx(build, &build.ptx(source.file), test);
+}
+
+/// As [`on_build`], on PTX that the build made, however changed since.
+pub fn on_ptx<T>(build: Build, ptx: &[u8], test: impl Fn(&Program) -> T) -> T {
     let _name = Named(build);
-    let ptx = build.ptx(source.file);
     let context = Context::new();
-    test(&Program::load(&context, build, &ptx));
+    test(&Program::load(&context, build, ptx))
 }
 
 /// Says which build a failing test was at.
