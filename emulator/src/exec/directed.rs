@@ -25,9 +25,10 @@ impl Exact {
 
     /// The same with its highest bit in place `TOP - 1`; zero stays zero.
     fn raised(self) -> Exact {
-        let shift = (self.significand.leading_zeros() as i32 - (128 - TOP as i32)).max(0);
+        let shift = self.significand.leading_zeros() as i32 - (128 - TOP as i32);
         match self.significand {
             0 => Exact { exponent: i32::MIN / 2, ..self },
+            _ if shift < 0 => self.lowered(-shift),
             _ => Exact { significand: self.significand << shift, exponent: self.exponent - shift, ..self },
         }
     }

@@ -36,6 +36,17 @@ fn steps(access: &FragmentAccess) -> (u32, u64) {
     }
 }
 
+/// Calls back with the addresses and the bytes of every access that a load or store makes.
+pub(super) fn each_access(file: &File, access: &FragmentAccess, mut f: impl FnMut(Lanes64, u32)) {
+    let (base, stride) = (addresses(file, access.address), *file.get(access.stride));
+    let (parts, bytes) = steps(access);
+    for register in 0..access.operand.fragment.registers() {
+        for part in 0..parts {
+            f(element_addresses(&base, &stride, access, register, part), bytes as u32);
+        }
+    }
+}
+
 /// `wmma.load`
 pub(super) fn load(view: &mut View, file: &mut File, mask: u32, access: &FragmentAccess) -> Checked<()> {
     whole_warp(mask)?;

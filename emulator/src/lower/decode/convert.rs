@@ -10,18 +10,53 @@ pub(super) fn decode(b: &mut Builder, opcode: &str, m: &mut Modifiers, operands:
         "cvt" => cvt(b, m, operands)?,
         "cvta" => cvta(b, m, operands)?,
         "isspacep" => {
-            let space = space(m)?;
-            let [d, x] = take(operands)?;
-            let a = b.source(x, Type::U64, Width::W64)?;
-            let Operand::Name(name) = d else {
-                return Err("destination is not a predicate".into());
-            };
-            let d = b.destination_predicate(name)?;
-            b.emit(Op::IsSpace { space, d, a });
+            is_space(b, m, operands)?;
         }
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// `isspacep`: constants lie among global addresses, but are not of the global space.
+fn is_space(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> {
+    let constant = m.has("const");
+    let space = space(m)?;
+    let [d, x] = take(operands)?;
+    let a = b.source(x, Type::U64, Width::W64)?;
+    let Operand::Name(name) = d else {
+        return Err("destination is not a predicate".into());
+    };
+    let d = b.destination_predicate(name)?;
+    if space != Space::Global {
+        b.emit(Op::IsSpace { space, d, a });
+        return Ok(());
+    }
+    let mut inside = PredSource::FALSE;
+    for (start, bytes) in b.constant_variables() {
+        let (start, bytes) = (b.constant(Width::W64, start), b.constant(Width::W64, bytes));
+        let (offset, p) = (b.new_register(Width::W64), b.new_predicate());
+        b.emit(Op::IntBinary { op: IntBinary::Sub, width: Width::W64, d: offset, a, b: start });
+        b.emit(Op::Setp {
+            ty: CompareType::U64,
+            comparison: Comparison::Lt,
+            flush: false,
+            d: p,
+            complement: None,
+            a: offset,
+            b: bytes,
+            combine: BoolOp::Or,
+            c: inside,
+        });
+        inside = PredSource::of(p);
+    }
+    if constant {
+        b.emit(Op::MovPred { d, a: inside });
+    } else {
+        let global = b.new_predicate();
+        b.emit(Op::IsSpace { space, d: global, a });
+        b.emit(Op::PredLogic { op: BoolOp::And, d, a: PredSource::of(global), b: inside.complement() });
+    }
+    Ok(())
 }
 
 fn cvt_type(ty: Type) -> Result<CvtType> {
@@ -213,8 +248,11 @@ pub(super) fn space(m: &mut Modifiers) -> Result<Space> {
             ("const", Space::Global),
             ("shared", Space::Shared),
             ("shared::cta", Space::Shared),
+            // Clusters are of one block.
+            ("shared::cluster", Space::Shared),
             ("local", Space::Local),
             ("param", Space::Param),
+            ("param::entry", Space::Param),
         ],
     )
 }

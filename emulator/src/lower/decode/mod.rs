@@ -6,6 +6,7 @@ mod convert;
 mod float;
 mod matrix;
 mod memory;
+mod packed;
 mod warp;
 
 use super::build::Builder;
@@ -19,7 +20,8 @@ pub(super) use control::builtin_call;
 pub(super) fn instruction<'m>(b: &mut Builder<'m>, instruction: &'m Instruction) -> Result<()> {
     let mut m = Modifiers::of(instruction);
     let operands = instruction.operands.as_slice();
-    let handled = arithmetic::decode(b, &instruction.opcode, &mut m, operands)?
+    let handled = packed::decode(b, &instruction.opcode, &mut m, operands)?
+        || arithmetic::decode(b, &instruction.opcode, &mut m, operands)?
         || float::decode(b, &instruction.opcode, &mut m, operands)?
         || convert::decode(b, &instruction.opcode, &mut m, operands)?
         || memory::decode(b, &instruction.opcode, &mut m, operands)?
