@@ -265,9 +265,9 @@ fn indices_in_three_dimensions() {
 #[test]
 fn clocks_go_on() {
     on_every_build(SOURCE, |program| {
-        let output = program.room::<i64>(3);
+        let output = program.room::<i64>(2);
         program.launch("clocks", line(1, 1), &[&output]);
         let found = output.read();
-        assert!(found[0] >= 1000 && found[1..] == [1, 1], "{found:?}");
+        assert!(found[0] >= 1000 && found[1] == 1, "{found:?}");
     });
 }

@@ -10,6 +10,7 @@ mod support;
 mod harness;
 
 mod atomics;
+mod beyond;
 mod calls;
 mod faults;
 mod fourier;

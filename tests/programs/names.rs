@@ -10,11 +10,15 @@ use crate::support::Random;
 fn parts(ptx: &str) -> (Vec<&str>, Vec<String>) {
     let (mut head, mut functions) = (Vec::new(), Vec::new());
     let mut function: Option<String> = None;
+    let mut depth = 0;
     for line in ptx.trim_end_matches('\0').lines() {
         if let Some(text) = &mut function {
             text.push_str(line);
             text.push('\n');
-            if line == "}" {
+            let count = |brace| line.matches(brace).count();
+            depth += count('{');
+            depth -= count('}');
+            if depth == 0 && count('}') > 0 {
                 functions.extend(function.take());
             }
         } else if [".entry", ".func"].iter().any(|word| line.starts_with('.') && line.contains(word)) {
@@ -54,9 +58,8 @@ fn disguised(ptx: &str) -> (String, BTreeMap<String, String>) {
         functions.iter().filter_map(after_entry).enumerate().map(|(i, name)| (name, format!("q{i}_wx"))).collect();
     let registers = ["%rd", "%rs", "%r", "%p", "%fd", "%f", "%h"];
     let name = |word: &str| {
-        let is_register = |prefix: &&str| {
-            word.strip_prefix(*prefix).is_some_and(|number| number.chars().all(|c| c.is_ascii_digit()))
-        };
+        let is_register =
+            |prefix: &&str| word.strip_prefix(*prefix).is_some_and(|number| number.chars().all(|c| c.is_ascii_digit()));
         if let Some(kernel) = kernels.get(word) {
             return Some(kernel.clone());
         }
