@@ -13,7 +13,7 @@ pub use compiler::{Compiler, Image, Resources};
 pub use driver::DeviceChoice;
 pub use list::{gpus, resolve, target};
 pub use locate::{NotFound, Target, find_nvrtc};
-pub use nvrtc::Nvrtc;
+pub use nvrtc::{Compiled, Failure, Nvrtc};
 pub use program::{Graph, Memory, Program};
 
 use std::collections::HashMap;

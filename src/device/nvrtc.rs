@@ -26,15 +26,18 @@ pub struct Nvrtc {
 }
 
 /// What one compilation gives.
-pub(super) struct Compiled {
+#[derive(Clone, Debug)]
+pub struct Compiled {
     pub ptx: Vec<u8>,
+    /// Empty where the options name a virtual architecture (`compute_80`).
     pub cubin: Vec<u8>,
     /// Warnings, and ptxas's figures where they were asked for.
     pub log: String,
 }
 
 /// Why a compilation failed.
-pub(super) enum Failure {
+#[derive(Debug)]
+pub enum Failure {
     /// The source is wrong: the compiler's log.
     Source(String),
     /// NVRTC itself failed.
@@ -68,8 +71,11 @@ impl Nvrtc {
         &self.path
     }
 
-    /// Compiles `source`, called `name` in messages.
-    pub(super) fn compile(&self, source: &str, name: &str, options: &[String]) -> Result<Compiled, Failure> {
+    /// Compiles `source`, called `name` in messages, with NVRTC's own options.
+    ///
+    /// # Errors
+    /// What is wrong with the source, or with NVRTC or the options.
+    pub fn compile(&self, source: &str, name: &str, options: &[String]) -> Result<Compiled, Failure> {
         self.compile_checked(source, name, options).map_err(Failure::Nvrtc)?
     }
 

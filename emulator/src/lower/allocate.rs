@@ -169,6 +169,13 @@ impl Liveness {
     }
 }
 
+/// The registers that may be read before they are written.
+pub(super) fn read_before_written(draft: &mut Draft, graph: &Graph) -> Vec<u32> {
+    let registers = draft.widths.len() as u32;
+    let values = Liveness::of(draft, graph).at_entry.into_iter().flatten();
+    values.filter(|value| *value < registers).collect()
+}
+
 /// Solves `in = exposed | (out - killed)`, `out = union of in over successors`.
 fn flow_backwards(
     graph: &Graph,

@@ -1,11 +1,20 @@
 //! Forwards plain copies to their readers and drops what nothing reads.
 
+use super::allocate;
 use super::build::Draft;
+use super::flow::Graph;
 use crate::isa::{Instruction, Op, Pred, PredSource, Reg, Visitor};
 
 /// Replaces every register that is only ever a copy by what it copies, then removes dead operations.
+///
+/// A value that may be read before it is written keeps its copies: around a loop, a copy of it holds what it was in the
+/// round before. Of others, every read comes after the one write, and so does every write after it of what was copied.
 pub(super) fn forward_copies(draft: &mut Draft) {
-    let definitions = Definitions::of(draft);
+    let graph = Graph::of(&draft.code);
+    let mut definitions = Definitions::of(draft);
+    for value in allocate::read_before_written(draft, &graph) {
+        definitions.counts[value as usize] = u32::MAX;
+    }
     let copies = Copies::of(draft, &definitions);
     let mut forward = Forward { copies };
     for instruction in &mut draft.code {
@@ -14,7 +23,7 @@ pub(super) fn forward_copies(draft: &mut Draft) {
     remove_dead(draft);
 }
 
-/// How often each virtual register is written.
+/// How often each virtual register is written; never once, for one that may be read before it is written.
 struct Definitions {
     counts: Vec<u32>,
 }

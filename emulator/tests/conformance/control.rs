@@ -160,6 +160,18 @@ fn functions_take_and_return_parameters() {
     }
 }
 
+#[test]
+fn a_copy_of_a_value_from_the_round_before_stays_what_it_was() {
+    // No value comes into the first round, so that every register has one place where it is written.
+    let text = "{ .reg .b32 i, now, kept, before; mov.b32 %d, 0; mov.b32 i, 0;
+        ROUND: mov.b32 before, kept; mad.lo.u32 now, i, 7, %a;
+        setp.eq.u32 %p, i, 0; @%p bra FIRST; mad.lo.u32 %d, %d, 3, before;
+        FIRST: mov.b32 kept, now; add.u32 i, i, 1; setp.lt.u32 %q, i, 5; @%q bra ROUND; }";
+    for (a, d) in lanes(text) {
+        assert_eq!(d, (0..4).fold(0, |d, i| 3 * d + 7 * i + a));
+    }
+}
+
 /// While the lanes of one side of a branch loop, those of the other must not write over their registers: lanes lie
 /// elsewhere in registers of 64 bits than in narrower ones.
 #[test]

@@ -157,3 +157,23 @@ fn special_registers_number_threads_and_blocks() {
         assert_eq!(*words, [coordinates, sizes, thread % 32, thread / 32], "thread {thread} of block {block}");
     }
 }
+
+#[test]
+fn every_tile_of_a_warp_is_its_own_members() {
+    // Eight lanes a tile; each names its own.
+    let operands = std::array::from_fn(|lane| [lane as u64 * 3 + 1, 0xff << (lane & 24), 0]);
+    let steps = [4, 2, 1].map(|step| format!("shfl.sync.bfly.b32 %t, %d, {step}, 0x181f, %b; add.u32 %d, %d, %t;"));
+    let found = warp(&format!("mov.b32 %d, %a; {}", steps.concat()), &operands);
+    for (lane, sum) in found.into_iter().enumerate() {
+        let tile = lane / 8 * 8;
+        assert_eq!(sum, (tile..tile + 8).map(|lane| lane as u32 * 3 + 1).sum(), "lane {lane}");
+    }
+    let ballot = "setp.gt.u32 %p, %a, 40; vote.sync.ballot.b32 %d, %p, %b;";
+    for (lane, votes) in warp(ballot, &operands).into_iter().enumerate() {
+        let expected = (0..32).filter(|other| other / 8 == lane / 8 && other * 3 + 1 > 40).fold(0, |v, l| v | 1 << l);
+        assert_eq!(votes, expected, "lane {lane}");
+    }
+    // Behind the instruction the warp is whole again.
+    let together = warp("vote.sync.ballot.b32 %t, 1, %b; activemask.b32 %d;", &operands);
+    assert_eq!(together, [!0; 32]);
+}
