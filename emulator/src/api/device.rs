@@ -180,13 +180,7 @@ fn device_attribute(device: &Description, attribute: u32) -> Result<i32> {
         81 => device.shared_bytes_per_multiprocessor,
         82 => device.registers_per_multiprocessor,
         // How many times slower double precision is than single.
-        87 => {
-            if device.compute_capability.1 == 0 {
-                2
-            } else {
-                64
-            }
-        }
+        87 => (device.rates.fp32_lanes / device.rates.fp64_lanes) as u32,
         97 => device.shared_bytes_per_block_optin,
         106 => device.blocks_per_multiprocessor,
         111 => SHARED_BYTES_RESERVED_PER_BLOCK,
