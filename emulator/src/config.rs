@@ -1,7 +1,8 @@
 //! Which device is emulated and how it runs: set by the program that links this crate, or by environment variables.
 
 use std::env;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -22,6 +23,11 @@ pub struct Config {
     /// What `cuDriverGetVersion` answers: 12090 for CUDA 12.9, the default. `CUDA_EMULATOR_DRIVER_VERSION`. PTX of a
     /// later version is refused, as a driver of that age would.
     pub driver_version: i32,
+    /// Where the profile of every launch is written when the process ends. `CUDA_EMULATOR_PROFILE`, by default nowhere.
+    pub profile: Option<PathBuf>,
+    /// Runs only so many waves of blocks of each profiled launch, which makes its results wrong: see
+    /// [`Module::profile`](crate::exec::Module::profile). `CUDA_EMULATOR_SAMPLE`, by default all.
+    pub sample: Option<u32>,
     /// Whether reports of faults stay off the standard error stream. Never by environment.
     pub quiet: bool,
 }
@@ -30,7 +36,15 @@ impl Default for Config {
     /// The defaults, whatever the environment says.
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Config { device: Description::default(), threads, seed: 0, driver_version: 12090, quiet: false }
+        Config {
+            device: Description::default(),
+            threads,
+            seed: 0,
+            driver_version: 12090,
+            profile: None,
+            sample: None,
+            quiet: false,
+        }
     }
 }
 
@@ -50,6 +64,8 @@ impl Config {
             threads: number("CUDA_EMULATOR_THREADS")?.map_or(default.threads, NonZeroUsize::get),
             seed: number("CUDA_EMULATOR_SEED")?.unwrap_or(default.seed),
             driver_version: number("CUDA_EMULATOR_DRIVER_VERSION")?.unwrap_or(default.driver_version),
+            profile: env::var_os("CUDA_EMULATOR_PROFILE").map(PathBuf::from),
+            sample: number("CUDA_EMULATOR_SAMPLE")?.map(NonZeroU32::get),
             quiet: default.quiet,
         })
     }

@@ -24,6 +24,7 @@ pub mod install;
 pub mod isa;
 pub mod lower;
 pub mod memory;
+pub mod profile;
 pub mod ptx;
 pub mod report;
 mod statistics;

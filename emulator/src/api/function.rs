@@ -32,12 +32,6 @@ impl Function {
         let dynamic_shared_limit = SHARED_BYTES_PER_BLOCK.saturating_sub(info.static_shared_bytes);
         Function { context, module, code, kernel, info, target, dynamic_shared_limit, carveout: -1, cluster: [0; 2] }
     }
-
-    /// The same function with a known number of registers.
-    pub fn with_registers(mut self, registers: Option<u32>) -> Self {
-        self.info.registers_per_thread = registers.or(self.info.registers_per_thread);
-        self
-    }
 }
 
 /// Registers of a block's warp as they are allocated; 0 when the count is not known.

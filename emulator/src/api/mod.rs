@@ -24,7 +24,7 @@ mod launch;
 mod memory;
 mod memset;
 mod module;
-mod occupancy;
+pub(crate) mod occupancy;
 mod pool;
 mod queue;
 mod stream;

@@ -10,6 +10,7 @@ use crate::isa::{BankEntry, LaunchSpecial, MemoryKind, Program, Width};
 use crate::memory::{Allocation, Memory};
 use crate::report::Report;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -28,6 +29,8 @@ pub(super) struct Grid<'a> {
     pub shared_bytes: usize,
     pub level: SimdLevel,
     pub started: std::time::Instant,
+    /// Numbers of the blocks that run; all, unless samples are asked for.
+    pub selection: Vec<Range<u64>>,
     seed: u64,
 }
 
@@ -53,6 +56,7 @@ impl<'a> Grid<'a> {
             shared_bytes: (program.dynamic_shared_offset + launch.dynamic_shared_bytes) as usize,
             level: SimdLevel::detect(),
             started: std::time::Instant::now(),
+            selection: Vec::from([0..launch.grid.iter().map(|side| u64::from(*side)).product()]),
             seed,
         };
         grid.bank = grid.fill_bank();
@@ -74,14 +78,23 @@ impl<'a> Grid<'a> {
         self.thread_ids[number].map(|axis| axis[lane & 31])
     }
 
+    /// Blocks that run.
     fn blocks(&self) -> u64 {
-        self.launch.grid.iter().map(|n| u64::from(*n)).product()
+        self.selection.iter().map(|range| range.end - range.start).sum()
     }
 
     /// The block that is started as number `ticket`.
     fn block_index(&self, ticket: u64) -> [u32; 3] {
         let blocks = self.blocks();
-        let number = if self.seed == 0 { ticket } else { permuted(ticket, blocks, self.seed) };
+        let mut number = if self.seed == 0 { ticket } else { permuted(ticket, blocks, self.seed) };
+        for range in &self.selection {
+            let size = range.end - range.start;
+            if number < size {
+                number += range.start;
+                break;
+            }
+            number -= size;
+        }
         let [x, y, _] = self.launch.grid.map(u64::from);
         [(number % x) as u32, (number / x % y) as u32, (number / (x * y)) as u32]
     }

@@ -73,7 +73,9 @@ pub(super) fn run(
         let instruction = &code[position as usize];
         let mask = fragment.mask & machine.file.pred(instruction.guard);
         fragment.position += 1;
-        if mask != 0 && !meets(&instruction.op) {
+        if mask == 0 {
+            observer.skipped(&Seen::of(machine, warp, position, mask, fragment.mask));
+        } else if !meets(&instruction.op) {
             observer.instruction(&Seen::of(machine, warp, position, mask, fragment.mask));
         }
         match &instruction.op {

@@ -25,6 +25,8 @@ mod memory;
 pub mod mma;
 #[allow(dead_code)]
 mod observe;
+mod profile;
+mod registers;
 mod shuffle;
 pub mod simd;
 mod special;
@@ -36,6 +38,7 @@ use crate::device::Description;
 use crate::isa::Program;
 use crate::lower::{self, layout::ModuleVariables};
 use crate::memory::Memory;
+use crate::profile::{LaunchProfile, Shape};
 use crate::ptx;
 use crate::report::{Class, Report};
 
@@ -74,6 +77,8 @@ pub struct KernelInfo {
     pub local_bytes_per_thread: u32,
     /// From NVRTC's own report, where it travels with the image.
     pub registers_per_thread: Option<u32>,
+    /// What the lowered program needs, where there is no report: near what an assembler would allocate.
+    pub estimated_registers_per_thread: u32,
     pub max_threads_per_block: u32,
 }
 
@@ -115,9 +120,12 @@ impl Module {
         })?;
         let mut kernels = Vec::new();
         let mut programs = Vec::new();
+        let registers = registers::reported(ptx);
         for function in module.functions.iter().filter(|f| f.entry && f.body.is_some()) {
             let program = lower::kernel(&module, function, &variables, ptx);
-            kernels.push(kernel_info(function, program.as_ref().ok()));
+            let registers = registers.get(&function.name).copied();
+            kernels
+                .push(KernelInfo { registers_per_thread: registers, ..kernel_info(function, program.as_ref().ok()) });
             programs.push(program);
         }
         Ok(Module { text: ptx.to_owned(), kernels, programs, variables })
@@ -148,6 +156,34 @@ impl Module {
         let grid = grid::Grid::new((name, &self.text), program, launch, memory, options.seed);
         grid::run(&grid, options, &|| ()).map_err(|report| *report)
     }
+
+    /// Runs one launch as [`Module::run`] does and counts what it does on `device`. With `sample` only so many waves of
+    /// blocks run (a few more, which warm the caches, besides), spread over the grid: the counts are scaled to the whole
+    /// grid, and the results in memory are not those of the launch. Cooperative launches always run whole, and kernels
+    /// whose blocks wait for each other must not be sampled: what they wait for may not run.
+    ///
+    /// # Errors
+    /// As [`Module::run`].
+    pub fn profile(
+        &self,
+        launch: &Launch,
+        memory: &Memory,
+        options: Options,
+        device: &Description,
+        sample: Option<u32>,
+    ) -> Result<LaunchProfile, Report> {
+        let program = self.programs[launch.kernel].as_ref().map_err(Report::clone)?;
+        let info = &self.kernels[launch.kernel];
+        let shape = Shape::of(device, info, launch);
+        let wave = u64::from(shape.occupancy.blocks.max(1)) * u64::from(device.multiprocessors);
+        let waves = profile::waves(shape.blocks(), wave, sample.filter(|_| !launch.cooperative));
+        let mut grid = grid::Grid::new((&info.name, &self.text), program, launch, memory, options.seed);
+        grid.selection = waves.iter().map(|wave| wave.blocks.clone()).collect();
+        let profiler = profile::Profiler::new(program, device, &waves, shape.l1_bytes_per_block(device));
+        grid::run(&grid, options, &|| profiler.observer()).map_err(|report| *report)?;
+        let ran = waves.iter().map(|wave| wave.blocks.end - wave.blocks.start).sum();
+        Ok(LaunchProfile::new(&info.name, device, shape, ran, &profiler.counters()))
+    }
 }
 
 fn kernel_info(function: &ptx::ast::Function, program: Option<&Program>) -> KernelInfo {
@@ -161,6 +197,8 @@ fn kernel_info(function: &ptx::ast::Function, program: Option<&Program>) -> Kern
         static_shared_bytes: program.map_or(0, |p| p.shared_bytes),
         local_bytes_per_thread: program.map_or(0, |p| p.local_bytes),
         registers_per_thread: None,
+        estimated_registers_per_thread: program
+            .map_or(0, |p| (p.slots + 8).clamp(16, 255).next_multiple_of(8).min(255)),
         max_threads_per_block: threads.map_or(1024, |sizes| sizes.iter().product::<u64>().min(1024) as u32),
     }
 }
