@@ -1,12 +1,12 @@
 //! Predicts the times of kernels whose times were published, and prints the error beside each prediction.
 //!
 //! ```sh
-//! LD_LIBRARY_PATH=FOLDER_OF_NVRTC cargo run --release -p cuda-emulator --example predict -- [--fit] [part of a name]
+//! LD_LIBRARY_PATH=FOLDER_OF_NVRTC cargo run --release -p cuda-emulator --example predict -- [--fit] [--json] [part of a name]
 //! ```
 //!
 //! The kernels are CUDA C++ in `benches/kernels`, compiled by NVRTC for the device of the measurement; two waves of
 //! blocks of each launch run on the emulator. With `--fit` the parameters of the model are searched on the measurements
-//! that are marked for that, and printed.
+//! that are marked for that, and printed. With `--json` everything that was counted is printed, a line a kernel.
 
 mod compile;
 mod published;
@@ -38,11 +38,15 @@ impl Case {
 fn main() {
     let (options, names): (Vec<String>, Vec<String>) = std::env::args().skip(1).partition(|a| a.starts_with("--"));
     let wanted = |measurement: &Measurement| names.iter().all(|name| measurement.name.contains(name.as_str()));
+    let json = options.iter().any(|option| option == "--json");
     let mut compiler = Compiler::default();
     let measurements = published::read().into_iter().filter(wanted);
     let cases: Vec<Case> = measurements
         .map(|measurement| {
             let profile = profile(&measurement, &mut compiler);
+            if json {
+                println!("{}", profile.to_json());
+            }
             Case { measurement, profile }
         })
         .collect();

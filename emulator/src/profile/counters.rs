@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::cost::{CLASSES, PIPES};
+use super::cost::{CLASSES, PIPE_NAMES, PIPES};
 use super::json::Object;
 
 /// A struct of counters that can be added to another, scaled and listed.
@@ -224,6 +224,12 @@ impl Counters {
             let products = Object::new().member("operations", products.operations).member("macs", products.macs).end();
             object.member(shape, products)
         });
+        let units = PIPE_NAMES.iter().zip(self.unit_clocks);
+        let units = units.fold(Object::new(), |object, (name, clocks)| object.number(name, clocks));
+        let alone = Object::new()
+            .member("blocks_followed", self.chain.blocks)
+            .number("clocks", self.chain.clocks / self.chain.blocks.max(1) as f64)
+            .number("loads", self.chain.loads / self.chain.blocks.max(1) as f64);
         Object::new()
             .member("warp_instructions", by_class(&self.warp_instructions))
             .member("thread_instructions", by_class(&self.thread_instructions))
@@ -236,6 +242,8 @@ impl Counters {
             .member("caches", list(self.cache.list()))
             .member("footprint", list(self.footprint.list()))
             .member("control", list(self.control.list()))
+            .member("unit_clocks", units.end())
+            .member("one_block_alone", alone.end())
             .end()
     }
 }

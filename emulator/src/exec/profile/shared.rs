@@ -26,34 +26,38 @@ pub(super) fn wavefronts(access: &Access) -> (u64, u64) {
 }
 
 fn turn_wavefronts(access: &Access, mask: u32) -> u64 {
-    let mut words = [0; BANKS];
+    // Aligned pieces as wide as a lane's access never share a bank in part: it is enough to look at whole ones.
+    let piece = u64::from(access.bytes.max(4));
+    if access.kind != AccessKind::Atomic && within(access, mask, 128 / piece * piece) {
+        return 1;
+    }
+    let banks = (BANKS * 4) as u64 / piece;
+    let mut pieces = [0; BANKS];
     let mut count = 0;
     let mut in_bank = [0u8; BANKS];
-    let mut first = [0; BANKS];
-    let mut most = 0;
-    let words_a_lane = (access.bytes / 4).max(1);
     for lane in lanes_of(mask) {
-        let start = (access.addresses[lane] >> 2) as u32;
-        for word in start..start.saturating_add(words_a_lane) {
-            let bank = word as usize % BANKS;
-            if in_bank[bank] > 0 && access.kind != AccessKind::Atomic {
-                let known = first[bank] == word || in_bank[bank] > 1 && words[..count].contains(&word);
-                if known {
-                    continue;
-                }
-            }
-            if in_bank[bank] == 0 {
-                first[bank] = word;
-            }
-            in_bank[bank] += 1;
-            most = most.max(in_bank[bank]);
-            if count < BANKS {
-                words[count] = word;
-                count += 1;
-            }
+        let number = access.addresses[lane] / piece;
+        let bank = (number % banks) as usize;
+        if access.kind != AccessKind::Atomic && in_bank[bank] > 0 && pieces[..count].contains(&number) {
+            continue;
         }
+        in_bank[bank] += 1;
+        pieces[count] = number;
+        count += 1;
     }
-    most.into()
+    in_bank.into_iter().max().unwrap_or(0).into()
+}
+
+/// Whether all lanes of `mask` touch the same `bytes` in a row, where no two words share a bank.
+fn within(access: &Access, mask: u32, bytes: u64) -> bool {
+    let (mut least, mut most) = (u64::MAX, 0);
+    for lane in 0..32 {
+        let (address, takes_part) = (access.addresses[lane], mask >> lane & 1 != 0);
+        least = least.min(if takes_part { address } else { u64::MAX });
+        most = most.max(if takes_part { address } else { 0 });
+    }
+    // Of accesses to parts of a word the words count.
+    most / 4 * 4 + u64::from(access.bytes.max(4)) <= least / 4 * 4 + bytes
 }
 
 #[cfg(test)]
