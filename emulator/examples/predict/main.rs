@@ -4,8 +4,8 @@
 //! LD_LIBRARY_PATH=FOLDER_OF_NVRTC cargo run --release -p cuda-emulator --example predict -- [--fit] [--json] [part of a name]
 //! ```
 //!
-//! The kernels are CUDA C++ in `benches/kernels`, compiled by NVRTC for the device of the measurement; two waves of
-//! blocks of each launch run on the emulator. With `--fit` the parameters of the model are searched on the measurements
+//! The kernels are CUDA C++ in `benches/kernels`, compiled by NVRTC for the device of the measurement; the first
+//! wave of blocks of each launch runs on the emulator, with cold caches. With `--fit` the parameters of the model are searched on the measurements
 //! that are marked for that, and printed. With `--json` everything that was counted is printed, a line a kernel.
 
 mod compile;
@@ -85,7 +85,7 @@ fn profile(measurement: &Measurement, compiler: &mut Compiler) -> LaunchProfile 
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let started = std::time::Instant::now();
     let options = Options { threads, seed: 0 };
-    let profile = module.profile(&launch, &memory, options, &measurement.device, Some(2));
+    let profile = module.profile(&launch, &memory, options, &measurement.device, Some(1));
     eprintln!("{}: counted in {:.1} s", measurement.name, started.elapsed().as_secs_f64());
     profile.unwrap_or_else(|report| panic!("{report}"))
 }

@@ -125,6 +125,8 @@ pub struct Chain {
     /// Clocks of the longest chain of dependent instructions, from barrier to barrier, or of the busiest unit where
     /// that takes longer; loads from global memory at the latency of L2.
     pub clocks: f64,
+    /// Clocks of the busiest unit, from barrier to barrier.
+    pub busy: f64,
     /// Loads from global memory in that chain.
     pub loads: f64,
 }
@@ -172,6 +174,7 @@ impl Counters {
         self.control.add(&other.control);
         self.chain.blocks += other.chain.blocks;
         self.chain.clocks += other.chain.clocks;
+        self.chain.busy += other.chain.busy;
         self.chain.loads += other.chain.loads;
     }
 
@@ -229,6 +232,7 @@ impl Counters {
         let alone = Object::new()
             .member("blocks_followed", self.chain.blocks)
             .number("clocks", self.chain.clocks / self.chain.blocks.max(1) as f64)
+            .number("busy_clocks", self.chain.busy / self.chain.blocks.max(1) as f64)
             .number("loads", self.chain.loads / self.chain.blocks.max(1) as f64);
         Object::new()
             .member("warp_instructions", by_class(&self.warp_instructions))

@@ -53,6 +53,18 @@ impl Warp {
     }
 }
 
+/// One execution of an instruction by a warp.
+pub(super) struct Execution {
+    pub warp: usize,
+    pub position: usize,
+    /// Where its addresses lead, if it has any.
+    pub space: Space,
+    /// Machine instructions that it becomes.
+    pub slots: f64,
+    /// Clocks for which it keeps the memory unit.
+    pub memory_clocks: f64,
+}
+
 /// Follows one block.
 pub(super) struct Follower {
     warps: Vec<Warp>,
@@ -74,18 +86,11 @@ impl Follower {
         }
     }
 
-    /// A warp executes the instruction at `position`, which keeps the memory unit for `memory_clocks`. Of one with
-    /// generic addresses `space` is where they lead.
-    pub(super) fn instruction(
-        &mut self,
-        (plan, rates): (&Plan, &Rates),
-        (warp, position): (usize, usize),
-        op: &Op,
-        space: Space,
-        memory_clocks: f64,
-    ) {
+    /// A warp executes `op`.
+    pub(super) fn instruction(&mut self, (plan, rates): (&Plan, &Rates), execution: &Execution, op: &Op) {
+        let Execution { warp, position, space, slots, memory_clocks } = *execution;
         let cost = &plan.costs[position];
-        self.units[Pipe::Issue as usize] += f64::from(cost.slots) / SCHEDULERS;
+        self.units[Pipe::Issue as usize] += slots / SCHEDULERS;
         self.units[cost.pipe as usize] += plan.clocks[position] + memory_clocks;
         let warp = &mut self.warps[warp];
         let (reads, writes) = plan.operands.at(position);
@@ -115,7 +120,7 @@ impl Follower {
         });
         writes.iter().for_each(|&write| warp.ready[write as usize] = result);
         warp.latest = warp.latest.later(issue);
-        warp.issued += f64::from(cost.slots);
+        warp.issued += slots;
         if ends_line(op) {
             warp.close();
         }
@@ -134,6 +139,7 @@ impl Follower {
             self.chain.loads += end.loads - self.met.loads;
         }
         self.chain.clocks += chain.max(busiest);
+        self.chain.busy += busiest;
         // While the busiest unit works, what was started before comes nearer.
         self.met = end.after((busiest - chain).max(0.0));
         self.units = [0.0; PIPES];

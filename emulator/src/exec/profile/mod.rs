@@ -6,17 +6,20 @@
 
 mod chain;
 mod global;
+mod merge;
 mod plan;
 mod shared;
 
 use super::grid::Grid;
+use super::lanes::lanes_of;
 use super::observe::{Access, AccessKind, Observer, Seen};
 use crate::device::Description;
 use crate::isa::{Op, Program, Space};
 use crate::profile::cost::{self, Class, Pipe};
 use crate::profile::counters::{CacheTraffic, Counters, Traffic};
-use chain::Follower;
+use chain::{Execution, Follower};
 use global::{SecondLevel, Touch};
+use merge::Merged;
 use plan::Plan;
 pub(super) use plan::{Wave, waves};
 use std::collections::BTreeMap;
@@ -77,6 +80,8 @@ impl<'a> Profiler<'a> {
             counters: Counters::default(),
             wave: 0,
             warps: Vec::new(),
+            merging: false,
+            absorbed: 0,
             follower: None,
         }
     }
@@ -137,6 +142,10 @@ pub(super) struct BlockProfile<'a> {
     /// Of the block.
     wave: usize,
     warps: Vec<WarpTrace>,
+    /// Whether the wider load was aligned whose first part was executed last; its other parts follow at once.
+    merging: bool,
+    /// Loads that were parts of wider ones.
+    absorbed: u64,
     follower: Option<Box<Follower>>,
 }
 
@@ -159,7 +168,7 @@ impl Observer for BlockProfile<'_> {
         executed.warps += 1;
         executed.threads += u64::from(seen.mask.count_ones());
         self.warps[seen.number].time += 1;
-        let (mut clocks, mut space) = (0.0, Space::Generic);
+        let (mut clocks, mut space, absorbed) = (0.0, Space::Generic, self.absorbed);
         match self.profiler.plan.costs[position].class {
             Class::Global | Class::Shared | Class::Local | Class::Atomic => {
                 seen.accesses(|access| {
@@ -179,7 +188,10 @@ impl Observer for BlockProfile<'_> {
         }
         if let Some(follower) = &mut self.follower {
             let known = (&self.profiler.plan, &self.profiler.device.rates);
-            follower.instruction(known, (seen.number, position), &seen.instruction.op, space, clocks);
+            let slots =
+                if self.absorbed > absorbed { 0.0 } else { f64::from(self.profiler.plan.costs[position].slots) };
+            let execution = Execution { warp: seen.number, position, space, slots, memory_clocks: clocks };
+            follower.instruction(known, &execution, &seen.instruction.op);
         }
     }
 
@@ -189,7 +201,9 @@ impl Observer for BlockProfile<'_> {
         self.warps[seen.number].time += 1;
         if let Some(follower) = &mut self.follower {
             let known = (&self.profiler.plan, &self.profiler.device.rates);
-            follower.instruction(known, (seen.number, position), &seen.instruction.op, Space::Param, 0.0);
+            let slots = f64::from(self.profiler.plan.costs[position].slots);
+            let execution = Execution { warp: seen.number, position, space: Space::Param, slots, memory_clocks: 0.0 };
+            follower.instruction(known, &execution, &seen.instruction.op);
         }
     }
 
@@ -207,6 +221,7 @@ impl Observer for BlockProfile<'_> {
             follower.finished();
             self.counters.chain.blocks += follower.chain.blocks;
             self.counters.chain.clocks += follower.chain.clocks;
+            self.counters.chain.busy += follower.chain.busy;
             self.counters.chain.loads += follower.chain.loads;
         }
     }
@@ -250,7 +265,26 @@ impl BlockProfile<'_> {
         shared.wavefronts += wavefronts;
         shared.conflict_free_wavefronts += best;
         shared.conflicts += u64::from(wavefronts > best);
-        wavefronts as f64
+        match self.profiler.plan.merged[seen.position as usize] {
+            Some(merged) => self.merged_load(seen.position, access, &merged).unwrap_or(wavefronts as f64),
+            None => wavefronts as f64,
+        }
+    }
+
+    /// Clocks of a load that may be part of a wider one, if it is.
+    fn merged_load(&mut self, position: u32, access: &Access, merged: &Merged) -> Option<f64> {
+        if position == merged.leader {
+            let wide = Access {
+                addresses: access.addresses.map(|address| address.wrapping_sub(u64::from(merged.offset))),
+                bytes: merged.bytes,
+                ..access.clone()
+            };
+            let aligned = |lane: usize| wide.addresses[lane] % u64::from(wide.bytes) == 0;
+            self.merging = lanes_of(access.mask).all(aligned);
+            return self.merging.then(|| shared::wavefronts(&wide).0 as f64);
+        }
+        self.absorbed += u64::from(self.merging);
+        self.merging.then_some(0.0)
     }
 
     fn global_access(&mut self, seen: &Seen, access: &Access, bytes: u64) -> f64 {
@@ -306,6 +340,7 @@ impl Drop for BlockProfile<'_> {
                 _ => {}
             }
         }
+        counters.machine_instructions -= self.absorbed as f64;
         counters.unit_clocks[Pipe::Issue as usize] = counters.machine_instructions / chain::SCHEDULERS;
         lock(&self.profiler.totals).add(counters);
     }

@@ -1,5 +1,6 @@
 //! What is known of a launch before it runs: the cost and the operands of each instruction, and which blocks run.
 
+use super::merge::{self, Merged};
 use crate::device::Rates;
 use crate::isa::{Pred, Program, Reg, Visitor};
 use crate::profile::cost::{self, Cost};
@@ -110,13 +111,17 @@ pub(super) struct Plan {
     /// Clocks that each keeps its unit.
     pub clocks: Vec<f64>,
     pub operands: Operands,
+    /// Loads that are part of a wider one.
+    pub merged: Vec<Option<Merged>>,
 }
 
 impl Plan {
     pub(super) fn of(program: &Program, rates: &Rates) -> Plan {
         let costs: Vec<Cost> = program.code.iter().map(|instruction| cost::of(&instruction.op)).collect();
         let clocks = costs.iter().map(|cost| cost.clocks(rates)).collect();
-        Plan { costs, clocks, operands: Operands::of(program) }
+        let operands = Operands::of(program);
+        let merged = merge::loads(program, &operands);
+        Plan { costs, clocks, operands, merged }
     }
 }
 
