@@ -1,9 +1,9 @@
-// Attention with an online softmax on mma.sync, head dimension 128, four warps of 16 queries each, written after the
+// Attention with an online softmax on mma.sync, head dimension 128, four warps of 16 or 32 queries each, written after the
 // published description of the ladder (see published.toml).
 
 typedef unsigned short bf16;
 
-const int DIM = 128, QUERIES = 64, THREADS = 128, ROW_BYTES = DIM * 2;
+const int DIM = 128, THREADS = 128, ROW_BYTES = DIM * 2;
 
 __device__ __forceinline__ void mma(float (&d)[4], const unsigned (&a)[4], const unsigned* b) {
     asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
@@ -59,10 +59,12 @@ __device__ __forceinline__ float across_four(float x, bool largest) {
     return x;
 }
 
-// SWIZZLED: tiles without bank conflicts. STAGES: tiles of K and V in flight. WIDE: four matrices a load.
-template <bool SWIZZLED, int STAGES, bool WIDE, int KEYS>
+// ROWS: tiles of 16 queries a warp. SWIZZLED: tiles without bank conflicts. STAGES: tiles of K and V in flight. WIDE:
+// four matrices a load.
+template <int ROWS, bool SWIZZLED, int STAGES, bool WIDE, int KEYS>
 __device__ __forceinline__ void attention(const bf16* q, const bf16* k, const bf16* v, bf16* o, int queries, int keys) {
     extern __shared__ uint4 memory[];
+    const int QUERIES = 64 * ROWS;
     const unsigned base = (unsigned)__cvta_generic_to_shared(memory), tile_bytes = KEYS * ROW_BYTES;
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     int head = blockIdx.x / (queries / QUERIES), tile = blockIdx.x % (queries / QUERIES);
@@ -75,12 +77,17 @@ __device__ __forceinline__ void attention(const bf16* q, const bf16* k, const bf
     asm volatile("cp.async.commit_group;");
     asm volatile("cp.async.wait_all;");
     __syncthreads();
-    unsigned qs[DIM / 16][4];
-    for (int d = 0; d < DIM / 16; d++)
-        load_x4(qs[d], base + place<SWIZZLED>(warp * 16 + lane % 16, d * 16 + lane / 16 * 8));
+    unsigned qs[ROWS][DIM / 16][4];
+    #pragma unroll
+    for (int r = 0; r < ROWS; r++)
+        #pragma unroll
+        for (int d = 0; d < DIM / 16; d++)
+            load_x4(qs[r][d], base + place<SWIZZLED>((warp * ROWS + r) * 16 + lane % 16, d * 16 + lane / 16 * 8));
     __syncthreads();
 
-    float out[DIM / 8][4] = {}, most[2] = {-3.4e38f, -3.4e38f}, sums[2] = {};
+    float out[ROWS][DIM / 8][4] = {}, most[ROWS][2], sums[ROWS][2] = {};
+    #pragma unroll
+    for (int r = 0; r < ROWS; r++) most[r][0] = most[r][1] = -3.4e38f;
     int tiles = keys / KEYS;
     auto fetch_tile = [&](const bf16* from, int index, int second) {
         if (index < tiles)
@@ -102,75 +109,99 @@ __device__ __forceinline__ void attention(const bf16* q, const bf16* k, const bf
         }
         __syncthreads();
         unsigned kf[KEYS / 8][DIM / 16][2];
+        #pragma unroll
         for (int j = 0; j < KEYS / 8; j++)
+            #pragma unroll
             for (int d = 0; d < DIM / 16; d += WIDE ? 2 : 1) {
                 if (WIDE) load_x4(kf[j][d], ks + place<SWIZZLED>(j * 8 + lane % 8, d * 16 + lane / 8 * 8));
                 else load_x2(kf[j][d], ks + place<SWIZZLED>(j * 8 + lane % 8, d * 16 + lane / 8 % 2 * 8));
             }
-        float scores[KEYS / 8][4] = {};
-        for (int j = 0; j < KEYS / 8; j++)
-            for (int d = 0; d < DIM / 16; d++) mma(scores[j], qs[d], kf[j][d]);
+        float scores[ROWS][KEYS / 8][4] = {};
+        #pragma unroll
+        for (int r = 0; r < ROWS; r++)
+            #pragma unroll
+            for (int j = 0; j < KEYS / 8; j++)
+                #pragma unroll
+                for (int d = 0; d < DIM / 16; d++) mma(scores[r][j], qs[r][d], kf[j][d]);
         if (STAGES == 1) __syncthreads();
         fetch_tile(v, STAGES == 2 ? index + 1 : index, 1);
 
-        float now[2] = {most[0], most[1]}, part[2] = {};
-        for (int j = 0; j < KEYS / 8; j++)
-            for (int e = 0; e < 4; e++) {
-                scores[j][e] *= 0.08838835f;
-                now[e / 2] = fmaxf(now[e / 2], scores[j][e]);
+        unsigned weights[ROWS][KEYS / 16][4];
+        #pragma unroll
+        for (int r = 0; r < ROWS; r++) {
+            float now[2] = {most[r][0], most[r][1]}, part[2] = {};
+            #pragma unroll
+            for (int j = 0; j < KEYS / 8; j++)
+                #pragma unroll
+                for (int e = 0; e < 4; e++) {
+                    scores[r][j][e] *= 0.08838835f;
+                    now[e / 2] = fmaxf(now[e / 2], scores[r][j][e]);
+                }
+            #pragma unroll
+            for (int h = 0; h < 2; h++) {
+                now[h] = across_four(now[h], true);
+                float rescale = __expf(most[r][h] - now[h]);
+                most[r][h] = now[h];
+                #pragma unroll
+                for (int d = 0; d < DIM / 8; d++) {
+                    out[r][d][2 * h] *= rescale;
+                    out[r][d][2 * h + 1] *= rescale;
+                }
+                #pragma unroll
+                for (int j = 0; j < KEYS / 8; j++) {
+                    float x = __expf(scores[r][j][2 * h] - now[h]), y = __expf(scores[r][j][2 * h + 1] - now[h]);
+                    part[h] += x + y;
+                    weights[r][j / 2][j % 2 * 2 + h] = pack(x, y);
+                }
+                sums[r][h] = sums[r][h] * rescale + across_four(part[h], false);
             }
-        unsigned weights[KEYS / 16][4];
-        for (int h = 0; h < 2; h++) {
-            now[h] = across_four(now[h], true);
-            float rescale = __expf(most[h] - now[h]);
-            most[h] = now[h];
-            for (int d = 0; d < DIM / 8; d++) {
-                out[d][2 * h] *= rescale;
-                out[d][2 * h + 1] *= rescale;
-            }
-            for (int j = 0; j < KEYS / 8; j++) {
-                float x = __expf(scores[j][2 * h] - now[h]), y = __expf(scores[j][2 * h + 1] - now[h]);
-                part[h] += x + y;
-                weights[j / 2][j % 2 * 2 + h] = pack(x, y);
-            }
-            sums[h] = sums[h] * rescale + across_four(part[h], false);
         }
         if (STAGES == 2) asm volatile("cp.async.wait_group 2;");
         else asm volatile("cp.async.wait_all;");
         __syncthreads();
         unsigned vf[KEYS / 16][DIM / 8][2];
+        #pragma unroll
         for (int j = 0; j < KEYS / 16; j++)
+            #pragma unroll
             for (int d = 0; d < DIM / 8; d += WIDE ? 2 : 1) {
                 int row = j * 16 + lane % 16;
                 if (WIDE) load_x4_transposed(vf[j][d], vs + place<SWIZZLED>(row, d * 8 + lane / 16 * 8));
                 else load_x2_transposed(vf[j][d], vs + place<SWIZZLED>(row, d * 8));
             }
-        for (int d = 0; d < DIM / 8; d++)
-            for (int j = 0; j < KEYS / 16; j++) mma(out[d], weights[j], vf[j][d]);
+        #pragma unroll
+        for (int r = 0; r < ROWS; r++)
+            #pragma unroll
+            for (int d = 0; d < DIM / 8; d++)
+                #pragma unroll
+                for (int j = 0; j < KEYS / 16; j++) mma(out[r][d], weights[r][j], vf[j][d]);
         if (STAGES == 1) __syncthreads();
     }
-    for (int d = 0; d < DIM / 8; d++)
-        for (int h = 0; h < 2; h++)
-            *(unsigned*)&o[(warp * 16 + lane / 4 + h * 8) * DIM + d * 8 + lane % 4 * 2] =
-                pack(out[d][2 * h] / sums[h], out[d][2 * h + 1] / sums[h]);
+    #pragma unroll
+    for (int r = 0; r < ROWS; r++)
+        #pragma unroll
+        for (int d = 0; d < DIM / 8; d++)
+            #pragma unroll
+            for (int h = 0; h < 2; h++)
+                *(unsigned*)&o[((warp * ROWS + r) * 16 + lane / 4 + h * 8) * DIM + d * 8 + lane % 4 * 2] =
+                    pack(out[r][d][2 * h] / sums[r][h], out[r][d][2 * h + 1] / sums[r][h]);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 attention_plain(const bf16* q, const bf16* k, const bf16* v, bf16* o, int queries, int keys) {
-    attention<false, 1, false, 64>(q, k, v, o, queries, keys);
+    attention<2, false, 1, false, 64>(q, k, v, o, queries, keys);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 attention_swizzled(const bf16* q, const bf16* k, const bf16* v, bf16* o, int queries, int keys) {
-    attention<true, 1, false, 64>(q, k, v, o, queries, keys);
+    attention<2, true, 1, false, 64>(q, k, v, o, queries, keys);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 attention_staged(const bf16* q, const bf16* k, const bf16* v, bf16* o, int queries, int keys) {
-    attention<true, 2, false, 32>(q, k, v, o, queries, keys);
+    attention<1, true, 2, false, 32>(q, k, v, o, queries, keys);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 attention_wide(const bf16* q, const bf16* k, const bf16* v, bf16* o, int queries, int keys) {
-    attention<true, 2, true, 32>(q, k, v, o, queries, keys);
+    attention<1, true, 2, true, 32>(q, k, v, o, queries, keys);
 }

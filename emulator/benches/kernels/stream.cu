@@ -13,7 +13,7 @@ extern "C" __global__ void sum_divergent(const float* x, float* out, int n) {
     int i = blockIdx.x * 256 + threadIdx.x;
     sums[threadIdx.x] = i < n ? x[i] : 0.0f;
     __syncthreads();
-    for (int s = 1; s < 256; s *= 2) {
+    for (int s = 1; s < blockDim.x; s *= 2) {
         if (threadIdx.x % (2 * s) == 0) sums[threadIdx.x] += sums[threadIdx.x + s];
         __syncthreads();
     }
@@ -26,7 +26,7 @@ extern "C" __global__ void sum_halves(const float* x, float* out, int n) {
     int i = blockIdx.x * 512 + threadIdx.x;
     sums[threadIdx.x] = (i < n ? x[i] : 0.0f) + (i + 256 < n ? x[i + 256] : 0.0f);
     __syncthreads();
-    for (int s = 128; s > 0; s /= 2) {
+    for (int s = blockDim.x / 2; s > 0; s /= 2) {
         if (threadIdx.x < s) sums[threadIdx.x] += sums[threadIdx.x + s];
         __syncthreads();
     }

@@ -18,10 +18,10 @@ use cuda_emulator::profile::LaunchProfile;
 use cuda_emulator::profile::model::Parameters;
 use published::{Argument, Measurement, Split};
 
-/// A measurement and what the emulator counted.
+/// A measurement and what the emulator counted, with each of the lengths of its loop.
 struct Case {
     measurement: Measurement,
-    profile: LaunchProfile,
+    profiles: Vec<LaunchProfile>,
 }
 
 impl Case {
@@ -29,9 +29,23 @@ impl Case {
         self.measurement.work / self.measurement.rate
     }
 
+    fn predicted(&self, parameters: &Parameters) -> f64 {
+        self.extended(|profile| profile.estimate(parameters).seconds)
+    }
+
+    /// A time that is linear in the length of the loop, at the published length.
+    fn extended(&self, seconds: impl Fn(&LaunchProfile) -> f64) -> f64 {
+        let (Some(loops), [short, long]) = (self.measurement.loops, &self.profiles[..]) else {
+            return seconds(&self.profiles[0]);
+        };
+        let [first, second, published] = loops.map(f64::from);
+        let (short, long) = (seconds(short), seconds(long));
+        long + (long - short) * (published - second) / (second - first)
+    }
+
     /// Logarithm of predicted over measured time.
     fn error(&self, parameters: &Parameters) -> f64 {
-        (self.profile.estimate(parameters).seconds / self.measured()).ln()
+        (self.predicted(parameters) / self.measured()).ln()
     }
 }
 
@@ -43,11 +57,13 @@ fn main() {
     let measurements = published::read().into_iter().filter(wanted);
     let cases: Vec<Case> = measurements
         .map(|measurement| {
-            let profile = profile(&measurement, &mut compiler);
+            let lengths = measurement.loops.map_or(vec![0], |[short, long, _]| vec![short, long]);
+            let count = |length| profile(&measurement, &mut compiler, length);
+            let profiles: Vec<LaunchProfile> = lengths.into_iter().map(count).collect();
             if json {
-                println!("{}", profile.to_json());
+                profiles.iter().for_each(|profile| println!("{}", profile.to_json()));
             }
-            Case { measurement, profile }
+            Case { measurement, profiles }
         })
         .collect();
     let fits = options.iter().any(|option| option == "--fit");
@@ -59,7 +75,7 @@ fn main() {
     }
 }
 
-fn profile(measurement: &Measurement, compiler: &mut Compiler) -> LaunchProfile {
+fn profile(measurement: &Measurement, compiler: &mut Compiler, length: u32) -> LaunchProfile {
     let mut memory = Memory::default();
     let (file, kernel) = measurement.kernel.split_once(':').expect("FILE:KERNEL");
     let ptx = compiler.ptx(file, measurement.device.architecture());
@@ -71,6 +87,7 @@ fn profile(measurement: &Measurement, compiler: &mut Compiler) -> LaunchProfile 
         let value = match *argument {
             Argument::Buffer(bytes) => memory.allocate(bytes).expect("room on the device"),
             Argument::Int(value) => u64::from(value),
+            Argument::Loop => u64::from(length),
         };
         parameters[place.offset..place.offset + place.bytes].copy_from_slice(&value.to_le_bytes()[..place.bytes]);
     }
@@ -94,18 +111,20 @@ fn print_table(cases: &[Case], parameters: &Parameters) {
     println!("| kernel | device | split | measured us | predicted us | error | bound | then |");
     println!("|---|---|---|---:|---:|---:|---|---|");
     for case in cases {
-        let estimate = case.profile.estimate(parameters);
+        // What bounds the longer loop bounds one that is longer still.
+        let estimate = case.profiles.last().map(|profile| profile.estimate(parameters)).expect("a profile");
+        let predicted = case.predicted(parameters);
         let next = estimate.terms.iter().find(|term| term.name != estimate.bound && term.name != "grid fill");
-        let next = next.map_or(String::new(), |term| format!("{} {:.0}", term.name, term.seconds * 1e6));
         println!(
-            "| {} | {} | {} | {:.0} | {:.0} | {:+.0}% | {} | {next} |",
+            "| {} | {} | {} | {:.0} | {:.0} | {:+.0}% | {} | {} |",
             case.measurement.name,
             case.measurement.device.key,
             case.measurement.split.name(),
             case.measured() * 1e6,
-            estimate.seconds * 1e6,
-            (estimate.seconds / case.measured() - 1.0) * 100.0,
+            predicted * 1e6,
+            (predicted / case.measured() - 1.0) * 100.0,
             estimate.bound,
+            next.map_or("", |term| term.name),
         );
     }
 }
@@ -127,10 +146,10 @@ fn fit(cases: &[Case]) -> Parameters {
     let error = |parameters: &Parameters| fitted.iter().map(|case| case.error(parameters).abs()).sum::<f64>();
     let mut best = (f64::INFINITY, Parameters::default());
     for overlap in [1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0] {
-        for dram_share in [0.85, 0.88, 0.91, 0.94] {
-            for l2_share in [0.5, 0.6, 0.7, 0.8, 0.9] {
-                for issue_share in [0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0] {
-                    let parameters = Parameters { overlap, dram_share, l2_share, issue_share };
+        for dram_share in [0.82, 0.85, 0.88, 0.91, 0.94] {
+            for issue_share in [0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0] {
+                for l1_share in [0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0] {
+                    let parameters = Parameters { overlap, dram_share, issue_share, l1_share };
                     let found = error(&parameters);
                     if found < best.0 {
                         best = (found, parameters);

@@ -24,6 +24,8 @@ pub enum Argument {
     /// Bytes of device memory.
     Buffer(u64),
     Int(u32),
+    /// The length of the kernel's loop.
+    Loop,
 }
 
 /// A published rate, and the launch that does the same.
@@ -38,6 +40,8 @@ pub struct Measurement {
     pub block: [u32; 3],
     pub shared_bytes: u32,
     pub arguments: Vec<Argument>,
+    /// Two short lengths of the kernel's loop that the launch is counted with, and the published one.
+    pub loops: Option<[u32; 3]>,
     /// Operations or bytes.
     pub work: f64,
     /// Operations or bytes a second.
@@ -54,10 +58,13 @@ pub fn read() -> Vec<Measurement> {
 struct Table<'a>(&'a str);
 
 impl<'a> Table<'a> {
+    fn find(&self, name: &str) -> Option<&'a str> {
+        let mut values = self.0.lines().filter_map(|line| line.split_once(" = "));
+        values.find(|(key, _)| *key == name).map(|(_, value)| value.trim())
+    }
+
     fn value(&self, name: &str) -> &'a str {
-        let values = self.0.lines().filter_map(|line| line.split_once(" = "));
-        let found = values.filter(|(key, _)| *key == name).map(|(_, value)| value.trim()).next();
-        found.unwrap_or_else(|| panic!("no {name} in {}", self.0))
+        self.find(name).unwrap_or_else(|| panic!("no {name} in {}", self.0))
     }
 
     fn text(&self, name: &str) -> &'a str {
@@ -80,6 +87,9 @@ impl<'a> Table<'a> {
 
     fn measurement(&self) -> Measurement {
         let argument = |argument: &str| {
+            if argument == "loop" {
+                return Argument::Loop;
+            }
             let (kind, value) = argument.split_once(' ').expect("kind and value");
             match kind {
                 "buffer" => Argument::Buffer(value.parse().expect("bytes")),
@@ -99,6 +109,7 @@ impl<'a> Table<'a> {
             grid: self.shape("grid"),
             block: self.shape("block"),
             shared_bytes: self.number("shared_bytes") as u32,
+            loops: self.find("loops").map(|_| self.shape("loops")),
             arguments: self.list("arguments").into_iter().map(argument).collect(),
             work: self.number("work"),
             rate: self.number("rate"),
