@@ -188,12 +188,12 @@ __device__ __forceinline__ void attention(const bf16* q, const bf16* k, const bf
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 attention_plain(const bf16* q, const bf16* k, const bf16* v, bf16* o, int queries, int keys) {
-    attention<2, false, 1, false, 64>(q, k, v, o, queries, keys);
+    attention<2, false, 1, false, 32>(q, k, v, o, queries, keys);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 attention_swizzled(const bf16* q, const bf16* k, const bf16* v, bf16* o, int queries, int keys) {
-    attention<2, true, 1, false, 64>(q, k, v, o, queries, keys);
+    attention<2, true, 1, false, 32>(q, k, v, o, queries, keys);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)

@@ -18,10 +18,10 @@ use cuda_emulator::profile::LaunchProfile;
 use cuda_emulator::profile::model::Parameters;
 use published::{Argument, Measurement, Split};
 
-/// A measurement and what the emulator counted, with each of the lengths of its loop.
+/// A measurement and what the emulator counted of its launch.
 struct Case {
     measurement: Measurement,
-    profiles: Vec<LaunchProfile>,
+    profile: LaunchProfile,
 }
 
 impl Case {
@@ -29,23 +29,9 @@ impl Case {
         self.measurement.work / self.measurement.rate
     }
 
-    fn predicted(&self, parameters: &Parameters) -> f64 {
-        self.extended(|profile| profile.estimate(parameters).seconds)
-    }
-
-    /// A time that is linear in the length of the loop, at the published length.
-    fn extended(&self, seconds: impl Fn(&LaunchProfile) -> f64) -> f64 {
-        let (Some(loops), [short, long]) = (self.measurement.loops, &self.profiles[..]) else {
-            return seconds(&self.profiles[0]);
-        };
-        let [first, second, published] = loops.map(f64::from);
-        let (short, long) = (seconds(short), seconds(long));
-        long + (long - short) * (published - second) / (second - first)
-    }
-
     /// Logarithm of predicted over measured time.
     fn error(&self, parameters: &Parameters) -> f64 {
-        (self.predicted(parameters) / self.measured()).ln()
+        (self.profile.estimate(parameters).seconds / self.measured()).ln()
     }
 }
 
@@ -57,13 +43,11 @@ fn main() {
     let measurements = published::read().into_iter().filter(wanted);
     let cases: Vec<Case> = measurements
         .map(|measurement| {
-            let lengths = measurement.loops.map_or(vec![0], |[short, long, _]| vec![short, long]);
-            let count = |length| profile(&measurement, &mut compiler, length);
-            let profiles: Vec<LaunchProfile> = lengths.into_iter().map(count).collect();
+            let profile = count(&measurement, &mut compiler);
             if json {
-                profiles.iter().for_each(|profile| println!("{}", profile.to_json()));
+                println!("{}", profile.to_json());
             }
-            Case { measurement, profiles }
+            Case { measurement, profile }
         })
         .collect();
     let fits = options.iter().any(|option| option == "--fit");
@@ -73,6 +57,16 @@ fn main() {
     for (split, what) in [(Split::Fit, "fitted to"), (Split::Judge, "judged by")] {
         print_mean(&cases, split, what, &parameters);
     }
+}
+
+/// What the published launch does, extended from two with short loops where it has one.
+fn count(measurement: &Measurement, compiler: &mut Compiler) -> LaunchProfile {
+    let Some([short, long, published]) = measurement.loops else {
+        return profile(measurement, compiler, 0);
+    };
+    let factor = f64::from(published - long) / f64::from(long - short);
+    let shorter = profile(measurement, compiler, short);
+    profile(measurement, compiler, long).extended(&shorter, factor)
 }
 
 fn profile(measurement: &Measurement, compiler: &mut Compiler, length: u32) -> LaunchProfile {
@@ -111,9 +105,8 @@ fn print_table(cases: &[Case], parameters: &Parameters) {
     println!("| kernel | device | split | measured us | predicted us | error | bound | then |");
     println!("|---|---|---|---:|---:|---:|---|---|");
     for case in cases {
-        // What bounds the longer loop bounds one that is longer still.
-        let estimate = case.profiles.last().map(|profile| profile.estimate(parameters)).expect("a profile");
-        let predicted = case.predicted(parameters);
+        let estimate = case.profile.estimate(parameters);
+        let predicted = estimate.seconds;
         let next = estimate.terms.iter().find(|term| term.name != estimate.bound && term.name != "grid fill");
         println!(
             "| {} | {} | {} | {:.0} | {:.0} | {:+.0}% | {} | {} |",
@@ -145,7 +138,7 @@ fn fit(cases: &[Case]) -> Parameters {
     let fitted: Vec<&Case> = cases.iter().filter(|case| case.measurement.split == Split::Fit).collect();
     let error = |parameters: &Parameters| fitted.iter().map(|case| case.error(parameters).abs()).sum::<f64>();
     let mut best = (f64::INFINITY, Parameters::default());
-    for overlap in [1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0] {
+    for overlap in [1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 8.0, 12.0] {
         for dram_share in [0.82, 0.85, 0.88, 0.91, 0.94] {
             for issue_share in [0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0] {
                 for l1_share in [0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0] {

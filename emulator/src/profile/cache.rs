@@ -22,6 +22,8 @@ pub struct Outcome {
     pub missing: u8,
     /// Sectors of the line that made room which had to be written back.
     pub written_back: u32,
+    /// Sectors that memory had until now and has no longer.
+    pub dirtied: u8,
 }
 
 /// A cache without its data.
@@ -57,7 +59,7 @@ impl Cache {
 
     fn access(&mut self, line: u64, sectors: u8, dirty: u8) -> Outcome {
         if self.sets == 0 {
-            return Outcome { missing: sectors, written_back: 0 };
+            return Outcome { missing: sectors, written_back: 0, dirtied: dirty };
         }
         self.clock = self.clock.wrapping_add(1);
         let first = self.set(line);
@@ -75,10 +77,11 @@ impl Cache {
         };
         let line = &mut set[found];
         let missing = sectors & !line.valid;
+        let dirtied = dirty & !line.dirty;
         line.valid |= sectors;
         line.dirty |= dirty;
         line.used = self.clock;
-        Outcome { missing, written_back }
+        Outcome { missing, written_back, dirtied }
     }
 }
 
@@ -89,15 +92,16 @@ mod tests {
     #[test]
     fn sectors_are_fetched_once_while_their_line_stays() {
         let mut cache = Cache::new(64 * LINE_BYTES, 4);
-        assert_eq!(cache.read(7, 0b0011), Outcome { missing: 0b0011, written_back: 0 });
-        assert_eq!(cache.read(7, 0b0110), Outcome { missing: 0b0100, written_back: 0 });
+        assert_eq!(cache.read(7, 0b0011), Outcome { missing: 0b0011, ..Outcome::default() });
+        assert_eq!(cache.read(7, 0b0110), Outcome { missing: 0b0100, ..Outcome::default() });
         assert_eq!(cache.read(7, 0b0111), Outcome::default());
     }
 
     #[test]
     fn what_is_used_stays_and_what_is_dirty_is_written_back() {
         let mut cache = Cache::new(4 * LINE_BYTES, 4);
-        cache.write(0, 0b1111);
+        assert_eq!(cache.write(0, 0b1111).dirtied, 0b1111);
+        assert_eq!(cache.write(0, 0b0001).dirtied, 0, "it is dirty already");
         (1..4).for_each(|line| {
             cache.read(line, 1);
         });
@@ -105,7 +109,7 @@ mod tests {
         assert_eq!(cache.read(9, 1).written_back, 0, "line 1 is the oldest, and clean");
         (2..4).for_each(|line| assert_eq!(cache.read(line, 1).missing, 0));
         cache.read(9, 1);
-        assert_eq!(cache.read(10, 1), Outcome { missing: 1, written_back: 4 }, "line 0 by now is");
+        assert_eq!(cache.read(10, 1), Outcome { missing: 1, written_back: 4, dirtied: 0 }, "line 0 by now is");
     }
 
     #[test]

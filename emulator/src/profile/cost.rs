@@ -118,7 +118,7 @@ const HALF: Cost = Cost::new(Class::Half, Pipe::Half, 1.0, 5.0);
 const SPECIAL: Cost = Cost::new(Class::Special, Pipe::Special, 1.0, 18.0);
 const CONVERSION: Cost = Cost::new(Class::Conversion, Pipe::Conversion, 1.0, 10.0);
 const WARP: Cost = Cost::new(Class::Warp, Pipe::Issue, 1.0, 12.0);
-const CONTROL: Cost = Cost::new(Class::Control, Pipe::Issue, 1.0, 0.0);
+const CONTROL: Cost = Cost::new(Class::Control, Pipe::Issue, 1.0, 10.0);
 
 impl Cost {
     const fn times(self, slots: f32) -> Cost {
@@ -185,7 +185,7 @@ fn memory_or_control(op: &Op) -> Cost {
         Op::Redux { .. } => Cost { class: Class::Warp, ..SPECIAL },
         Op::MatchAny { .. } | Op::MatchAll { .. } => WARP.times(8.0),
         Op::Vote { .. } | Op::Ballot { .. } | Op::ActiveMask { .. } | Op::Elect { .. } | Op::WarpBarrier { .. } => WARP,
-        Op::Barrier { .. } => Cost::new(Class::Barrier, Pipe::Issue, 1.0, 10.0),
+        Op::Barrier { .. } => Cost::new(Class::Barrier, Pipe::Issue, 1.0, 24.0),
         Op::Mma(mma) => matrix(mma.shape),
         Op::BranchIndexed { .. } => CONTROL.times(4.0),
         Op::Call(_) => CONTROL.times(50.0),

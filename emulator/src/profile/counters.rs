@@ -26,12 +26,22 @@ macro_rules! counters {
                 $name { $($field: scaled(self.$field, factor),)* }
             }
 
+            /// The counts of a launch whose loop is longer: these and `factor` times what they exceed those of `shorter` by.
+            #[must_use]
+            pub fn extended(&self, shorter: &$name, factor: f64) -> $name {
+                $name { $($field: extended(self.$field as f64, shorter.$field as f64, factor).round() as u64,)* }
+            }
+
             /// The counts with their names.
             pub fn list(&self) -> Vec<(&'static str, u64)> {
                 vec![$((stringify!($field), self.$field),)*]
             }
         }
     };
+}
+
+fn extended(long: f64, short: f64, factor: f64) -> f64 {
+    (long + (long - short) * factor).max(0.0)
 }
 
 fn scaled(count: u64, factor: f64) -> u64 {
@@ -84,7 +94,7 @@ counters! {
         l2_written_sectors,
         l2_atomic_sectors,
         dram_read_sectors,
-        /// Written back while the kernel ran; what stays in L2 at its end is not.
+        /// What the kernel wrote less what L2 holds of it at the end.
         dram_written_sectors,
     }
 }
@@ -196,6 +206,42 @@ impl Counters {
             shared: self.shared.scaled(factor),
             control: self.control.scaled(factor),
             ..self.clone()
+        }
+    }
+
+    /// The counts of the same launch with a longer loop, from these and those with a `shorter` one: all grow linearly,
+    /// by `factor` times the difference.
+    #[must_use]
+    pub fn extended(&self, shorter: &Counters, factor: f64) -> Counters {
+        let count = |long: u64, short: u64| extended(long as f64, short as f64, factor).round() as u64;
+        let counts = |long: &[u64; CLASSES.len()], short: &[u64; CLASSES.len()]| {
+            std::array::from_fn(|class| count(long[class], short[class]))
+        };
+        let clocks = |long: f64, short: f64| extended(long, short, factor);
+        let (long, short) = (&self.chain, &shorter.chain);
+        let products = |(&shape, long): (&&'static str, &MatrixProducts)| {
+            let short = shorter.matrix.get(shape).copied().unwrap_or_default();
+            let (operations, macs) = (count(long.operations, short.operations), count(long.macs, short.macs));
+            (shape, MatrixProducts { operations, macs })
+        };
+        Counters {
+            warp_instructions: counts(&self.warp_instructions, &shorter.warp_instructions),
+            thread_instructions: counts(&self.thread_instructions, &shorter.thread_instructions),
+            machine_instructions: clocks(self.machine_instructions, shorter.machine_instructions),
+            unit_clocks: std::array::from_fn(|unit| clocks(self.unit_clocks[unit], shorter.unit_clocks[unit])),
+            matrix: self.matrix.iter().map(products).collect(),
+            global: self.global.extended(&shorter.global, factor),
+            local: self.local.extended(&shorter.local, factor),
+            shared: self.shared.extended(&shorter.shared, factor),
+            cache: self.cache.extended(&shorter.cache, factor),
+            footprint: self.footprint.extended(&shorter.footprint, factor),
+            control: self.control.extended(&shorter.control, factor),
+            chain: Chain {
+                blocks: long.blocks,
+                clocks: clocks(long.clocks, short.clocks),
+                busy: clocks(long.busy, short.busy),
+                loads: clocks(long.loads, short.loads),
+            },
         }
     }
 

@@ -108,6 +108,13 @@ impl LaunchProfile {
         }
     }
 
+    /// The profile of the same launch with a longer loop, from this one and one with a `shorter` loop: see
+    /// [`Counters::extended`].
+    #[must_use]
+    pub fn extended(&self, shorter: &LaunchProfile, factor: f64) -> LaunchProfile {
+        LaunchProfile { counters: self.counters.extended(&shorter.counters, factor), ..self.clone() }
+    }
+
     /// Whether only some of the blocks ran.
     pub fn sampled(&self) -> bool {
         self.blocks_run < self.shape.blocks()

@@ -104,11 +104,6 @@ impl Block {
         ]
     }
 
-    /// Clocks of the unit that one of them needs longest.
-    fn busiest(&self, device: &Description, parameters: &Parameters) -> f64 {
-        self.terms(1.0, device, parameters).iter().map(|term| term.1).fold(0.0, f64::max)
-    }
-
     /// What they take, in clocks.
     fn clocks(&self, blocks: f64, device: &Description, parameters: &Parameters) -> f64 {
         if blocks == 0.0 {
@@ -167,8 +162,7 @@ pub fn estimate(counters: &Counters, shape: &Shape, device: &Description, parame
         .into_iter()
         .map(|(name, clocks)| Term { name, seconds: seconds(clocks * waves) })
         .collect();
-    let alone = waves.ceil() * (block.waits + block.busiest(device, parameters));
-    terms.push(Term { name: "latency", seconds: seconds(alone) });
+    terms.push(Term { name: "latency", seconds: seconds(waves.ceil() * block.waits) });
     terms.push(Term { name: "launch", seconds: device.rates.launch_seconds });
     // What the grid loses by not filling its last wave, or its only one.
     let filled = of_wave * blocks / wave;

@@ -122,6 +122,7 @@ impl Follower {
         warp.latest = warp.latest.later(issue);
         warp.issued += slots;
         if ends_line(op) {
+            warp.latest = warp.latest.later(issue.after(f64::from(cost.latency)));
             warp.close();
         }
     }

@@ -99,7 +99,7 @@ impl SecondLevel {
         SecondLevel { cache: Cache::new(bytes, 16), read: HashMap::new(), written: HashMap::new() }
     }
 
-    /// Runs the traces of the blocks of one wave side by side.
+    /// Runs the traces of the blocks of one wave side by side. All that they write counts as written to memory.
     pub(super) fn run(&mut self, blocks: Vec<Vec<Touch>>) -> CacheTraffic {
         let mut counts = CacheTraffic::default();
         for touch in merged(blocks.into_iter()) {
@@ -109,7 +109,7 @@ impl SecondLevel {
                 AccessKind::Write | AccessKind::Atomic => self.cache.write(touch.line, touch.sectors),
             };
             let missing = u64::from(outcome.missing.count_ones());
-            counts.dram_written_sectors += u64::from(outcome.written_back);
+            counts.dram_written_sectors += u64::from(outcome.dirtied.count_ones());
             match touch.kind {
                 AccessKind::Read => {
                     counts.l2_read_sectors += sectors;

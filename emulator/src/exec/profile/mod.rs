@@ -15,6 +15,7 @@ use super::lanes::lanes_of;
 use super::observe::{Access, AccessKind, Observer, Seen};
 use crate::device::Description;
 use crate::isa::{Op, Program, Space};
+use crate::profile::cache::SECTOR_BYTES;
 use crate::profile::cost::{self, Class, Pipe};
 use crate::profile::counters::{CacheTraffic, Counters, Traffic};
 use chain::{Execution, Follower};
@@ -97,6 +98,9 @@ impl<'a> Profiler<'a> {
         for (traffic, weight) in &pending.traffic {
             counters.cache.add(&traffic.scaled(*weight));
         }
+        // What was written last is still in L2 when the kernel ends.
+        let held = self.device.rates.l2_effective_bytes / SECTOR_BYTES;
+        counters.cache.dram_written_sectors = counters.cache.dram_written_sectors.saturating_sub(held);
         counters.footprint = pending.l2.footprint();
         counters
     }
