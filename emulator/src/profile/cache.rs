@@ -20,8 +20,6 @@ struct Line {
 pub struct Outcome {
     /// Sectors that were missing.
     pub missing: u8,
-    /// Sectors of the line that made room which had to be written back.
-    pub written_back: u32,
     /// Sectors that memory had until now and has no longer.
     pub dirtied: u8,
 }
@@ -59,20 +57,19 @@ impl Cache {
 
     fn access(&mut self, line: u64, sectors: u8, dirty: u8) -> Outcome {
         if self.sets == 0 {
-            return Outcome { missing: sectors, written_back: 0, dirtied: dirty };
+            return Outcome { missing: sectors, dirtied: dirty };
         }
         self.clock = self.clock.wrapping_add(1);
         let first = self.set(line);
         let set = &mut self.lines[first..first + self.ways];
         let tag = line + 1;
-        let (found, written_back) = match set.iter().position(|line| line.tag == tag) {
-            Some(way) => (way, 0),
+        let found = match set.iter().position(|line| line.tag == tag) {
+            Some(way) => way,
             None => {
                 let oldest = |line: &&Line| (line.tag != 0, self.clock.wrapping_neg().wrapping_add(line.used));
                 let victim = set.iter().enumerate().min_by_key(|(_, line)| oldest(line)).map_or(0, |(way, _)| way);
-                let written_back = set[victim].dirty.count_ones();
                 set[victim] = Line { tag, ..Line::default() };
-                (victim, written_back)
+                victim
             }
         };
         let line = &mut set[found];
@@ -81,7 +78,7 @@ impl Cache {
         line.valid |= sectors;
         line.dirty |= dirty;
         line.used = self.clock;
-        Outcome { missing, written_back, dirtied }
+        Outcome { missing, dirtied }
     }
 }
 
@@ -98,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_used_stays_and_what_is_dirty_is_written_back() {
+    fn what_is_used_stays_and_what_is_dirty_is_so_once() {
         let mut cache = Cache::new(4 * LINE_BYTES, 4);
         assert_eq!(cache.write(0, 0b1111).dirtied, 0b1111);
         assert_eq!(cache.write(0, 0b0001).dirtied, 0, "it is dirty already");
@@ -106,10 +103,10 @@ mod tests {
             cache.read(line, 1);
         });
         cache.read(0, 1);
-        assert_eq!(cache.read(9, 1).written_back, 0, "line 1 is the oldest, and clean");
-        (2..4).for_each(|line| assert_eq!(cache.read(line, 1).missing, 0));
         cache.read(9, 1);
-        assert_eq!(cache.read(10, 1), Outcome { missing: 1, written_back: 4, dirtied: 0 }, "line 0 by now is");
+        (2..4).for_each(|line| assert_eq!(cache.read(line, 1).missing, 0));
+        assert_eq!(cache.read(0, 1).missing, 0, "line 1 was the oldest");
+        assert_eq!(cache.read(1, 1), Outcome { missing: 1, dirtied: 0 });
     }
 
     #[test]

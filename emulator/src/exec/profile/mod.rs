@@ -162,7 +162,7 @@ impl Observer for BlockProfile<'_> {
         self.wave = waves.partition_point(|wave| wave.blocks.end <= number).min(waves.len() - 1);
         self.warps.clear();
         self.warps.resize_with(grid.warps(), WarpTrace::default);
-        let follows = (number - waves[self.wave].blocks.start) % FOLLOWED == 0;
+        let follows = (number - waves[self.wave].blocks.start).is_multiple_of(FOLLOWED);
         self.follower = follows.then(|| Box::new(Follower::new(grid.warps(), &self.profiler.plan)));
     }
 
@@ -283,7 +283,7 @@ impl BlockProfile<'_> {
                 bytes: merged.bytes,
                 ..access.clone()
             };
-            let aligned = |lane: usize| wide.addresses[lane] % u64::from(wide.bytes) == 0;
+            let aligned = |lane: usize| wide.addresses[lane].is_multiple_of(wide.bytes.into());
             self.merging = lanes_of(access.mask).all(aligned);
             return self.merging.then(|| shared::wavefronts(&wide).0 as f64);
         }
