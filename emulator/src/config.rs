@@ -1,7 +1,8 @@
 //! Which device is emulated and how it runs: set by the program that links this crate, or by environment variables.
 
 use std::env;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -32,6 +33,11 @@ pub struct Config {
     pub numerics: Numerics,
     /// What is checked while kernels run. `CUDA_EMULATOR_CHECK`: `all`, or the names of checks separated by commas.
     pub checks: Checks,
+    /// Where the profile of every launch is written when the process ends. `CUDA_EMULATOR_PROFILE`, by default nowhere.
+    pub profile: Option<PathBuf>,
+    /// Runs only so many waves of blocks of each profiled launch, which makes its results wrong: see
+    /// [`Module::profile`](crate::exec::Module::profile). `CUDA_EMULATOR_SAMPLE`, by default all.
+    pub sample: Option<u32>,
     /// Whether reports of faults stay off the standard error stream. Never by environment.
     pub quiet: bool,
 }
@@ -48,6 +54,8 @@ impl Default for Config {
             numerics: Numerics::Fast,
             checks: Checks::NONE,
             timeout: None,
+            profile: None,
+            sample: None,
             quiet: false,
         }
     }
@@ -72,6 +80,8 @@ impl Config {
             timeout: number("CUDA_EMULATOR_TIMEOUT")?.map(Duration::from_secs),
             numerics: numerics()?.unwrap_or(default.numerics),
             checks: checks()?.unwrap_or(default.checks),
+            profile: env::var_os("CUDA_EMULATOR_PROFILE").map(PathBuf::from),
+            sample: number("CUDA_EMULATOR_SAMPLE")?.map(NonZeroU32::get),
             quiet: default.quiet,
         })
     }

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! A program that links the crate calls [`install`] before it loads `libcuda.so`, and gets the emulator under that name;
-//! [`configure`] chooses the device, [`last_report`] says what went wrong, [`statistics`] counts what was asked. A program
+//! [`configure`] chooses the device, [`last_report`] says what went wrong, [`statistics`] counts what was asked,
+//! [`profile`] counts what each launch did and predicts how long a device would take for it. A program
 //! that does not know of the crate is given the shared library, `libcuda_emulator.so`, whose SONAME is `libcuda.so`; the
 //! environment then chooses the device (`CUDA_EMULATOR_DEVICE` and the other variables of [`Config`]).
 //!
@@ -25,6 +26,7 @@ pub mod install;
 pub mod isa;
 pub mod lower;
 pub mod memory;
+pub mod profile;
 pub mod ptx;
 pub mod report;
 mod statistics;

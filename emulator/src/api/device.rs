@@ -181,13 +181,7 @@ fn device_attribute(device: &Description, attribute: u32) -> Result<i32> {
         81 => device.shared_bytes_per_multiprocessor,
         82 => device.registers_per_multiprocessor,
         // How many times slower double precision is than single.
-        87 => {
-            if device.compute_capability.1 == 0 {
-                2
-            } else {
-                64
-            }
-        }
+        87 => (device.rates.fp32_lanes / device.rates.fp64_lanes) as u32,
         // Number of the node of the device's memory, and of the host's beside it, if there were several.
         131 | 134 => u32::MAX,
         // Domains of memory order.

@@ -45,8 +45,6 @@ mod user_object;
 mod virtual_memory;
 mod work;
 
-pub use module::reported_registers;
-
 use std::ffi::CStr;
 
 use crate::install::Symbol;

@@ -12,6 +12,7 @@ use super::types::{CUevent, CUfunction, CUstream};
 use crate::config::{self, Config};
 use crate::exec::{Launch, Module, Options};
 use crate::memory::Memory;
+use crate::profile;
 use crate::report::{Class, Fault, Report};
 use crate::statistics::count;
 
@@ -178,7 +179,16 @@ fn run_kernel(module: &Module, launch: &Launch, memory: &Memory) -> Result<(), R
     let options = Options { threads, seed, numerics, checks, timeout };
     count(|statistics| statistics.kernels += 1);
     let name = module.kernels().get(launch.kernel).map(|kernel| kernel.name.clone());
-    let outcome = catch_unwind(AssertUnwindSafe(|| module.run(launch, memory, options)));
+    if let Some(path) = &config.profile {
+        profile::write_at_exit(path.clone());
+    }
+    let run = || {
+        if !profile::is_on() {
+            return module.run(launch, memory, options);
+        }
+        module.profile(launch, memory, options, &config.device, config.sample).map(profile::add)
+    };
+    let outcome = catch_unwind(AssertUnwindSafe(run));
     let outcome = outcome.unwrap_or_else(|panic| Err(Report::new(Class::EmulatorBug, panic_text(&*panic))));
     outcome.map_err(|report| Report { kernel: report.kernel.clone().or(name), ..report })
 }

@@ -14,6 +14,7 @@ use crate::device::Description;
 use crate::isa::{BankEntry, LaunchSpecial, MemoryKind, Program, SharedVariable, Space, Width};
 use crate::memory::Memory;
 use crate::report::{Nearby, Place, Report};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -46,6 +47,8 @@ pub(super) struct Grid<'a> {
     pub timeout: Option<std::time::Duration>,
     /// Counts launches.
     pub number: u64,
+    /// Numbers of the blocks that run; all, unless samples are asked for.
+    pub selection: Vec<Range<u64>>,
     seed: u64,
 }
 
@@ -78,6 +81,7 @@ impl<'a> Grid<'a> {
             heap: None,
             timeout: None,
             number: LAUNCHES.fetch_add(1, Ordering::Relaxed),
+            selection: Vec::from([0..launch.grid.iter().map(|side| u64::from(*side)).product()]),
             seed,
         };
         grid.bank = grid.fill_bank();
@@ -176,17 +180,27 @@ impl<'a> Grid<'a> {
         }
     }
 
+    /// Blocks that run.
     fn blocks(&self) -> u64 {
-        self.launch.grid.iter().map(|n| u64::from(*n)).product()
+        self.selection.iter().map(|range| range.end - range.start).sum()
     }
 
     /// The block that is started as number `ticket`.
     fn block_index(&self, ticket: u64) -> [u32; 3] {
+        let blocks = self.blocks();
         // Blocks that wait for those before them rely on being started in order, as far as they do not fit together.
-        let window = self.resident_blocks.min(self.blocks());
+        let window = self.resident_blocks.min(blocks);
         let first = ticket / window * window;
-        let count = window.min(self.blocks() - first);
-        let number = if self.seed == 0 { ticket } else { first + permuted(ticket - first, count, self.seed) };
+        let count = window.min(blocks - first);
+        let mut number = if self.seed == 0 { ticket } else { first + permuted(ticket - first, count, self.seed) };
+        for range in &self.selection {
+            let size = range.end - range.start;
+            if number < size {
+                number += range.start;
+                break;
+            }
+            number -= size;
+        }
         let [x, y, _] = self.launch.grid.map(u64::from);
         [(number % x) as u32, (number / x % y) as u32, (number / (x * y)) as u32]
     }

@@ -32,8 +32,10 @@ mod memory;
 pub mod mma;
 mod observe;
 mod packed;
+mod profile;
 mod races;
 mod random;
+mod registers;
 mod shuffle;
 pub mod simd;
 mod special;
@@ -48,6 +50,7 @@ use crate::device::Description;
 use crate::isa::{BankEntry, LaunchSpecial, Program};
 use crate::lower::{self, layout::ModuleVariables};
 use crate::memory::Memory;
+use crate::profile::{LaunchProfile, Shape};
 use crate::ptx;
 use crate::report::{Class, Report};
 use definedness::{Definedness, Plans, Watch};
@@ -113,6 +116,8 @@ pub struct KernelInfo {
     pub local_bytes_per_thread: u32,
     /// From NVRTC's own report, where it travels with the image.
     pub registers_per_thread: Option<u32>,
+    /// What the lowered program needs, where there is no report: near what an assembler would allocate.
+    pub estimated_registers_per_thread: u32,
     pub max_threads_per_block: u32,
 }
 
@@ -160,9 +165,12 @@ impl Module {
         let variables = place_variables(&module, memory)?;
         let mut kernels = Vec::new();
         let mut programs = Vec::new();
+        let registers = registers::reported(ptx);
         for function in module.functions.iter().filter(|f| f.entry && f.body.is_some()) {
             let program = lower::kernel(&module, function, &variables, ptx);
-            kernels.push(kernel_info(function, program.as_ref().ok()));
+            let registers = registers.get(&function.name).copied();
+            kernels
+                .push(KernelInfo { registers_per_thread: registers, ..kernel_info(function, program.as_ref().ok()) });
             programs.push(program);
         }
         let mut reserve = |bytes| {
@@ -210,27 +218,7 @@ impl Module {
     /// The first fault that a thread of the host meets; memory is then as far as the kernel came.
     pub fn run(&self, launch: &Launch, memory: &Memory, options: Options) -> Result<(), Report> {
         let program = self.programs[launch.kernel].as_ref().map_err(Report::clone)?;
-        let name = &self.kernels[launch.kernel].name;
-        let threads = launch.block.iter().product();
-        let info = &self.kernels[launch.kernel];
-        let active = active_blocks(&self.device, info, threads, launch.dynamic_shared_bytes.into());
-        let resident = u64::from(active) * u64::from(self.device.multiprocessors);
-        let workspace = self.workspace.filter(|_| launch.cooperative).unwrap_or(0);
-        if workspace != 0 {
-            // SAFETY: the workspace is this module's allocation, and launches of a context run one after the other.
-            unsafe { std::ptr::write_bytes(workspace as *mut u8, 0, WORKSPACE_BYTES as usize) };
-        }
-        let mut grid = grid::Grid::new((name, &self.text), program, launch, memory, options.seed).on(
-            &self.device,
-            resident,
-            workspace,
-            self.heap.as_ref(),
-        );
-        grid.timeout = options.timeout;
-        grid.model = match options.numerics {
-            Numerics::Fast => None,
-            Numerics::Hardware => Some(mma::Model::of(self.device.compute_capability)),
-        };
+        let grid = self.grid(program, launch, memory, options);
         let checks = options.checks;
         if !checks.watch_instructions() {
             return grid::run(&grid, options, &|| ()).map_err(|report| *report);
@@ -241,6 +229,65 @@ impl Module {
         let shadow = checks.races.then(|| races::Launch::new(program));
         let observer = || (watch.as_ref().map(Definedness::new), shadow.as_ref().map(Races::new));
         grid::run(&grid, options, &observer).map_err(|report| *report)
+    }
+
+    /// The launch of `program`, one of the module's, on its device.
+    fn grid<'a>(
+        &'a self,
+        program: &'a Program,
+        launch: &'a Launch,
+        memory: &'a Memory,
+        options: Options,
+    ) -> grid::Grid<'a> {
+        let info = &self.kernels[launch.kernel];
+        let threads = launch.block.iter().product();
+        let active = active_blocks(&self.device, info, threads, launch.dynamic_shared_bytes.into());
+        let resident = u64::from(active) * u64::from(self.device.multiprocessors);
+        let workspace = self.workspace.filter(|_| launch.cooperative).unwrap_or(0);
+        if workspace != 0 {
+            // SAFETY: the workspace is this module's allocation, and launches of a context run one after the other.
+            unsafe { std::ptr::write_bytes(workspace as *mut u8, 0, WORKSPACE_BYTES as usize) };
+        }
+        let mut grid = grid::Grid::new((&info.name, &self.text), program, launch, memory, options.seed).on(
+            &self.device,
+            resident,
+            workspace,
+            self.heap.as_ref(),
+        );
+        grid.timeout = options.timeout;
+        grid.model = match options.numerics {
+            Numerics::Fast => None,
+            Numerics::Hardware => Some(mma::Model::of(self.device.compute_capability)),
+        };
+        grid
+    }
+
+    /// Runs one launch as [`Module::run`] does and counts what it does on `device`. With `sample` only so many waves of
+    /// blocks run (a few more, which warm the caches, besides), spread over the grid: the counts are scaled to the whole
+    /// grid, and the results in memory are not those of the launch. Cooperative launches always run whole, and kernels
+    /// whose blocks wait for each other must not be sampled: what they wait for may not run.
+    ///
+    /// # Errors
+    /// As [`Module::run`].
+    pub fn profile(
+        &self,
+        launch: &Launch,
+        memory: &Memory,
+        options: Options,
+        device: &Description,
+        sample: Option<u32>,
+    ) -> Result<LaunchProfile, Report> {
+        let program = self.programs[launch.kernel].as_ref().map_err(Report::clone)?;
+        let info = &self.kernels[launch.kernel];
+        let shape = Shape::of(device, info, launch);
+        let wave = u64::from(shape.occupancy.blocks.max(1)) * u64::from(device.multiprocessors);
+        let waves = profile::waves(shape.blocks(), wave, sample.filter(|_| !launch.cooperative));
+        let mut grid = self.grid(program, launch, memory, options);
+        grid.selection = waves.iter().map(|wave| wave.blocks.clone()).collect();
+        let profiler = profile::Profiler::new(program, device, &waves, shape.l1_bytes_per_block(device));
+        grid::run(&grid, options, &|| profiler.observer()).map_err(|report| *report)?;
+        let ran = waves.iter().map(|wave| wave.blocks.end - wave.blocks.start).sum();
+        Ok(LaunchProfile::new(&info.name, device, shape, ran, &profiler.counters()))
     }
 }
 
@@ -265,6 +312,8 @@ fn kernel_info(function: &ptx::ast::Function, program: Option<&Program>) -> Kern
         static_shared_bytes: program.map_or(0, |p| p.shared_bytes),
         local_bytes_per_thread: program.map_or(0, |p| p.local_bytes),
         registers_per_thread: None,
+        estimated_registers_per_thread: program
+            .map_or(0, |p| (p.slots + 8).clamp(16, 255).next_multiple_of(8).min(255)),
         max_threads_per_block: threads.map_or(1024, |sizes| sizes.iter().product::<u64>().min(1024) as u32),
     }
 }

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use cuda_emulator::api::reported_registers;
 use cuda_emulator::device::Description;
 use cuda_emulator::exec::Module;
 use cuda_emulator::memory::Memory;
@@ -26,7 +25,6 @@ fn describe(text: &str) -> Result<bool, Report> {
     let mut memory = Memory::default();
     let module = Module::load(text, &Description::default(), &mut memory)?;
     let problems = Module::problems(text, &mut memory)?;
-    let registers = reported_registers(text);
     for (index, kernel) in module.kernels().iter().enumerate() {
         let sizes: Vec<String> = kernel.parameters.iter().map(|parameter| parameter.bytes.to_string()).collect();
         println!("kernel {}", kernel.name);
@@ -35,7 +33,7 @@ fn describe(text: &str) -> Result<bool, Report> {
             sizes.len(),
             if sizes.is_empty() { "0".into() } else { sizes.join(", ") }
         );
-        if let Some(registers) = registers.get(&kernel.name) {
+        if let Some(registers) = kernel.registers_per_thread {
             println!("  {registers} registers a thread");
         }
         if module.unsupported(index).is_none() {
