@@ -3,7 +3,9 @@
 #[macro_use]
 mod common;
 
-use common::{AddParameters, PTX, TestContext, box_copy, device_memory, function, load, read, read_integers};
+use common::{
+    AddParameters, PTX, TestContext, box_copy, device_memory, function, load, pinned_memory, read, read_integers,
+};
 use cudarc::driver::sys::{self, CUresult};
 
 const INVALID_VALUE: CUresult = CUresult::CUDA_ERROR_INVALID_VALUE;
@@ -199,7 +201,14 @@ fn pointers_tell_what_they_point_to() {
     waits = 0;
     succeed!(cuPointerGetAttribute((&raw mut waits).cast(), Attribute::CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, inside));
     assert_eq!(waits, 1);
+    let pinned = pinned_memory(60).as_ptr() as u64;
+    succeed!(cuMemGetAddressRange_v2(&mut start, &mut bytes, inside));
+    assert_eq!((start, bytes), (device, 100));
+    succeed!(cuMemGetAddressRange_v2(&mut start, &mut bytes, pinned + 59));
+    assert_eq!((start, bytes), (pinned, 60), "mapped host memory has device addresses");
     let outside = (&raw const waits) as u64;
+    let code = result!(cuMemGetAddressRange_v2(&mut start, &mut bytes, outside));
+    assert_eq!(code, CUresult::CUDA_ERROR_NOT_FOUND);
     let attribute = Attribute::CU_POINTER_ATTRIBUTE_MEMORY_TYPE;
     assert_eq!(result!(cuPointerGetAttribute((&raw mut kind).cast(), attribute, outside)), INVALID_VALUE);
 }

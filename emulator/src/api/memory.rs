@@ -304,7 +304,7 @@ pub unsafe extern "C" fn cuMemGetInfo_v2(free: Out<usize>, total: Out<usize>) ->
     })
 }
 
-/// Start and size of the allocation that holds an address.
+/// Start and size of the allocation, of the device or of page-locked host memory, that holds an address.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuMemGetAddressRange_v2(
     start: Out<CUdeviceptr>,
@@ -313,7 +313,8 @@ pub unsafe extern "C" fn cuMemGetAddressRange_v2(
 ) -> CUresult {
     call("cuMemGetAddressRange_v2", |driver| {
         driver.current()?;
-        let Some(allocation) = driver.memory.find_device(address) else {
+        let found = driver.memory.find_device(address).or_else(|| driver.memory.find_host(address));
+        let Some(allocation) = found else {
             return refused(CUresult::NOT_FOUND, format!("{address:#x} is no device address"));
         };
         start.set_if_wanted(allocation.start);

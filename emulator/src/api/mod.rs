@@ -7,6 +7,10 @@
 //! Streams are queues, and work runs as late as their rules allow (`queue`): a pinned buffer is read when its copy
 //! runs, not when it is called for. Nothing runs in the background: a program that polls page-locked memory without
 //! calling the driver waits for ever.
+//!
+//! One lock guards all state, and work runs while it is held: a call of another thread waits until the kernel is done
+//! that somebody waits for. Functions that are `missing` are exported, too, and refused by name; `per_thread` and
+//! `legacy` hold the other names of functions that are here.
 #![allow(non_snake_case, clippy::missing_safety_doc)]
 
 mod capture;
