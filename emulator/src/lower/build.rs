@@ -12,6 +12,9 @@ use crate::ptx::ast::{self, Operand, Statement, Type};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
+/// The most virtual registers of a kernel, of either kind: far more than compilers make, and little memory.
+const MAX_REGISTERS: u32 = 1 << 22;
+
 /// A kernel on virtual registers, branch targets already positions in `code`.
 #[derive(Debug)]
 pub(super) struct Draft {
@@ -183,15 +186,21 @@ impl<'m> Builder<'m> {
     fn registers(&mut self, ty: Type, names: &'m [(String, Option<u32>)]) -> std::result::Result<(), String> {
         let width = register_width(ty)?;
         for (name, count) in names {
+            let number = count.unwrap_or(1);
+            if number > MAX_REGISTERS - self.predicates.min(MAX_REGISTERS)
+                || number as usize + self.widths.len() > MAX_REGISTERS as usize
+            {
+                return Err(format!("{number} registers {name}, more than a function can have"));
+            }
             let first = match width {
                 Some(width) => {
                     let first = self.widths.len() as u32;
-                    self.widths.extend(std::iter::repeat_n(width, count.unwrap_or(1) as usize));
+                    self.widths.extend(std::iter::repeat_n(width, number as usize));
                     first
                 }
                 None => {
-                    self.predicates += count.unwrap_or(1);
-                    self.predicates - count.unwrap_or(1)
+                    self.predicates += number;
+                    self.predicates - number
                 }
             };
             match (count, width) {
