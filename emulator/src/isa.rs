@@ -110,7 +110,7 @@ pub enum Op {
         b: Reg,
         clamp: bool,
     },
-    /// Adds or subtracts with the carry flag as an explicit predicate.
+    /// Adds `b`, or its complement to subtract it, with the carry flag as an explicit predicate.
     AddCarry {
         width: Width,
         d: Reg,

@@ -482,14 +482,14 @@ pub(super) struct Carry {
     pub subtract: bool,
 }
 
-/// `d = a + b + carry` or `d = a - b - borrow`; for subtractions the flag is the borrow.
+/// `d = a + b + carry`; a subtraction adds the complement of `b`, so that the flag is set where nothing was borrowed.
+/// The manual calls the flag of `sub.cc` a borrow, but code of NVRTC (the division of 128 bits) reads it by `addc`.
 pub(super) fn add_carry(file: &mut File, mask: u32, width: Width, d: Reg, a: Reg, b: Reg, carry: &Carry) {
     let into = file.pred(carry.into);
     let mut out = 0;
     let mut step = |lane: usize, a: u64, b: u64, bits: u32| {
-        let (a, b) = (u128::from(a), u128::from(b));
-        let one = u128::from(into >> lane & 1);
-        let sum = if carry.subtract { a.wrapping_sub(b).wrapping_sub(one) } else { a + b + one };
+        let b = if carry.subtract { !b & (u64::MAX >> (64 - bits)) } else { b };
+        let sum = u128::from(a) + u128::from(b) + u128::from(into >> lane & 1);
         out |= ((sum >> bits & 1) as u32) << lane;
         sum as u64
     };

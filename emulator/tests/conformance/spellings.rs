@@ -383,6 +383,16 @@ fn carries_chain_through_wide_products() {
     );
 }
 
+/// The flag of a subtraction is the carry of adding the complement: set where nothing is borrowed.
+#[test]
+fn additions_see_what_subtractions_borrowed() {
+    let operands = triples(&integers32());
+    check32("{ .reg .b32 l; sub.cc.u32 l, %a, %b; addc.u32 %d, 0, 0; }", &operands, |a, b, _| u32::from(a >= b));
+    check32("{ .reg .b32 l; add.cc.u32 l, %a, %b; subc.u32 %d, %c, 0; }", &operands, |a, b, c| {
+        c.wrapping_sub(u32::from(a.checked_add(b).is_some()))
+    });
+}
+
 #[test]
 fn vectors_of_eight_and_vector_atomics() {
     let body = "	.reg .b64 %p, %q;

@@ -168,9 +168,10 @@ fn add(b: &mut Builder, opcode: &str, m: &mut Modifiers, operands: &[Operand]) -
     let subtract = opcode.starts_with("sub");
     if carries || opcode.ends_with('c') {
         let carry = b.carry();
-        let carry_in = match opcode.ends_with('c') {
-            true => PredSource::of(carry),
-            false => PredSource::FALSE,
+        let carry_in = match (opcode.ends_with('c'), subtract) {
+            (true, _) => PredSource::of(carry),
+            (false, true) => PredSource::TRUE,
+            (false, false) => PredSource::FALSE,
         };
         let carry_out = if carries { carry } else { b.new_predicate() };
         b.emit(Op::AddCarry { width, d, a: x, b: y, carry_in, carry_out, subtract });
