@@ -60,6 +60,7 @@ fn hold(case: &str, stage: &str, actual: &[f32], expected: &[f32]) {
     let (error, bar) = (relative_rms(actual, expected), 2.0 * yardstick(case, stage));
     println!("{case} {stage}: {error:.3e} of {bar:.3e}");
     assert!(error <= bar, "{case} {stage}: relative RMS error {error:.3e}, over {bar:.3e}");
+    support::assert_clean();
 }
 
 fn psnr(actual: &[u8], expected: &[u8]) -> f64 {

@@ -33,10 +33,26 @@ pub fn run(plan: &Plan) {
     let device = device();
     device.prepare(&[plan], &|_, _| ()).expect("kernels compile");
     let arena = device.allocate(Layout::new(plan).bytes).expect("memory");
-    device.fill(&arena.tensor(DType::U8, &[arena.bytes()]), 0xFF).expect("a fill");
+    // Memory that was filled counts as initialised.
+    if !checks().initialised {
+        device.fill(&arena.tensor(DType::U8, &[arena.bytes()]), 0xFF).expect("a fill");
+    }
     let program = device.bind(plan, &Memory::Arena(arena)).expect("the plan binds");
     program.run(device).expect("the plan runs");
     device.synchronize().expect("the plan runs");
+    assert_clean();
+}
+
+/// What the emulator checks: with `CUDA_EMULATOR_CHECK=all` every kernel of the tests has to be clean.
+fn checks() -> cuda_emulator::Checks {
+    cuda_emulator::Config::from_environment().expect("the emulator's variables").checks
+}
+
+/// No check of the emulator has found anything.
+pub fn assert_clean() {
+    if let Some(finding) = cuda_emulator::findings().first() {
+        panic!("{} findings, the first: {}", cuda_emulator::findings().len(), finding.report);
+    }
 }
 
 /// A device tensor of fp16.

@@ -12,6 +12,7 @@ mod decode;
 mod flow;
 pub mod functions;
 pub mod layout;
+pub mod operations;
 mod rooms;
 mod scope;
 mod simplify;

@@ -29,6 +29,8 @@ enum Command {
     Ptx(Ptx),
     /// Lists the devices that can be emulated.
     Devices,
+    /// Lists the PTX instructions that are executed, as a table in Markdown.
+    Operations,
 }
 
 #[derive(Debug, Args)]
@@ -86,6 +88,10 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Ptx(arguments) => inspect::inspect(&arguments.file),
         Command::Devices => devices(),
+        Command::Operations => {
+            print!("{}", cuda_emulator::lower::operations::table());
+            ExitCode::SUCCESS
+        }
     }
 }
 
