@@ -68,6 +68,18 @@ const CASES: &[(&str, &str)] = &[
         "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%f1, %f2, %f3, %f4}, {%r1, %r2, %r3, %r4}, {%r5, %r6}, \
          {%f1, %f2, %f3, %f4};",
     ),
+    (
+        "mma.m16n8k8 tf32",
+        "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%f1, %f2, %f3, %f4}, {%r1, %r2, %r3, %r4}, {%r5, %r6}, \
+         {%f1, %f2, %f3, %f4};",
+    ),
+    (
+        "mma.m16n8k32 s8",
+        "mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%r1, %r2, %r3, %r4}, {%r1, %r2, %r3, %r4}, {%r5, %r6}, \
+         {%r1, %r2, %r3, %r4};",
+    ),
+    ("mma.m8n8k4 f64", "mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64 {%d1, %d2}, {%d3}, {%d3}, {%d1, %d2};"),
+    ("wmma.load.a f16 global", "wmma.load.a.sync.aligned.row.m16n16k16.global.bf16 {%r1, %r2, %r3, %r4}, [%u], 16;"),
     ("bar.sync", "bar.sync 0;"),
     ("bra, not taken", "@!%always bra END;"),
     ("atom.global.add.u32", "atom.global.add.u32 %r1, [%g], 1;"),

@@ -1,11 +1,14 @@
 //! Which device is emulated and how it runs: set by the program that links this crate, or by environment variables.
 
 use std::env;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
+use crate::check::Checks;
 use crate::device::{DEVICES, Description};
 use crate::exec::Numerics;
 use crate::report::{Class, Report};
@@ -23,8 +26,18 @@ pub struct Config {
     /// What `cuDriverGetVersion` answers: 12090 for CUDA 12.9, the default. `CUDA_EMULATOR_DRIVER_VERSION`. PTX of a
     /// later version is refused, as a driver of that age would.
     pub driver_version: i32,
+    /// A launch that takes longer ends with an error, as by the watchdog of a display's driver. `CUDA_EMULATOR_TIMEOUT`,
+    /// in seconds; by default there is no limit.
+    pub timeout: Option<Duration>,
     /// How matrix products are added up. `CUDA_EMULATOR_NUMERICS`: `fast`, the default, or `hardware`.
     pub numerics: Numerics,
+    /// What is checked while kernels run. `CUDA_EMULATOR_CHECK`: `all`, or the names of checks separated by commas.
+    pub checks: Checks,
+    /// Where the profile of every launch is written when the process ends. `CUDA_EMULATOR_PROFILE`, by default nowhere.
+    pub profile: Option<PathBuf>,
+    /// Runs only so many waves of blocks of each profiled launch, which makes its results wrong: see
+    /// [`Module::profile`](crate::exec::Module::profile). `CUDA_EMULATOR_SAMPLE`, by default all.
+    pub sample: Option<u32>,
     /// Whether reports of faults stay off the standard error stream. Never by environment.
     pub quiet: bool,
 }
@@ -39,6 +52,10 @@ impl Default for Config {
             seed: 0,
             driver_version: 12090,
             numerics: Numerics::Fast,
+            checks: Checks::NONE,
+            timeout: None,
+            profile: None,
+            sample: None,
             quiet: false,
         }
     }
@@ -60,7 +77,11 @@ impl Config {
             threads: number("CUDA_EMULATOR_THREADS")?.map_or(default.threads, NonZeroUsize::get),
             seed: number("CUDA_EMULATOR_SEED")?.unwrap_or(default.seed),
             driver_version: number("CUDA_EMULATOR_DRIVER_VERSION")?.unwrap_or(default.driver_version),
+            timeout: number("CUDA_EMULATOR_TIMEOUT")?.map(Duration::from_secs),
             numerics: numerics()?.unwrap_or(default.numerics),
+            checks: checks()?.unwrap_or(default.checks),
+            profile: env::var_os("CUDA_EMULATOR_PROFILE").map(PathBuf::from),
+            sample: number("CUDA_EMULATOR_SAMPLE")?.map(NonZeroU32::get),
             quiet: default.quiet,
         })
     }
@@ -84,6 +105,13 @@ fn numerics() -> Result<Option<Numerics>, Report> {
     }
 }
 
+fn checks() -> Result<Option<Checks>, Report> {
+    let Ok(text) = env::var("CUDA_EMULATOR_CHECK") else { return Ok(None) };
+    let parsed =
+        text.parse().map_err(|message| Report::new(Class::BadApiCall, format!("CUDA_EMULATOR_CHECK: {message}")))?;
+    Ok(Some(parsed))
+}
+
 fn number<T: FromStr>(variable: &str) -> Result<Option<T>, Report> {
     let Ok(text) = env::var(variable) else { return Ok(None) };
     let parsed = text.parse().map_err(|_| {
@@ -101,7 +129,8 @@ fn lock() -> MutexGuard<'static, Option<Config>> {
     CONFIG.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Sets the configuration, against whatever the environment says. Threads, seed, numerics and quietness may change at any time.
+/// Sets the configuration, against whatever the environment says. Only the device and the driver version are fixed
+/// while a context lives.
 ///
 /// # Errors
 /// A change of device or driver version while a context lives; zero threads.

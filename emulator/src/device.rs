@@ -1,8 +1,6 @@
 //! Named descriptions of GPUs: what the driver reports of a device and what limits a launch.
 //!
-//! Sources: NVIDIA's architecture white papers (GA100, GA102, AD102, GH100) and the table "technical specifications per
-//! compute capability" of the CUDA C++ programming guide. Memory sizes are those that drivers report, a little under
-//! the nominal ones.
+//! The figures and the source of each are in `devices.toml`; build.rs makes constants of them.
 
 /// A device as the driver describes it.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +22,48 @@ pub struct Description {
     pub clock_khz: u32,
     pub memory_clock_khz: u32,
     pub memory_bus_bits: u32,
+    pub rates: Rates,
+}
+
+/// How fast a device is, where nothing holds it up. Clocks are those of a multiprocessor; lanes are thread operations a
+/// clock of one multiprocessor; `macs` are dense multiply-accumulates a clock of one multiprocessor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rates {
+    /// The clock that the maker guarantees; `Description::clock_khz` is the boost clock.
+    pub base_clock_khz: u32,
+    pub fp32_lanes: f64,
+    pub int32_lanes: f64,
+    pub fp64_lanes: f64,
+    /// Results of packed fp16 arithmetic, counted singly.
+    pub half_lanes: f64,
+    /// Reciprocals, roots, exponentials, sines.
+    pub special_lanes: f64,
+    pub convert_lanes: f64,
+    /// fp16 or bf16 factors, fp32 sums.
+    pub half_macs: f64,
+    /// fp16 factors and sums.
+    pub half_sum_macs: f64,
+    pub tf32_macs: f64,
+    pub int8_macs: f64,
+    /// What `mma.sync` reaches of these.
+    pub matrix_sync_share: f64,
+    /// The storage that L1 and shared memory divide among them, of one multiprocessor.
+    pub l1_bytes: u32,
+    /// Loads and stores of warps that one multiprocessor's L1 takes in a clock.
+    pub l1_requests_per_clock: f64,
+    /// Of one multiprocessor.
+    pub shared_bytes_per_clock: f64,
+    /// What L2 holds of data that every multiprocessor reads: where its halves keep copies, half of it.
+    pub l2_effective_bytes: u64,
+    /// Of the whole device.
+    pub l2_bytes_per_clock: f64,
+    /// Clocks from a load to the use of what it loaded.
+    pub shared_latency: f64,
+    pub l1_latency: f64,
+    pub l2_latency: f64,
+    pub dram_latency: f64,
+    /// The duration of an empty kernel.
+    pub launch_seconds: f64,
 }
 
 /// Limits that all supported compute capabilities share.
@@ -41,78 +81,18 @@ pub const SHARED_BYTES_PER_BLOCK: u32 = 48 << 10;
 pub const SHARED_BYTES_RESERVED_PER_BLOCK: u32 = 1 << 10;
 pub const CONSTANT_BYTES: u32 = 64 << 10;
 
-/// The devices that have a name; the first is the default.
-pub const DEVICES: &[Description] = &[
-    Description {
-        key: "a100",
-        name: "NVIDIA A100-SXM4-80GB",
-        compute_capability: (8, 0),
-        multiprocessors: 108,
-        memory_bytes: 84_974_239_744,
-        shared_bytes_per_multiprocessor: 164 << 10,
-        shared_bytes_per_block_optin: 163 << 10,
-        registers_per_multiprocessor: 65536,
-        threads_per_multiprocessor: 2048,
-        blocks_per_multiprocessor: 32,
-        l2_bytes: 40 << 20,
-        clock_khz: 1_410_000,
-        memory_clock_khz: 1_593_000,
-        memory_bus_bits: 5120,
-    },
-    Description {
-        key: "rtx3090",
-        name: "NVIDIA GeForce RTX 3090",
-        compute_capability: (8, 6),
-        multiprocessors: 82,
-        memory_bytes: 25_438_126_080,
-        shared_bytes_per_multiprocessor: 100 << 10,
-        shared_bytes_per_block_optin: 99 << 10,
-        registers_per_multiprocessor: 65536,
-        threads_per_multiprocessor: 1536,
-        blocks_per_multiprocessor: 16,
-        l2_bytes: 6 << 20,
-        clock_khz: 1_695_000,
-        memory_clock_khz: 9_751_000,
-        memory_bus_bits: 384,
-    },
-    Description {
-        key: "rtx4090",
-        name: "NVIDIA GeForce RTX 4090",
-        compute_capability: (8, 9),
-        multiprocessors: 128,
-        memory_bytes: 25_393_692_672,
-        shared_bytes_per_multiprocessor: 100 << 10,
-        shared_bytes_per_block_optin: 99 << 10,
-        registers_per_multiprocessor: 65536,
-        threads_per_multiprocessor: 1536,
-        blocks_per_multiprocessor: 24,
-        l2_bytes: 72 << 20,
-        clock_khz: 2_520_000,
-        memory_clock_khz: 10_501_000,
-        memory_bus_bits: 384,
-    },
-    Description {
-        key: "h100",
-        name: "NVIDIA H100 80GB HBM3",
-        compute_capability: (9, 0),
-        multiprocessors: 132,
-        memory_bytes: 84_942_979_072,
-        shared_bytes_per_multiprocessor: 228 << 10,
-        shared_bytes_per_block_optin: 227 << 10,
-        registers_per_multiprocessor: 65536,
-        threads_per_multiprocessor: 2048,
-        blocks_per_multiprocessor: 32,
-        l2_bytes: 50 << 20,
-        clock_khz: 1_980_000,
-        memory_clock_khz: 2_619_000,
-        memory_bus_bits: 5120,
-    },
-];
+/// The devices that have a name, from `devices.toml`; the first is the default.
+pub const DEVICES: &[Description] = include!(concat!(env!("OUT_DIR"), "/devices.rs"));
 
 impl Description {
     /// The device whose key is `name`, whatever the case.
     pub fn by_name(name: &str) -> Option<Description> {
         DEVICES.iter().find(|device| device.key.eq_ignore_ascii_case(name)).cloned()
+    }
+
+    /// Bytes a second between L2 and memory, at most: two transfers a clock on every line of the bus.
+    pub fn memory_bandwidth(&self) -> f64 {
+        f64::from(self.memory_clock_khz) * 1e3 * 2.0 * f64::from(self.memory_bus_bits) / 8.0
     }
 
     /// `(8, 0)` as 80.
@@ -140,6 +120,35 @@ mod tests {
             assert_eq!(device.threads_per_multiprocessor % WARP_THREADS, 0, "{}", device.key);
         }
         assert_eq!(Description::default().architecture(), 80);
+        let keys = ["a100", "rtx3090", "rtx4090", "l4", "l40s", "h100", "h200", "rtx5090", "b200"];
+        assert!(keys.iter().all(|key| Description::by_name(key).is_some()));
         assert_eq!(Description::by_name("gtx480"), None);
+    }
+
+    /// The rates give the peaks that data sheets print, in T operations a second: the figures agree with each other.
+    #[test]
+    fn rates_give_the_published_peaks() {
+        // fp32, fp16 matrix products with fp32 sums, GB/s.
+        let published = [
+            ("a100", 19.5, 312.0, 2039.0),
+            ("rtx3090", 35.6, 71.0, 936.0),
+            ("rtx4090", 82.6, 165.2, 1008.0),
+            ("l4", 30.3, 121.0, 300.0),
+            ("l40s", 91.6, 362.0, 864.0),
+            ("h100", 66.9, 989.0, 3350.0),
+            ("h200", 66.9, 989.0, 4800.0),
+            ("rtx5090", 104.8, 209.5, 1792.0),
+            ("b200", 75.0, 2250.0, 8000.0),
+        ];
+        for (key, fp32, half, bandwidth) in published {
+            let device = Description::by_name(key).unwrap();
+            // Data sheets count Hopper's and Blackwell's matrix products at less than the boost clock.
+            let clocks = f64::from(device.multiprocessors) * f64::from(device.clock_khz) * 1e3;
+            let teraflops = |a_clock: f64| 2.0 * a_clock * clocks / 1e12;
+            let near = |found: f64, wanted: f64, tolerance: f64| (found / wanted - 1.0).abs() <= tolerance;
+            assert!(near(teraflops(device.rates.fp32_lanes), fp32, 0.02), "{key} fp32");
+            assert!(near(teraflops(device.rates.half_macs), half, 0.09), "{key} half");
+            assert!(near(device.memory_bandwidth() / 1e9, bandwidth, 0.03), "{key} memory");
+        }
     }
 }

@@ -1,7 +1,8 @@
-//! Makes this process's later `dlopen("libcuda.so")` resolve to the functions of this crate, with no file on disk.
+//! Makes this process's later `dlopen("libcuda.so")`, or of `libcuda.so.1`, resolve to the functions of this crate, with
+//! no file on disk.
 //!
 //! A library loader looks for an already loaded object of the asked name before it looks at any path. So a shared
-//! object whose SONAME is `libcuda.so` is built in memory and loaded: it holds no code, only a table of dynamic
+//! object whose SONAME is that name is built in memory and loaded: it holds no code, only a table of dynamic
 //! symbols with the absolute addresses (`SHN_ABS`, which the loader of glibc 2.28 and later leaves unrelocated) of the
 //! `cu*` functions linked into this executable.
 
@@ -12,7 +13,8 @@ use std::sync::Mutex;
 
 use crate::api;
 
-const SONAME: &CStr = c"libcuda.so";
+/// The names under which programs load the driver; the first is that of the emulator's own library, too.
+const SONAMES: [&CStr; 2] = [c"libcuda.so", c"libcuda.so.1"];
 
 /// Loads the table, so that whatever opens `libcuda.so` from now on in this process gets the emulator. A second call
 /// changes nothing.
@@ -24,17 +26,19 @@ pub fn install() -> io::Result<()> {
     let mut installed = INSTALLED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     if !*installed {
         let symbols: Vec<Symbol> = api::symbols().copied().collect();
-        load(&shared_object(SONAME, &symbols))?;
-        check()?;
+        for name in SONAMES {
+            load(name, &shared_object(name, &symbols))?;
+            check(name)?;
+        }
         *installed = true;
     }
     Ok(())
 }
 
 /// Writes `image` to an anonymous file and opens it as a library, for the life of the process.
-fn load(image: &[u8]) -> io::Result<()> {
+fn load(name: &CStr, image: &[u8]) -> io::Result<()> {
     // SAFETY: the name is a terminated string; the flags ask for nothing but closing on exec.
-    let descriptor = unsafe { libc::memfd_create(SONAME.as_ptr(), libc::MFD_CLOEXEC) };
+    let descriptor = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) };
     if descriptor < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -52,10 +56,10 @@ fn load(image: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens `libcuda.so` as a stranger would and compares what it finds with this crate's functions.
-fn check() -> io::Result<()> {
+/// Opens the library `soname` as a stranger would and compares what it finds with this crate's functions.
+fn check(soname: &CStr) -> io::Result<()> {
     // SAFETY: a terminated name; the object is loaded already, so that no initialiser runs.
-    let handle = unsafe { libc::dlopen(SONAME.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD) };
+    let handle = unsafe { libc::dlopen(soname.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD) };
     if handle.is_null() {
         return Err(loader_error());
     }
@@ -64,7 +68,8 @@ fn check() -> io::Result<()> {
         let found = unsafe { libc::dlsym(handle, symbol.name.as_ptr()) };
         if found.cast_const() != symbol.address {
             let name = symbol.name.to_string_lossy();
-            return Err(io::Error::other(format!("{name} of libcuda.so is not the emulator's: found {found:p}")));
+            let library = soname.to_string_lossy();
+            return Err(io::Error::other(format!("{name} of {library} is not the emulator's: found {found:p}")));
         }
     }
     // SAFETY: closes the handle that was opened above; `load` holds another.

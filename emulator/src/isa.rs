@@ -716,7 +716,11 @@ pub struct Program {
     pub bank_slots: u32,
     /// Slots that may be read before they are written; they start as NaN patterns.
     pub uninitialised: Vec<u32>,
+    /// Predicates that may be read before they are written.
+    pub uninitialised_predicates: Vec<u32>,
     pub shared_bytes: u32,
+    /// The variables of a fixed size in shared memory, for reports.
+    pub shared_variables: Vec<SharedVariable>,
     /// First byte of the dynamic shared memory.
     pub dynamic_shared_offset: u32,
     /// Local memory of the kernel's own variables, per thread.
@@ -742,4 +746,12 @@ pub struct Function {
     pub area_bytes: u32,
     /// Registers that may be read before they are written.
     pub uninitialised: RegisterSet,
+}
+
+/// A variable in the shared memory of a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedVariable {
+    pub name: String,
+    pub offset: u32,
+    pub bytes: u32,
 }

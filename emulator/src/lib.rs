@@ -10,13 +10,15 @@
 //! ```
 //!
 //! A program that links the crate calls [`install`] before it loads `libcuda.so`, and gets the emulator under that name;
-//! [`configure`] chooses the device, [`last_report`] says what went wrong, [`statistics`] counts what was asked. A program
+//! [`configure`] chooses the device, [`last_report`] says what went wrong, [`statistics`] counts what was asked,
+//! [`profile`] counts what each launch did and predicts how long a device would take for it. A program
 //! that does not know of the crate is given the shared library, `libcuda_emulator.so`, whose SONAME is `libcuda.so`; the
 //! environment then chooses the device (`CUDA_EMULATOR_DEVICE` and the other variables of [`Config`]).
 //!
 //! It knows nothing of the program above it: nothing depends on a kernel's name, source or hash.
 
 pub mod api;
+pub mod check;
 mod config;
 pub mod device;
 pub mod exec;
@@ -24,11 +26,13 @@ pub mod install;
 pub mod isa;
 pub mod lower;
 pub mod memory;
+pub mod profile;
 pub mod ptx;
 pub mod report;
 mod statistics;
 
+pub use check::Checks;
 pub use config::{Config, configure};
 pub use install::install;
-pub use report::last_report;
+pub use report::{clear_findings, findings, last_report};
 pub use statistics::{Statistics, reset_statistics, statistics};

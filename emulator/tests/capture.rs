@@ -181,11 +181,11 @@ fn captures_begin_and_end_in_order() {
     let _context = TestContext::new();
     let (main, side, fork) = (stream(NON_BLOCKING), stream(NON_BLOCKING), event());
     let global = Mode::CU_STREAM_CAPTURE_MODE_GLOBAL;
-    assert_eq!(end(main), Err(CUresult::CUDA_ERROR_INVALID_VALUE), "nothing was begun");
+    assert_eq!(end(main), Err(CUresult::CUDA_ERROR_ILLEGAL_STATE), "nothing was begun");
     let legacy = result!(cuStreamBeginCapture_v2(NULL, global));
     assert_eq!(legacy, CUresult::CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
     begin(main, global);
-    assert_eq!(result!(cuStreamBeginCapture_v2(main, global)), CUresult::CUDA_ERROR_INVALID_VALUE);
+    assert_eq!(result!(cuStreamBeginCapture_v2(main, global)), CUresult::CUDA_ERROR_ILLEGAL_STATE);
     succeed!(cuEventRecord(fork, main); cuStreamWaitEvent(side, fork, 0));
     assert_eq!(end(side), Err(CUresult::CUDA_ERROR_STREAM_CAPTURE_UNMATCHED));
     assert_eq!(end(main), Err(CUresult::CUDA_ERROR_STREAM_CAPTURE_INVALIDATED));
@@ -223,4 +223,65 @@ fn a_graph_inside_a_graph() {
     let outer = instantiate(graph);
     succeed!(cuGraphLaunch(outer, stream); cuStreamSynchronize(stream));
     assert_eq!(read(device, 4), [3, 2, 1, 1]);
+}
+
+#[test]
+fn the_capture_tells_its_graph_which_can_be_extended_by_hand() {
+    let _context = TestContext::new();
+    let stream = stream(NON_BLOCKING);
+    let device = device_memory(4);
+    begin(stream, Mode::CU_STREAM_CAPTURE_MODE_RELAXED);
+    succeed!(cuMemsetD8Async(device, 1, 4, stream));
+    let (mut id, mut graph) = (0, std::ptr::null_mut());
+    let mut status = sys::CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE;
+    let (mut nodes, mut count) = (std::ptr::null(), 0);
+    succeed!(cuStreamGetCaptureInfo_v2(stream, &mut status, &mut id, &mut graph, &mut nodes, &mut count));
+    assert_eq!((status, count), (sys::CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_ACTIVE, 1));
+    assert_ne!(id, 0);
+    let fill = sys::CUDA_MEMSET_NODE_PARAMS { dst: device, pitch: 0, value: 2, elementSize: 1, width: 2, height: 1 };
+    let (mut node, mut context) = (std::ptr::null_mut(), std::ptr::null_mut());
+    succeed!(
+        cuCtxGetCurrent(&mut context);
+        cuGraphAddMemsetNode(&mut node, graph, nodes, count, &fill, context);
+        cuStreamUpdateCaptureDependencies(stream, &mut node, 1, 1);
+        cuMemsetD8Async(device, 3, 1, stream)
+    );
+    let ended = end(stream).unwrap();
+    assert_eq!((ended, node_count(ended)), (graph, 3));
+    succeed!(cuGraphLaunch(instantiate(graph), stream); cuStreamSynchronize(stream));
+    assert_eq!(read(device, 4), [3, 2, 1, 1]);
+    succeed!(cuStreamGetCaptureInfo_v2(stream, &mut status, &mut id, &mut graph, &mut nodes, &mut count));
+    assert_eq!(status, sys::CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE);
+}
+
+#[test]
+fn memory_of_a_graph_lives_from_its_allocation_to_its_release() {
+    let _context = TestContext::new();
+    let stream = stream(NON_BLOCKING);
+    let host = pinned_memory(4);
+    let mut address = 0;
+    begin(stream, Mode::CU_STREAM_CAPTURE_MODE_GLOBAL);
+    succeed!(
+        cuMemAllocAsync(&mut address, 4, stream);
+        cuMemsetD8Async(address, 5, 4, stream);
+        cuMemcpyDtoHAsync_v2(host.as_mut_ptr().cast(), address, 4, stream);
+        cuMemFreeAsync(address, stream)
+    );
+    let executable = instantiate(end(stream).unwrap());
+    for _ in 0..2 {
+        host.fill(0);
+        succeed!(cuGraphLaunch(executable, stream); cuStreamSynchronize(stream));
+        assert_eq!(host, [5; 4]);
+    }
+    assert_eq!(result!(cuMemFree_v2(address)), CUresult::CUDA_ERROR_INVALID_VALUE, "the graph freed it");
+    begin(stream, Mode::CU_STREAM_CAPTURE_MODE_GLOBAL);
+    succeed!(cuMemAllocAsync(&mut address, 4, stream); cuMemsetD8Async(address, 6, 4, stream));
+    let graph = end(stream).unwrap();
+    let executable = instantiate(graph);
+    succeed!(cuGraphLaunch(executable, stream); cuStreamSynchronize(stream));
+    assert_eq!(read(address, 4), [6; 4], "the memory outlives the launch");
+    assert_eq!(result!(cuGraphLaunch(executable, stream)), CUresult::CUDA_ERROR_INVALID_VALUE, "not freed yet");
+    succeed!(cuMemFreeAsync(address, stream); cuGraphLaunch(executable, stream); cuStreamSynchronize(stream));
+    succeed!(cuMemFree_v2(address); cuGraphExecDestroy(executable); cuGraphDestroy(graph));
+    assert_eq!(result!(cuMemsetD8_v2(address, 0, 1)), CUresult::CUDA_ERROR_INVALID_VALUE, "gone with its graph");
 }

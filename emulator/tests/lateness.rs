@@ -232,3 +232,23 @@ fn times_between_events_are_those_of_the_work() {
     assert_eq!(elapsed(), SUCCESS);
     assert!((20.0..2000.0).contains(&milliseconds), "{milliseconds} ms");
 }
+
+#[test]
+fn a_copy_without_a_stream_is_done_when_it_returns_unless_a_seed_asks_for_the_worst() {
+    let _context = TestContext::new();
+    let config = cuda_emulator::Config { quiet: true, threads: 2, ..cuda_emulator::Config::default() };
+    let mut seen = Vec::new();
+    for seed in [0, 1, 2, 3, 4, 5, 6, 7] {
+        cuda_emulator::configure(cuda_emulator::Config { seed, ..config.clone() }).expect("only the seed changes");
+        let (source, target, stream) = (device_memory(4), device_memory(4), stream(NON_BLOCKING));
+        succeed!(
+            cuMemcpyHtoD_v2(source, [7u8; 4].as_ptr().cast(), 4);
+            cuMemcpyDtoDAsync_v2(target, source, 4, stream);
+            cuStreamSynchronize(stream)
+        );
+        seen.push(read(target, 4) == [7; 4]);
+    }
+    cuda_emulator::configure(config).expect("only the seed changes");
+    assert!(seen[0], "the program has waited for nothing, as programs do");
+    assert!(seen.contains(&false), "no seed shows what is allowed");
+}

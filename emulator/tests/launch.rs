@@ -301,3 +301,41 @@ fn blocks_per_multiprocessor() {
     succeed!(cuOccupancyAvailableDynamicSMemPerBlock(&mut dynamic, heavy, 2, 128));
     assert_eq!(dynamic, 48 * 1024, "without opting in");
 }
+
+#[test]
+fn attributes_of_a_launch() {
+    let _context = TestContext::new();
+    let bounded = kernel("bounded");
+    let launch = |mut attributes: Vec<sys::CUlaunchAttribute>| {
+        let config = sys::CUlaunchConfig {
+            gridDimX: 2,
+            gridDimY: 1,
+            gridDimZ: 1,
+            blockDimX: 32,
+            blockDimY: 1,
+            blockDimZ: 1,
+            sharedMemBytes: 0,
+            hStream: NULL,
+            attrs: attributes.as_mut_ptr(),
+            numAttrs: attributes.len() as u32,
+        };
+        result!(cuLaunchKernelEx(&config, bounded, std::ptr::null_mut(), std::ptr::null_mut()))
+    };
+    let attribute = |id, value| {
+        // SAFETY: plain data; zeros are values of all of it.
+        let mut attribute: sys::CUlaunchAttribute = unsafe { std::mem::zeroed() };
+        (attribute.id, attribute.value) = (id, value);
+        attribute
+    };
+    let cluster = |x| {
+        let dimensions = sys::CUlaunchAttributeValue_union__bindgen_ty_1 { x, y: 1, z: 1 };
+        let id = sys::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION;
+        attribute(id, sys::CUlaunchAttributeValue { clusterDim: dimensions })
+    };
+    let cooperative = sys::CUlaunchAttributeValue { cooperative: 1 };
+    let id = sys::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_COOPERATIVE;
+    assert_eq!(launch(Vec::new()), SUCCESS);
+    assert_eq!(launch(vec![attribute(id, cooperative), cluster(1)]), SUCCESS);
+    assert_eq!(launch(vec![cluster(2)]), CUresult::CUDA_ERROR_NOT_SUPPORTED);
+    succeed!(cuCtxSynchronize());
+}

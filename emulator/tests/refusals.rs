@@ -62,7 +62,8 @@ fn allocations() {
     assert_eq!(result!(cuMemAlloc_v2(&mut address, 0)), INVALID_VALUE);
     assert_eq!(result!(cuMemAlloc_v2(&mut address, 1 << 50)), CUresult::CUDA_ERROR_OUT_OF_MEMORY);
     assert_eq!(result!(cuMemAlloc_v2(std::ptr::null_mut(), 4)), INVALID_VALUE);
-    assert_eq!(result!(cuMemFree_v2(0)), INVALID_VALUE);
+    succeed!(cuMemFree_v2(0); cuMemFreeHost(std::ptr::null_mut()));
+    assert_eq!(result!(cuMemHostUnregister(std::ptr::null_mut())), INVALID_VALUE);
     let device = device_memory(1000);
     assert_eq!(result!(cuMemFree_v2(device + 256)), INVALID_VALUE, "not the start");
     succeed!(cuMemFree_v2(device));
@@ -158,6 +159,8 @@ fn images() {
     let _context = TestContext::new();
     assert_eq!(load(b"\x7fELF\x02\x01\x01\0").0, CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU);
     assert_eq!(load(b"\0").0, CUresult::CUDA_ERROR_INVALID_IMAGE);
+    assert_eq!(load(b"garbage\0").0, CUresult::CUDA_ERROR_INVALID_IMAGE);
+    assert_eq!(load(b".target sm_80\n\0").0, CUresult::CUDA_ERROR_INVALID_IMAGE);
     let (code, log) = load(b".version 8.0\n.target sm_90\n.address_size 64\n\0");
     assert_eq!(code, CUresult::CUDA_ERROR_INVALID_PTX);
     assert!(log.contains("SM version specified by .target is higher"), "{log}");
@@ -199,6 +202,11 @@ fn entry_points_are_found_by_plain_name_and_nothing_is_invented() {
     let exported = cuda_emulator::api::symbol(c"cuMemAlloc_v2").unwrap().address as usize;
     assert_eq!(alloc, exported);
     assert_ne!(find("cuCtxCreate", 11000).1, find("cuCtxCreate", 12000).1);
-    let (code, function, status) = find("cuTexRefCreate", 12000);
+    let missing = cuda_emulator::api::symbol(c"cuTexRefCreate").unwrap().address as usize;
+    assert_eq!(find("cuTexRefCreate", 12000).1, missing, "what is missing is found, to be refused when it is called");
+    assert_ne!(find("cuMemAdvise", 12000).1, find("cuMemAdvise", 12020).1);
+    let (code, function, status) = find("cuGraphAddKernelNode", 9000);
+    assert_eq!((code, function, status as u32), (SUCCESS, 0, 2), "later than the program's version");
+    let (code, function, status) = find("cuNothing", 12000);
     assert_eq!((code, function, status as u32), (CUresult::CUDA_ERROR_NOT_FOUND, 0, 1));
 }

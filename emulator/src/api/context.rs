@@ -8,6 +8,7 @@ use super::error::{CUresult, Result, refused};
 use super::queue::Ticket;
 use super::stream::Stream;
 use super::types::{CUcontext, CUdevice, CUevent, CUstream, Out};
+use crate::check::leaks;
 use crate::config;
 use crate::statistics::count;
 
@@ -61,12 +62,14 @@ impl Driver {
             limits: LIMITS.iter().copied().collect(),
         };
         self.contexts.insert(handle, context);
+        leaks::watch_exit();
         config::context_created();
         Ok(())
     }
 
     /// Ends a context with everything in it; work that has not run does not run any more.
     fn destroy_context(&mut self, handle: CUcontext) -> Result {
+        self.report_leaks_of(handle);
         if self.contexts.remove(&handle).is_none() {
             return refused(CUresult::INVALID_CONTEXT, "no such context, or it was destroyed");
         }
@@ -75,6 +78,7 @@ impl Driver {
         self.streams.retain(|_, stream| stream.context != handle);
         self.events.retain(|_, event| event.context != handle);
         self.functions.retain(|_, function| function.context != handle);
+        self.next_launches.retain(|function, _| self.functions.contains_key(function));
         self.modules.retain(|_, module| module.context != handle);
         self.forget_modules_of_libraries(handle);
         self.executables.retain(|_, executable| executable.context != handle);
@@ -97,6 +101,14 @@ impl Driver {
         match self.contexts.get(&handle) {
             Some(context) => Ok(context),
             None => refused(CUresult::INVALID_CONTEXT, "no such context, or it was destroyed"),
+        }
+    }
+
+    /// Runs everything that was asked of any context. Faults show in the next call of their own context.
+    pub fn wait_for_all(&mut self) {
+        let contexts: Vec<CUcontext> = self.contexts.keys().copied().collect();
+        for context in contexts {
+            let _ = self.wait_for_context(context);
         }
     }
 

@@ -181,13 +181,7 @@ fn device_attribute(device: &Description, attribute: u32) -> Result<i32> {
         81 => device.shared_bytes_per_multiprocessor,
         82 => device.registers_per_multiprocessor,
         // How many times slower double precision is than single.
-        87 => {
-            if device.compute_capability.1 == 0 {
-                2
-            } else {
-                64
-            }
-        }
+        87 => (device.rates.fp32_lanes / device.rates.fp64_lanes) as u32,
         // Number of the node of the device's memory, and of the host's beside it, if there were several.
         131 | 134 => u32::MAX,
         // Domains of memory order.
@@ -234,7 +228,7 @@ fn has_feature(attribute: u32) -> Result<bool> {
         // address, cooperative launches, registration of host memory, also read-only, memory pools, waits of streams
         // for 64-bit values and for bits that are clear.
         15 | 19 | 31 | 41 | 78 | 79 | 80 | 83 | 89 | 90 | 91 | 95 | 99 | 102 | 113 | 115 | 122 | 123 => Ok(true),
-        1..=148 => Ok(false),
+        1..=161 => Ok(false),
         _ => refused(CUresult::INVALID_VALUE, format!("there is no attribute {attribute} of a device")),
     }
 }

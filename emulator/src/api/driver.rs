@@ -15,6 +15,7 @@ use super::function::Function;
 use super::graph::Graph;
 use super::graph_exec::Executable;
 use super::host::HostBlock;
+use super::launch_legacy::NextLaunch;
 use super::library::{Kernel, Library};
 use super::link::Link;
 use super::managed::Advice;
@@ -30,16 +31,17 @@ use super::types::{
 use super::user_object::UserObject;
 use super::virtual_memory::{MemoryHandle, Range};
 use super::work::{Work, in_host_function, panic_text};
+use crate::check::leaks::Ledger;
 use crate::config::{self, Config};
 use crate::memory::Memory;
-use crate::report::{Class, Report, remember};
+use crate::report::{Class, Report, announce, remember};
 
 /// Everything that lives behind the driver API of this process.
 #[derive(Default)]
 pub struct Driver {
     pub initialised: bool,
     /// Handles that were given out; none is ever given twice.
-    handles: usize,
+    pub(crate) handles: usize,
     pub memory: Memory,
     /// Device allocations by start.
     pub blocks: HashMap<u64, Block>,
@@ -59,6 +61,8 @@ pub struct Driver {
     pub events: HashMap<CUevent, Event>,
     pub modules: HashMap<CUmodule, LoadedModule>,
     pub functions: HashMap<CUfunction, Function>,
+    /// What the launch functions of before CUDA 4 were told.
+    pub next_launches: HashMap<CUfunction, NextLaunch>,
     pub libraries: HashMap<CUlibrary, Library>,
     /// Kernels of libraries.
     pub kernels: HashMap<CUkernel, Kernel>,
@@ -74,6 +78,8 @@ pub struct Driver {
     /// Running captures by their number.
     pub captures: HashMap<u64, Capture>,
     pub queue: Queue,
+    /// Which call made what, for the report of leaks.
+    pub(crate) ledger: Ledger,
 }
 
 static DRIVER: Mutex<Option<Driver>> = Mutex::new(None);
@@ -120,7 +126,11 @@ pub fn call_uninitialised(name: &str, body: impl FnOnce(&mut Driver) -> Result) 
     }
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let mut driver = DRIVER.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        body(driver.get_or_insert_default())
+        let driver = driver.get_or_insert_default();
+        let before = driver.count_made();
+        let outcome = body(driver);
+        driver.note_maker(name, before);
+        outcome
     }));
     let outcome = outcome.unwrap_or_else(|panic| {
         let report = Report::new(Class::EmulatorBug, panic_text(&*panic));
@@ -134,9 +144,9 @@ pub fn call_uninitialised(name: &str, body: impl FnOnce(&mut Driver) -> Result) 
     code
 }
 
-/// Lets `look` at the state, outside any call of the program; `None` before the first call.
-pub fn with_driver<T>(look: impl FnOnce(&Driver) -> T) -> Option<T> {
-    DRIVER.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).as_ref().map(look)
+/// Looks at the driver's state from outside of a call; `None` while a call is under way, and before the first.
+pub(crate) fn try_with_driver<T>(look: impl FnOnce(&Driver) -> T) -> Option<T> {
+    DRIVER.try_lock().ok()?.as_ref().map(look)
 }
 
 /// A report that prevents a call, before anything ran.
@@ -149,6 +159,11 @@ impl Driver {
     pub fn new_handle(&mut self) -> usize {
         self.handles += 1;
         0x1000 + 16 * self.handles
+    }
+
+    /// How many handles there were when `handle` was made.
+    pub(crate) fn handle_number(handle: usize) -> usize {
+        handle.saturating_sub(0x1000) / 16
     }
 
     /// The configuration in force.
@@ -343,9 +358,7 @@ impl Driver {
         for item in self.queue.drop_context(context) {
             item.work.call_back(code);
         }
-        if !config::current().is_ok_and(|config| config.quiet) {
-            eprintln!("{report}");
-        }
+        announce(&report);
         remember(report);
     }
 }

@@ -152,6 +152,15 @@ pub unsafe extern "C" fn cuGetProcAddress_v2(
     call_uninitialised("cuGetProcAddress_v2", |_| find(name, function, version, flags, status))
 }
 
+/// Tables of functions that are not published, for NVIDIA's own libraries: there are none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuGetExportTable(table: Out<usize>, _id: In<[u8; 16]>) -> CUresult {
+    call_uninitialised("cuGetExportTable", |_| {
+        table.set(0)?;
+        refused(CUresult::NOT_FOUND, "there are no tables of functions that are not published")
+    })
+}
+
 /// Begins a profile, which is nobody's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuProfilerStart() -> CUresult {
@@ -164,4 +173,4 @@ pub unsafe extern "C" fn cuProfilerStop() -> CUresult {
     call("cuProfilerStop", |driver| driver.current().map(|_| ()))
 }
 
-super::exports![cuGetProcAddress, cuGetProcAddress_v2, cuProfilerStart, cuProfilerStop];
+super::exports![cuGetProcAddress, cuGetExportTable, cuGetProcAddress_v2, cuProfilerStart, cuProfilerStop];

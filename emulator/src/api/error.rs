@@ -199,6 +199,8 @@ pub fn fault_code(report: &Report) -> CUresult {
         (_, Some(Fault::MisalignedAddress)) => CUresult::MISALIGNED_ADDRESS,
         (_, Some(Fault::IllegalInstruction)) => CUresult::ILLEGAL_INSTRUCTION,
         (_, Some(Fault::Assert)) => CUresult::ASSERT,
+        (_, Some(Fault::LaunchTimeout)) => CUresult::LAUNCH_TIMEOUT,
+        (_, Some(Fault::StackOverflow)) => CUresult::HARDWARE_STACK_ERROR,
         (_, Some(Fault::LaunchFailed) | None) => CUresult::LAUNCH_FAILED,
     }
 }
@@ -241,6 +243,8 @@ mod tests {
         assert_eq!(bug(Fault::MisalignedAddress), CUresult::MISALIGNED_ADDRESS);
         assert_eq!(bug(Fault::IllegalInstruction), CUresult::ILLEGAL_INSTRUCTION);
         assert_eq!(bug(Fault::Assert), CUresult::ASSERT);
+        assert_eq!(bug(Fault::LaunchTimeout), CUresult::LAUNCH_TIMEOUT);
+        assert_eq!(bug(Fault::StackOverflow), CUresult::HARDWARE_STACK_ERROR);
         assert_eq!(bug(Fault::LaunchFailed), CUresult::LAUNCH_FAILED);
         let of = |class| fault_code(&Report::new(class, ""));
         assert_eq!(of(Class::KernelBug), CUresult::LAUNCH_FAILED);

@@ -37,12 +37,6 @@ impl Function {
         let (carveout, cluster) = (-1, [0; 2]);
         Function { context, module, code, kernel, info, name, target, dynamic_shared_limit, carveout, cluster }
     }
-
-    /// The same function with a known number of registers.
-    pub fn with_registers(mut self, registers: Option<u32>) -> Self {
-        self.info.registers_per_thread = registers.or(self.info.registers_per_thread);
-        self
-    }
 }
 
 /// Registers of a block's warp as they are allocated; 0 when the count is not known.

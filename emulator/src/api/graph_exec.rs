@@ -62,16 +62,17 @@ impl Executable {
         visit_work(&self.steps, visit);
     }
 
-    /// Memory that a launch allocates and does not free.
-    fn unfreed(&self) -> Vec<CUdeviceptr> {
+    /// Memory that a launch allocates and does not free, and memory that it frees and does not allocate.
+    fn kept_and_taken(&self) -> (Vec<CUdeviceptr>, Vec<CUdeviceptr>) {
         let (mut allocated, mut freed) = (Vec::new(), Vec::new());
         self.visit_work(&mut |work| match work {
             Work::Allocate(start) => allocated.push(*start),
             Work::Free(start) => freed.push(*start),
             _ => {}
         });
+        let taken = freed.iter().copied().filter(|start| !allocated.contains(start)).collect();
         allocated.retain(|start| !freed.contains(start));
-        allocated
+        (allocated, taken)
     }
 
     fn step(&mut self, node: CUgraphNode) -> Result<&mut Step> {
@@ -161,7 +162,7 @@ impl Driver {
     /// Frees what the last launch of the graph allocated and nobody freed, if the graph was made so; else refuses.
     fn free_before_launch(&mut self, handle: CUgraphExec, stream: CUstream, start: &mut Vec<Ticket>) -> Result {
         let executable = self.executable(handle)?;
-        let (unfreed, flags) = (executable.unfreed(), executable.flags);
+        let ((unfreed, taken), flags) = (executable.kept_and_taken(), executable.flags);
         let held: Vec<CUdeviceptr> =
             unfreed.iter().copied().filter(|start| self.blocks.get(start).is_some_and(|block| block.held)).collect();
         if !held.is_empty() && flags & AUTO_FREE_ON_LAUNCH == 0 {
@@ -175,9 +176,10 @@ impl Driver {
         }
         for address in unfreed {
             if let Some(block) = self.blocks.get_mut(&address) {
-                (block.held, block.releasing) = (true, false);
+                block.held = true;
             }
         }
+        taken.into_iter().for_each(|address| self.give_up(address));
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use super::types::{
     CUcontext, CUdeviceptr, CUevent, CUfunction, CUgraph, CUgraphExec, CUgraphNode, CUkernel, CUstream, In, Out,
 };
 use super::work::{Fill, HostFunction, Work};
+use crate::exec::Launch;
 
 /// A kernel of a graph, as the driver's header lays it out since CUDA 12; before, it ended after `extra`.
 #[derive(Clone, Copy, Debug)]
@@ -523,7 +524,62 @@ pub unsafe extern "C" fn cuGraphMemFreeNodeGetParams(node: CUgraphNode, address:
     })
 }
 
+/// Attributes of a kernel's launch; of these only the first changes a result.
+const COOPERATIVE: u32 = 2;
+const PRIORITY: u32 = 8;
+
+impl Driver {
+    /// Makes the launch of a kernel node cooperative, or not.
+    fn set_cooperative(&mut self, node: CUgraphNode, cooperative: bool) -> Result {
+        let work = self.work_of(node, 0)?;
+        let Work::Kernel { module, launch, function } = &*work else { return Ok(()) };
+        let launch = Launch { cooperative, ..launch.clone() };
+        let work = Work::Kernel { module: Arc::clone(module), launch, function: *function };
+        self.set_task(node, Task::Work(Arc::new(work)))
+    }
+
+    fn is_cooperative(&self, node: CUgraphNode) -> Result<bool> {
+        let work = self.work_of(node, 0)?;
+        Ok(matches!(&*work, Work::Kernel { launch, .. } if launch.cooperative))
+    }
+}
+
+/// An attribute of a kernel node.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuGraphKernelNodeGetAttribute(node: CUgraphNode, attribute: u32, value: Out<i32>) -> CUresult {
+    call("cuGraphKernelNodeGetAttribute", |driver| {
+        let is_cooperative = driver.is_cooperative(node)?;
+        match attribute {
+            COOPERATIVE => value.set(i32::from(is_cooperative)),
+            PRIORITY => value.set(0),
+            _ => refused(CUresult::NOT_SUPPORTED, format!("attribute {attribute} of a kernel in a graph")),
+        }
+    })
+}
+
+/// Sets an attribute of a kernel node; a priority changes nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuGraphKernelNodeSetAttribute(node: CUgraphNode, attribute: u32, value: In<i32>) -> CUresult {
+    call("cuGraphKernelNodeSetAttribute", |driver| match attribute {
+        COOPERATIVE => driver.set_cooperative(node, value.get()? != 0),
+        PRIORITY => driver.work_of(node, 0).map(|_| ()),
+        _ => refused(CUresult::NOT_SUPPORTED, format!("attribute {attribute} of a kernel in a graph")),
+    })
+}
+
+/// Gives a kernel node the attributes of another.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuGraphKernelNodeCopyAttributes(target: CUgraphNode, source: CUgraphNode) -> CUresult {
+    call("cuGraphKernelNodeCopyAttributes", |driver| {
+        let cooperative = driver.is_cooperative(source)?;
+        driver.set_cooperative(target, cooperative)
+    })
+}
+
 super::exports![
+    cuGraphKernelNodeGetAttribute,
+    cuGraphKernelNodeSetAttribute,
+    cuGraphKernelNodeCopyAttributes,
     cuGraphAddEmptyNode,
     cuGraphAddKernelNode,
     cuGraphAddKernelNode_v2,

@@ -95,7 +95,10 @@ pub unsafe extern "C" fn cuMemAllocHost_v2(pointer: Out<u64>, bytes: usize) -> C
 /// Releases page-locked host memory. Nothing waits: work that still uses it is the program's mistake.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuMemFreeHost(pointer: u64) -> CUresult {
-    call("cuMemFreeHost", |driver| driver.take_host(pointer, true, CUresult::INVALID_VALUE))
+    call("cuMemFreeHost", |driver| match pointer {
+        0 => driver.current().map(|_| ()),
+        _ => driver.take_host(pointer, true, CUresult::INVALID_VALUE),
+    })
 }
 
 /// Page-locks memory of the program.
@@ -119,7 +122,10 @@ pub unsafe extern "C" fn cuMemHostRegister_v2(pointer: u64, bytes: usize, flags:
 /// Ends the page-lock of memory of the program.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuMemHostUnregister(pointer: u64) -> CUresult {
-    call("cuMemHostUnregister", |driver| driver.take_host(pointer, false, CUresult::HOST_MEMORY_NOT_REGISTERED))
+    call("cuMemHostUnregister", |driver| match pointer {
+        0 => refused(CUresult::INVALID_VALUE, "a null pointer for host memory"),
+        _ => driver.take_host(pointer, false, CUresult::HOST_MEMORY_NOT_REGISTERED),
+    })
 }
 
 /// The address of page-locked memory for device code: its own.

@@ -27,8 +27,12 @@ pub fn text_of(image: In<u8>, device: &Description) -> Result<String> {
         ELF => refused(CUresult::NO_BINARY_FOR_GPU, "the image holds machine code; the emulator executes PTX"),
         WRAPPER => container(In::at(In::<u64>::at(image.address() + 8).get()?), device),
         CONTAINER => container(image, device),
-        _ if !image.is_null() && image.get()? == 0 => refused(CUresult::INVALID_IMAGE, "the image is empty"),
-        _ => image.cast().text(),
+        _ => {
+            let text = image.cast().text()?;
+            // The driver takes for PTX what begins with the version or a comment.
+            let is_ptx = [".version", "//", "/*"].iter().any(|start| text.trim_start().starts_with(start));
+            if is_ptx { Ok(text) } else { refused(CUresult::INVALID_IMAGE, "the image is no PTX") }
+        }
     }
 }
 

@@ -44,7 +44,8 @@ impl Driver {
         Ok(Work::Kernel { module: Arc::clone(&function.code), launch, function: handle })
     }
 
-    fn launch(&mut self, handle: CUfunction, request: &Request) -> Result {
+    /// Adds a kernel to a stream.
+    pub fn launch(&mut self, handle: CUfunction, request: &Request) -> Result {
         let work = self.kernel_work(handle, request)?;
         let stream = self.stream(request.stream)?;
         self.enqueue(stream, work)?;

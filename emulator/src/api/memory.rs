@@ -53,6 +53,10 @@ impl Driver {
         self.forbid_in_capture("allocating memory")?;
         let start = self.reserve(context, bytes, origin)?;
         self.memory.activate(start);
+        if origin == Origin::Managed {
+            // What the host writes to it is not seen.
+            self.memory.mark_written(start, bytes as u64);
+        }
         Ok(start)
     }
 
@@ -60,6 +64,9 @@ impl Driver {
     pub fn reserve(&mut self, context: CUcontext, bytes: usize, origin: Origin) -> Result<CUdeviceptr> {
         if bytes == 0 {
             return refused(CUresult::INVALID_VALUE, "an allocation of no bytes");
+        }
+        if self.config()?.checks.initialised {
+            self.memory.track_writes();
         }
         let mut start = self.memory.reserve(bytes as u64);
         if start.is_none() && self.blocks.values().any(|block| block.releasing) {
@@ -95,22 +102,32 @@ impl Driver {
 
     fn free(&mut self, start: CUdeviceptr) -> Result {
         self.current()?;
+        if start == 0 {
+            return Ok(());
+        }
         self.forbid_in_capture("releasing memory")?;
         let block = self.releasable(start)?;
         // Only memory of a stream-ordered allocation is released without a wait.
         if !matches!(block.origin, Origin::Stream(_)) {
             self.wait_for_context(block.context)?;
         }
+        self.give_up(start);
         self.release(start);
         count(|statistics| statistics.frees += 1);
         Ok(())
     }
 
+    /// Notes that the program will not touch an allocation any more: its release is called for.
+    pub fn give_up(&mut self, start: CUdeviceptr) {
+        if let Some(block) = self.blocks.get_mut(&start) {
+            (block.releasing, block.held) = (block.origin != Origin::Graph, false);
+        }
+    }
+
     /// Ends an allocation; that of a graph only until the next launch.
     pub fn release(&mut self, start: CUdeviceptr) {
-        match self.blocks.get_mut(&start) {
+        match self.blocks.get(&start) {
             Some(block) if block.origin == Origin::Graph => {
-                (block.held, block.releasing) = (false, false);
                 self.memory.deactivate(start);
             }
             _ => {
@@ -125,7 +142,7 @@ impl Driver {
     pub fn release_graph_memory(&mut self) {
         let mut used = BTreeSet::new();
         let mut note = |work: &Work| {
-            if let Work::Allocate(start) = work {
+            if let Work::Allocate(start) | Work::Free(start) = work {
                 used.insert(*start);
             }
         };
@@ -136,9 +153,8 @@ impl Driver {
         }
         self.executables.values().for_each(|executable| executable.visit_work(&mut note));
         self.queue.visit_work(&mut note);
-        let is_over = |start: &u64, block: &mut Block| {
-            block.origin == Origin::Graph && !block.held && !block.releasing && !used.contains(start)
-        };
+        let is_over =
+            |start: &u64, block: &mut Block| block.origin == Origin::Graph && !block.held && !used.contains(start);
         for (start, _) in self.blocks.extract_if(is_over) {
             self.memory.free(start);
         }
@@ -161,9 +177,7 @@ impl Driver {
         }
         self.releasable(start)?;
         self.enqueue(stream, Work::Free(start))?;
-        if let Some(block) = self.blocks.get_mut(&start) {
-            (block.releasing, block.held) = (true, false);
-        }
+        self.give_up(start);
         count(|statistics| statistics.frees += 1);
         Ok(())
     }
@@ -290,7 +304,7 @@ pub unsafe extern "C" fn cuMemGetInfo_v2(free: Out<usize>, total: Out<usize>) ->
     })
 }
 
-/// Start and size of the allocation that holds an address.
+/// Start and size of the allocation, of the device or of page-locked host memory, that holds an address.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuMemGetAddressRange_v2(
     start: Out<CUdeviceptr>,
@@ -299,7 +313,8 @@ pub unsafe extern "C" fn cuMemGetAddressRange_v2(
 ) -> CUresult {
     call("cuMemGetAddressRange_v2", |driver| {
         driver.current()?;
-        let Some(allocation) = driver.memory.find_device(address) else {
+        let found = driver.memory.find_device(address).or_else(|| driver.memory.find_host(address));
+        let Some(allocation) = found else {
             return refused(CUresult::NOT_FOUND, format!("{address:#x} is no device address"));
         };
         start.set_if_wanted(allocation.start);

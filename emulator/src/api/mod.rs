@@ -7,13 +7,17 @@
 //! Streams are queues, and work runs as late as their rules allow (`queue`): a pinned buffer is read when its copy
 //! runs, not when it is called for. Nothing runs in the background: a program that polls page-locked memory without
 //! calling the driver waits for ever.
+//!
+//! One lock guards all state, and work runs while it is held: a call of another thread waits until the kernel is done
+//! that somebody waits for. Functions that are `missing` are exported, too, and refused by name; `per_thread` and
+//! `legacy` hold the other names of functions that are here.
 #![allow(non_snake_case, clippy::missing_safety_doc)]
 
 mod capture;
 mod context;
 mod copy;
 mod device;
-mod driver;
+pub(crate) mod driver;
 mod entry;
 mod error;
 mod event;
@@ -24,12 +28,12 @@ mod graph_node;
 mod host;
 mod image;
 mod launch;
-mod leaks;
+mod launch_legacy;
 mod legacy;
 mod library;
 mod link;
 mod managed;
-mod memory;
+pub(crate) mod memory;
 mod memset;
 mod missing;
 mod module;
@@ -40,7 +44,7 @@ mod queue;
 mod stream;
 mod stream_capture;
 mod stream_memory;
-mod types;
+pub(crate) mod types;
 mod user_object;
 mod virtual_memory;
 mod work;
@@ -48,7 +52,6 @@ mod work;
 use std::ffi::CStr;
 
 use crate::install::Symbol;
-pub use leaks::unreleased;
 
 /// Lists the exported functions of a file as its `SYMBOLS`.
 macro_rules! exports {
@@ -78,6 +81,7 @@ const TABLES: &[&[Symbol]] = &[
     graph_node::SYMBOLS,
     host::SYMBOLS,
     launch::SYMBOLS,
+    launch_legacy::SYMBOLS,
     legacy::SYMBOLS,
     library::SYMBOLS,
     link::SYMBOLS,

@@ -24,8 +24,6 @@ pub struct LoadedModule {
     pub target: u32,
     /// Where the module's variables lie.
     variables: Vec<CUdeviceptr>,
-    /// Registers of a thread by kernel, from the assembler's report in comments of the PTX.
-    registers: HashMap<String, u32>,
     functions: HashMap<String, CUfunction>,
 }
 
@@ -129,25 +127,6 @@ fn newest_ptx(version: i32) -> u32 {
     }
 }
 
-/// Registers of a thread by kernel. PTX itself does not say; but a program may append, as comments, what the assembler
-/// said of the same source (`--ptxas-options=-v`): `// ptxas info : Compiling entry function 'k' for 'sm_80'`, and for
-/// the function named last `// ptxas info : Used 40 registers, ...`.
-fn reported_registers(ptx: &str) -> HashMap<String, u32> {
-    let mut registers = HashMap::new();
-    let mut kernel = None;
-    for line in ptx.lines().filter_map(|line| line.trim_start().strip_prefix("//")) {
-        if let Some((_, rest)) = line.split_once("Compiling entry function '") {
-            kernel = rest.split('\'').next();
-        } else if let Some((_, rest)) = line.split_once("Used ") {
-            let count = rest.split_once(" registers").and_then(|(count, _)| count.trim().parse().ok());
-            if let Some((kernel, count)) = kernel.zip(count) {
-                registers.insert(kernel.to_owned(), count);
-            }
-        }
-    }
-    registers
-}
-
 impl Driver {
     /// Refuses PTX that a driver of this version cannot compile for this device.
     pub fn check_header(&self, ptx: &str) -> Result {
@@ -177,8 +156,8 @@ impl Driver {
         count(|statistics| statistics.module_loads += 1);
         let target = header.target.map_or(0, |target| target.0);
         let handle = CUmodule(self.new_handle());
-        let (registers, functions) = (reported_registers(ptx), HashMap::new());
-        self.modules.insert(handle, LoadedModule { context, code, target, variables, registers, functions });
+        let functions = HashMap::new();
+        self.modules.insert(handle, LoadedModule { context, code, target, variables, functions });
         Ok(handle)
     }
 
@@ -193,6 +172,7 @@ impl Driver {
             self.memory.free(start);
         }
         self.functions.retain(|_, function| function.module != handle);
+        self.next_launches.retain(|function, _| self.functions.contains_key(function));
         Ok(())
     }
 
@@ -213,14 +193,11 @@ impl Driver {
             return Ok(known);
         }
         let (context, code, target) = (module.context, module.code.clone(), module.target);
-        let registers = module.registers.get(name).copied();
         let Some(kernel) = code.kernels().iter().position(|kernel| kernel.name == name) else {
             return refused(CUresult::NOT_FOUND, format!("the module has no kernel {name}"));
         };
         let function = CUfunction(self.new_handle());
-
-        let function_state = Function::new(context, handle, code, kernel, target).with_registers(registers);
-        self.functions.insert(function, function_state);
+        self.functions.insert(function, Function::new(context, handle, code, kernel, target));
         if let Some(module) = self.modules.get_mut(&handle) {
             module.functions.insert(name.to_owned(), function);
         }
@@ -458,16 +435,6 @@ mod tests {
         let text = "// .version 1.0\n\n.version 8.8\n.target sm_90a, debug\n.address_size 64\n";
         assert_eq!(Header::of(text), Header { version: Some(88), target: Some((90, Some('a'))) });
         assert_eq!(Header::of("hello"), Header::default());
-    }
-
-    #[test]
-    fn the_assemblers_report_travels_in_comments() {
-        let text = "// ptxas info    : Compiling entry function 'first' for 'sm_80'\n\
-                    // ptxas info    : Used 40 registers, used 1 barriers, 400 bytes cmem[0]\n\
-                    .version 8.8\n// Used 7 registers\n\
-                    // ptxas info    : Compiling entry function 'second' for 'sm_80'\n";
-        let expected = HashMap::from([("first".to_owned(), 7)]);
-        assert_eq!(reported_registers(text), expected, "the last word on a kernel counts");
     }
 
     #[test]

@@ -13,9 +13,25 @@ const SHARED_ALLOCATION_UNIT: u32 = 128;
 /// Every multiprocessor has four schedulers, each with a quarter of the registers.
 const SCHEDULERS: u32 = 4;
 
-/// Blocks of `threads` threads with `dynamic_shared` bytes that a multiprocessor of `device` holds at once: the least
-/// of what its blocks, warps, registers and shared memory allow (CUDA C++ programming guide, "occupancy").
-pub fn active_blocks(device: &Description, info: &KernelInfo, threads: u32, dynamic_shared: u64) -> u32 {
+/// What keeps further blocks off a multiprocessor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    Blocks,
+    Threads,
+    Registers,
+    SharedMemory,
+}
+
+/// How many blocks of a kernel a multiprocessor holds at once, and why not more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Occupancy {
+    pub blocks: u32,
+    pub limit: Limit,
+}
+
+/// The occupancy of `device` by blocks of `threads` threads with `dynamic_shared` bytes: the least of what its blocks,
+/// warps, registers and shared memory allow (CUDA C++ programming guide, "occupancy").
+pub fn occupancy(device: &Description, info: &KernelInfo, threads: u32, dynamic_shared: u64) -> Occupancy {
     let warps = threads.div_ceil(WARP_THREADS).max(1);
     let by_warps = device.threads_per_multiprocessor / WARP_THREADS / warps;
     let by_registers = match registers_per_warp(info) {
@@ -25,7 +41,18 @@ pub fn active_blocks(device: &Description, info: &KernelInfo, threads: u32, dyna
     let shared = u64::from(info.static_shared_bytes) + dynamic_shared + u64::from(SHARED_BYTES_RESERVED_PER_BLOCK);
     let shared = shared.next_multiple_of(SHARED_ALLOCATION_UNIT.into());
     let by_shared = (u64::from(device.shared_bytes_per_multiprocessor) / shared) as u32;
-    device.blocks_per_multiprocessor.min(by_warps).min(by_registers).min(by_shared)
+    let limits = [
+        Occupancy { blocks: device.blocks_per_multiprocessor, limit: Limit::Blocks },
+        Occupancy { blocks: by_warps, limit: Limit::Threads },
+        Occupancy { blocks: by_registers, limit: Limit::Registers },
+        Occupancy { blocks: by_shared, limit: Limit::SharedMemory },
+    ];
+    limits.into_iter().fold(limits[0], |least, other| if other.blocks < least.blocks { other } else { least })
+}
+
+/// The blocks of [`occupancy`].
+pub fn active_blocks(device: &Description, info: &KernelInfo, threads: u32, dynamic_shared: u64) -> u32 {
+    occupancy(device, info, threads, dynamic_shared).blocks
 }
 
 impl Driver {
@@ -215,6 +242,7 @@ mod tests {
             static_shared_bytes: static_shared,
             local_bytes_per_thread: 0,
             registers_per_thread: registers,
+            estimated_registers_per_thread: 32,
             max_threads_per_block: 1024,
         }
     }
@@ -230,6 +258,11 @@ mod tests {
         assert_eq!(blocks(Some(32), 81 << 10, 128), 2, "shared memory with what the system keeps");
         assert_eq!(blocks(Some(32), 82 << 10, 128), 1, "shared memory");
         assert_eq!(blocks(None, 0, 1024), 2, "registers unknown");
+        let limit = |registers, shared, threads| occupancy(&a100, &kernel(registers, 0), threads, shared).limit;
+        assert_eq!(limit(Some(32), 0, 32), Limit::Blocks);
+        assert_eq!(limit(Some(32), 0, 256), Limit::Threads);
+        assert_eq!(limit(Some(128), 0, 256), Limit::Registers);
+        assert_eq!(limit(Some(32), 81 << 10, 128), Limit::SharedMemory);
     }
 
     #[test]

@@ -137,6 +137,52 @@ pub unsafe extern "C" fn cuDeviceSetMemPool(device: CUdevice, pool: CUmemoryPool
     })
 }
 
+/// Refuses kinds and places of memory that have no pool.
+fn check_kind(location: In<[i32; 2]>, allocation_type: u32) -> Result {
+    let [kind, number] = location.get()?;
+    if kind as u32 != LOCATION_DEVICE || allocation_type != ALLOCATION_PINNED {
+        return refused(CUresult::NOT_SUPPORTED, "pools of other than device memory");
+    }
+    check_device(number)
+}
+
+/// The pool that a place has from the start.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemGetDefaultMemPool(
+    pool: Out<CUmemoryPool>,
+    location: In<[i32; 2]>,
+    allocation_type: u32,
+) -> CUresult {
+    call("cuMemGetDefaultMemPool", |driver| {
+        check_kind(location, allocation_type)?;
+        pool.set(driver.default_pool())
+    })
+}
+
+/// The pool that allocations without one take.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemGetMemPool(
+    pool: Out<CUmemoryPool>,
+    location: In<[i32; 2]>,
+    allocation_type: u32,
+) -> CUresult {
+    call("cuMemGetMemPool", |driver| {
+        check_kind(location, allocation_type)?;
+        pool.set(driver.current_pool())
+    })
+}
+
+/// Sets the pool that allocations without one take.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemSetMemPool(location: In<[i32; 2]>, allocation_type: u32, pool: CUmemoryPool) -> CUresult {
+    call("cuMemSetMemPool", |driver| {
+        check_kind(location, allocation_type)?;
+        driver.pool(pool)?;
+        driver.current_pool = Some(pool);
+        Ok(())
+    })
+}
+
 /// Makes a pool of device memory.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuMemPoolCreate(pool: Out<CUmemoryPool>, properties: In<PoolProperties>) -> CUresult {
@@ -263,6 +309,9 @@ super::exports![
     cuDeviceGetDefaultMemPool,
     cuDeviceGetMemPool,
     cuDeviceSetMemPool,
+    cuMemGetDefaultMemPool,
+    cuMemGetMemPool,
+    cuMemSetMemPool,
     cuMemPoolCreate,
     cuMemPoolDestroy,
     cuMemPoolGetAttribute,

@@ -156,6 +156,7 @@ impl Driver {
 
     fn unmap(&mut self, address: u64, bytes: u64) -> Result {
         let starts = self.whole_mappings(address, bytes)?;
+        self.wait_for_all();
         let (range_start, range) = self.range_of(address, bytes)?;
         let ended: Vec<(u64, Mapping)> =
             starts.into_iter().filter_map(|start| Some((start, range.mappings.remove(&start)?))).collect();
@@ -277,7 +278,7 @@ pub unsafe extern "C" fn cuMemMap(
     })
 }
 
-/// Ends mappings; what still runs and touches them faults.
+/// Ends mappings, once all work is done that may touch them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuMemUnmap(address: CUdeviceptr, bytes: usize) -> CUresult {
     call("cuMemUnmap", |driver| driver.unmap(address, check_size(bytes)?))
@@ -294,6 +295,7 @@ pub unsafe extern "C" fn cuMemSetAccess(
     call("cuMemSetAccess", |driver| {
         let length = check_size(bytes)?;
         let starts = driver.whole_mappings(address, length)?;
+        driver.wait_for_all();
         for access in access.to_vec(count)? {
             if access.location_type != LOCATION_DEVICE || !matches!(access.flags, 0 | 1 | ACCESS_ALL) {
                 return refused(CUresult::INVALID_VALUE, "access for other than a device, or none that there is");

@@ -9,9 +9,10 @@ use super::driver::Driver;
 use super::error::CUresult;
 use super::stream_memory::{Poll, Write};
 use super::types::{CUevent, CUfunction, CUstream};
-use crate::config;
+use crate::config::{self, Config};
 use crate::exec::{Launch, Module, Options};
 use crate::memory::Memory;
+use crate::profile;
 use crate::report::{Class, Fault, Report};
 use crate::statistics::count;
 
@@ -174,10 +175,20 @@ pub fn as_host_function(body: impl FnOnce()) {
 
 fn run_kernel(module: &Module, launch: &Launch, memory: &Memory) -> Result<(), Report> {
     let config = config::current()?;
-    let options = Options { threads: config.threads, seed: config.seed, numerics: config.numerics };
+    let Config { threads, seed, numerics, checks, timeout, .. } = config;
+    let options = Options { threads, seed, numerics, checks, timeout };
     count(|statistics| statistics.kernels += 1);
     let name = module.kernels().get(launch.kernel).map(|kernel| kernel.name.clone());
-    let outcome = catch_unwind(AssertUnwindSafe(|| module.run(launch, memory, options)));
+    if let Some(path) = &config.profile {
+        profile::write_at_exit(path.clone());
+    }
+    let run = || {
+        if !profile::is_on() {
+            return module.run(launch, memory, options);
+        }
+        module.profile(launch, memory, options, &config.device, config.sample).map(profile::add)
+    };
+    let outcome = catch_unwind(AssertUnwindSafe(run));
     let outcome = outcome.unwrap_or_else(|panic| Err(Report::new(Class::EmulatorBug, panic_text(&*panic))));
     outcome.map_err(|report| Report { kernel: report.kernel.clone().or(name), ..report })
 }
@@ -219,6 +230,10 @@ impl Transfer {
             // SAFETY: device and page-locked ranges were checked just now; pageable ones are the caller's promise, and
             // are touched only while the caller waits, or by a graph, for which the caller keeps them.
             unsafe { std::ptr::copy(from as *const u8, to as *mut u8, self.width as usize) };
+            match source_kind {
+                Place::Device => memory.mark_copied(from, to, self.width),
+                Place::Pinned | Place::Pageable => memory.mark_written(to, self.width),
+            }
         }
         self.count(source_kind);
         Ok(())
@@ -250,6 +265,7 @@ impl Fill {
         for row in 0..self.height {
             let start = self.target + row * self.pitch;
             check(memory, start, row_bytes, "memset")?;
+            memory.mark_written(start, row_bytes);
             // SAFETY: the range was checked just now; nobody holds a reference into device memory.
             let bytes = unsafe { std::slice::from_raw_parts_mut(start as *mut u8, row_bytes as usize) };
             match self.element[..] {

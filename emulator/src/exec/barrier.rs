@@ -64,7 +64,7 @@ impl Barriers {
         if arrived > phase.expected && !phase.whole_block {
             return Err(format!("{arrived} threads have arrived at barrier {id}, which expects {}", phase.expected));
         }
-        Ok(arrived >= phase.expected && warps.iter().any(|warp| warp.waiting_at_barrier(id) != 0))
+        Ok(arrived >= phase.expected)
     }
 
     /// Threads that have arrived at barrier `id`, and those it expects.

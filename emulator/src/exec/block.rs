@@ -8,8 +8,9 @@ use super::memory::{Fault, Hit, View, local_storage};
 use super::observe::Observer;
 use super::random::Random;
 use super::warp::{Fragment, State, Warp};
+use crate::check::Check;
 use crate::isa::{BarrierKind, Op};
-use crate::report::{Class, Report};
+use crate::report::{Class, Fault as Kind, Report};
 
 /// Shared memory starts as this: NaN in fp16 and fp32.
 const SHARED_PATTERN: u32 = 0x7fff_7fff;
@@ -25,6 +26,17 @@ pub(super) struct Scratch {
     /// For each instruction its last access to global memory.
     pub hits: Vec<Hit>,
     pub fragments: super::matrix::Fragments,
+    pub watch: super::spin::Watch,
+}
+
+/// How the turn of a warp ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// Nothing of it can run now.
+    Done,
+    UsedUp,
+    /// It only waits for others to write.
+    Waits,
 }
 
 /// How far a block came in its turn.
@@ -109,12 +121,14 @@ impl<O: Observer> Block<O> {
     pub(super) fn run(&mut self, grid: &Grid, scratch: &mut Scratch) -> Result<Progress, Box<Report>> {
         let mut turns = TURNS;
         for _ in 0..ROUNDS {
-            let (mut ran, mut used_up) = (false, false);
+            let (mut ran, mut used_up, mut all_wait) = (false, false, true);
             self.random.shuffle(&mut self.order);
             for place in 0..self.order.len() {
                 let number = self.order[place] as usize;
                 if self.warps[number].has_runnable() {
-                    used_up |= self.run_warp(grid, scratch, number)?;
+                    let turn = self.run_warp(grid, scratch, number)?;
+                    used_up |= turn != Turn::Done;
+                    all_wait &= turn == Turn::Waits;
                     ran = true;
                 }
             }
@@ -122,20 +136,25 @@ impl<O: Observer> Block<O> {
                 self.observer.block_finished(grid);
                 return Ok(Progress::Finished);
             }
-            if !self.release_barriers(grid)? && !ran {
+            let released = self.release_barriers(grid)?;
+            if !released && !ran {
                 return Err(self.deadlock(grid));
             }
+            if used_up && grid.timeout.is_some_and(|timeout| grid.started.elapsed() > timeout) {
+                let number = self.warps.iter().position(|warp| !warp.fragments.is_empty()).unwrap_or(0);
+                let report = self.standstill(grid, number, "the launch timed out");
+                return Err(Box::new(report.with_fault(Kind::LaunchTimeout)));
+            }
             turns -= u32::from(used_up);
-            if turns == 0 {
+            if turns == 0 || ran && all_wait && !released {
                 break;
             }
         }
         Ok(Progress::Paused)
     }
 
-    /// Runs the fragments of one warp until none can run, a barrier is complete or one has used up its turn; whether one
-    /// has.
-    fn run_warp(&mut self, grid: &Grid, scratch: &mut Scratch, number: usize) -> Result<bool, Box<Report>> {
+    /// Runs the fragments of one warp until none can run, a barrier is complete or one has used up its turn.
+    fn run_warp(&mut self, grid: &Grid, scratch: &mut Scratch, number: usize) -> Result<Turn, Box<Report>> {
         let program = grid.program;
         let (slots, predicates) = (program.slots as usize, program.predicates as usize);
         let local_storage = grid.local_storage();
@@ -163,14 +182,16 @@ impl<O: Observer> Block<O> {
             block: self.index,
             number,
             fragments: &mut scratch.fragments,
+            watch: &mut scratch.watch,
         };
         while let Some(fragment) = self.warps[number].next() {
             match interpret::run(&mut machine, &mut self.warps[number], fragment, &mut self.observer) {
                 Ok(Stop::Ended) => {}
-                Ok(Stop::Paused(fragment)) => {
+                Ok(stop @ (Stop::Paused(fragment) | Stop::Spinning(fragment))) => {
                     self.warps[number].release_waiting(fragment.parent, &mut machine.file);
                     self.warps[number].fragments.push_back(fragment);
-                    return Ok(true);
+                    let waits = matches!(stop, Stop::Spinning(_)) && self.warps[number].runnable() == 1;
+                    return Ok(if waits { Turn::Waits } else { Turn::UsedUp });
                 }
                 Ok(Stop::Waiting(fragment)) => self.warps[number].fragments.push_back(fragment),
                 Ok(Stop::Arrived { id, count, mask, fragment }) => {
@@ -181,7 +202,7 @@ impl<O: Observer> Block<O> {
                     match arrive(&mut self.barriers, &self.warps, id, count, lanes, waits) {
                         Ok(true) => {
                             self.release(grid, id);
-                            return Ok(false);
+                            return Ok(Turn::Done);
                         }
                         Ok(false) => {}
                         Err(message) => {
@@ -196,7 +217,7 @@ impl<O: Observer> Block<O> {
         if self.warps[number].is_stuck() {
             return Err(self.stuck_warp(grid, number));
         }
-        Ok(false)
+        Ok(Turn::Done)
     }
 
     /// Completes the barriers that all their threads have reached; whether there were any.
@@ -294,17 +315,14 @@ impl<O: Observer> Block<O> {
 
     /// Adds the place to a fault.
     fn report(&self, grid: &Grid, fault: Fault, position: u32, number: usize) -> Box<Report> {
-        let instruction = &grid.program.code[position as usize];
-        let thread = fault.lane.map(|lane| grid.thread_index(number, lane));
-        Box::new(Report {
-            kernel: Some(grid.name.to_owned()),
-            block: Some(self.index),
-            thread,
-            ptx_line: Some(instruction.line),
-            instruction: crate::lower::source_line(grid.text, instruction.line),
-            fault: Some(fault.kind),
-            ..Report::new(Class::KernelBug, fault.message)
-        })
+        let place = grid.place(self.index, number, fault.lane, position);
+        let check = match fault.kind {
+            Kind::IllegalAddress | Kind::MisalignedAddress => Some(Check::Memory),
+            _ => None,
+        };
+        let nearby = fault.access.and_then(|(space, address)| grid.nearby(space, address));
+        let report = Report::new(Class::KernelBug, fault.message).at(grid.name, place);
+        Box::new(Report { fault: Some(fault.kind), check, nearby, ..report })
     }
 }
 

@@ -10,6 +10,7 @@ use super::lanes::{File, Lanes64, NAN_SLOT, lanes_of};
 use super::memory::{Checked, Fault, local_place};
 use super::warp::{Fragment, State, Warp};
 use crate::isa::{CallTarget, Function, Pred, PredSource, Reg, RegisterSet};
+use crate::report::Fault as Kind;
 
 /// The registers of a caller, to be restored when its lanes return.
 #[derive(Debug, Default)]
@@ -117,7 +118,7 @@ fn begin(m: &mut Machine, function: &Function, mask: u32, top: Reg) -> Checked<(
                 "stack overflow: the call of {} needs {} bytes on top of {} of the thread's {limit} bytes of stack",
                 function.name, function.frame_bytes, tops[lane]
             );
-            return Err(Fault::new(Some(lane), message));
+            return Err(Fault::new(Some(lane), message).of(Kind::StackOverflow));
         }
         for byte in function.area_bytes..function.frame_bytes {
             m.view.local[local_place(lane, tops[lane] + u64::from(byte)) as usize] = 0xff;

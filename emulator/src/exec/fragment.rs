@@ -14,14 +14,16 @@ fn element_addresses(
     part: u32,
 ) -> Lanes64 {
     let fragment = access.operand.fragment;
+    let (run, bits) = (u64::from(fragment.run()), u64::from(fragment.element.bits()));
     // Where an fp16 operand has more registers than elements to fill them, they hold these again.
-    let register = register % fragment.registers();
-    std::array::from_fn(|lane| {
-        let (row, column) = fragment.position(register, part, lane);
+    let (row, column) = fragment.origin(register % fragment.registers(), part);
+    let mut pointers = [0; 32];
+    for lane in 0..32 {
+        let (row, column) = (row as u64 + lane as u64 / 4, column as u64 + run * (lane as u64 % 4));
         let (outer, inner) = if access.rows_contiguous { (row, column) } else { (column, row) };
-        let index = outer as u64 * u64::from(stride[lane]) + inner as u64;
-        base[lane].wrapping_add(index * u64::from(fragment.element.bits()) / 8)
-    })
+        pointers[lane] = base[lane].wrapping_add((outer * u64::from(stride[lane]) + inner) * bits / 8);
+    }
+    pointers
 }
 
 /// How a register's elements move: their number of accesses, and the bytes of each.

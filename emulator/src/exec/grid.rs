@@ -9,12 +9,12 @@ use super::mma::Model;
 use super::observe::Observer;
 use super::random::Random;
 use super::simd::SimdLevel;
-use super::{Launch, Options};
+use super::{Launch, Options, SHARED_WINDOW};
 use crate::device::Description;
-use crate::isa::{BankEntry, LaunchSpecial, MemoryKind, Program, Width};
+use crate::isa::{BankEntry, LaunchSpecial, MemoryKind, Program, SharedVariable, Space, Width};
 use crate::memory::Memory;
-use crate::report::Report;
-use std::collections::VecDeque;
+use crate::report::{Nearby, Place, Report};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -44,8 +44,11 @@ pub(super) struct Grid<'a> {
     /// Device memory that the driver gives the blocks of a cooperative launch to meet in; 0 for none.
     pub workspace: u64,
     pub heap: Option<&'a Heap>,
+    pub timeout: Option<std::time::Duration>,
     /// Counts launches.
     pub number: u64,
+    /// Numbers of the blocks that run; all, unless samples are asked for.
+    pub selection: Vec<Range<u64>>,
     seed: u64,
 }
 
@@ -76,7 +79,9 @@ impl<'a> Grid<'a> {
             warps_per_multiprocessor: warps,
             workspace: 0,
             heap: None,
+            timeout: None,
             number: LAUNCHES.fetch_add(1, Ordering::Relaxed),
+            selection: Vec::from([0..launch.grid.iter().map(|side| u64::from(*side)).product()]),
             seed,
         };
         grid.bank = grid.fill_bank();
@@ -136,17 +141,66 @@ impl<'a> Grid<'a> {
         self.thread_ids[number].map(|axis| axis[lane & 31])
     }
 
+    /// Where `lane` of warp `number` stands in `block`.
+    pub(super) fn place(&self, block: [u32; 3], number: usize, lane: Option<usize>, position: u32) -> Place {
+        let line = self.program.code[position as usize].line;
+        Place {
+            block,
+            thread: lane.map(|lane| self.thread_index(number, lane)),
+            ptx_line: line,
+            instruction: crate::lower::source_line(self.text, line),
+            source: crate::ptx::location::source(self.text, line),
+        }
+    }
+
+    /// The piece of memory nearest to an address.
+    pub(super) fn nearby(&self, space: Space, address: u64) -> Option<Nearby> {
+        let piece = |what: &str, start: u64, bytes: u64| {
+            Some(Nearby { what: what.to_owned(), start, bytes, freed: false, address })
+        };
+        let program = self.program;
+        match space {
+            Space::Global => self.memory.nearby(address),
+            Space::Shared if address < SHARED_WINDOW => {
+                let dynamic = u64::from(program.dynamic_shared_offset);
+                let is_dynamic = self.launch.dynamic_shared_bytes > 0 && address >= dynamic;
+                let before = |variable: &&SharedVariable| u64::from(variable.offset) <= address;
+                let variable = program.shared_variables.iter().filter(before).max_by_key(|variable| variable.offset);
+                match variable {
+                    _ if is_dynamic => piece("dynamic shared memory", dynamic, self.launch.dynamic_shared_bytes.into()),
+                    Some(SharedVariable { name, offset, bytes }) => {
+                        piece(&format!("shared variable {name}"), (*offset).into(), (*bytes).into())
+                    }
+                    None => piece("shared memory of the block", 0, self.shared_bytes as u64),
+                }
+            }
+            Space::Local => piece("local memory of the thread", 0, program.local_bytes.into()),
+            Space::Generic if address < SHARED_WINDOW => self.memory.nearby(address),
+            Space::Shared | Space::Param | Space::Generic => None,
+        }
+    }
+
+    /// Blocks that run.
     fn blocks(&self) -> u64 {
-        self.launch.grid.iter().map(|n| u64::from(*n)).product()
+        self.selection.iter().map(|range| range.end - range.start).sum()
     }
 
     /// The block that is started as number `ticket`.
     fn block_index(&self, ticket: u64) -> [u32; 3] {
+        let blocks = self.blocks();
         // Blocks that wait for those before them rely on being started in order, as far as they do not fit together.
-        let window = self.resident_blocks.min(self.blocks());
+        let window = self.resident_blocks.min(blocks);
         let first = ticket / window * window;
-        let count = window.min(self.blocks() - first);
-        let number = if self.seed == 0 { ticket } else { first + permuted(ticket - first, count, self.seed) };
+        let count = window.min(blocks - first);
+        let mut number = if self.seed == 0 { ticket } else { first + permuted(ticket - first, count, self.seed) };
+        for range in &self.selection {
+            let size = range.end - range.start;
+            if number < size {
+                number += range.start;
+                break;
+            }
+            number -= size;
+        }
         let [x, y, _] = self.launch.grid.map(u64::from);
         [(number % x) as u32, (number / x % y) as u32, (number / (x * y)) as u32]
     }
@@ -236,6 +290,28 @@ fn gcd(a: u64, b: u64) -> u64 {
 /// A launch that is expected to take longer than this gets more threads: starting one costs a good part of it.
 const WORTH_A_THREAD: std::time::Duration = std::time::Duration::from_micros(150);
 
+/// Blocks that have had a turn. They get the next one after all others have had theirs, in the order of their numbers
+/// upwards and downwards in turn: a chain of blocks that wait for their neighbours is then undone in two rounds.
+struct Paused<O> {
+    /// To get a turn in this round, last first.
+    waiting: Vec<(u64, Box<Block<O>>)>,
+    /// Had a turn in this round.
+    done: Vec<(u64, Box<Block<O>>)>,
+    upwards: bool,
+}
+
+impl<O> Paused<O> {
+    fn pop(&mut self) -> Option<Box<Block<O>>> {
+        if self.waiting.is_empty() {
+            std::mem::swap(&mut self.waiting, &mut self.done);
+            self.upwards = !self.upwards;
+            let upwards = self.upwards;
+            self.waiting.sort_by_key(|(number, _)| if upwards { u64::MAX - number } else { *number });
+        }
+        self.waiting.pop().map(|(_, block)| block)
+    }
+}
+
 /// Blocks still to run, shared by the host's threads.
 struct Queue<'g, O> {
     /// Makes the observer of a block's room.
@@ -243,7 +319,7 @@ struct Queue<'g, O> {
     grid: &'g Grid<'g>,
     next: AtomicU64,
     finished: AtomicU64,
-    paused: Mutex<VecDeque<Box<Block<O>>>>,
+    paused: Mutex<Paused<O>>,
     failed: AtomicBool,
     failure: Mutex<Option<Box<Report>>>,
 }
@@ -263,11 +339,12 @@ impl<O: Observer> Queue<'_, O> {
             }
             self.next.fetch_sub(1, Ordering::Relaxed);
         }
-        paused.pop_front()
+        paused.pop()
     }
 
     fn pause(&self, block: Box<Block<O>>) {
-        self.paused.lock().unwrap_or_else(PoisonError::into_inner).push_back(block);
+        let number = self.grid.block_number(block.index);
+        self.paused.lock().unwrap_or_else(PoisonError::into_inner).done.push((number, block));
     }
 
     fn fail(&self, report: Box<Report>) {
@@ -311,7 +388,7 @@ pub(super) fn run<O: Observer + Send>(
         grid,
         next: AtomicU64::new(0),
         finished: AtomicU64::new(0),
-        paused: Mutex::default(),
+        paused: Mutex::new(Paused { waiting: Vec::new(), done: Vec::new(), upwards: false }),
         failed: AtomicBool::new(false),
         failure: Mutex::default(),
     };

@@ -335,7 +335,7 @@ fn sign24(x: u32) -> u32 {
 
 /// The bytes of (`b`:`a`) that the low three bits of each selector name; its fourth bit replicates the sign.
 #[inline(always)]
-fn permute(a: u32, b: u32, selector: impl Fn(u32) -> u32) -> u32 {
+pub(super) fn permute(a: u32, b: u32, selector: impl Fn(u32) -> u32) -> u32 {
     let bytes = pair(a, b);
     let mut result = 0;
     for byte in 0..4 {
@@ -363,7 +363,7 @@ fn dot4(a: u32, b: u32, c: u32, widen_a: impl Fn(u8) -> u32, widen_b: impl Fn(u8
 ///
 /// The sign is the field's top bit, or the value's own where the field reaches past it (PTX ISA, `bfe`).
 #[inline(always)]
-fn extract(value: u64, position: u32, length: u32, width: u32, signed: bool) -> u64 {
+pub(super) fn extract(value: u64, position: u32, length: u32, width: u32, signed: bool) -> u64 {
     let (position, length) = (position & 0xff, length & 0xff);
     let last = (position + length).saturating_sub(1).min(width - 1);
     let sign = signed && length != 0 && value >> last & 1 != 0;

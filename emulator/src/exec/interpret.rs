@@ -17,6 +17,7 @@ use super::observe::{Observer, Seen};
 use super::packed;
 use super::shuffle;
 use super::special;
+use super::spin::Watch;
 use super::warp::{Fragment, NONE, State, Warp};
 use super::{LOCAL_WINDOW, PARAMETER_WINDOW, SHARED_WINDOW};
 use crate::isa::*;
@@ -34,6 +35,7 @@ pub(super) struct Machine<'a> {
     /// The warp's number in its block.
     pub number: usize,
     pub fragments: &'a mut matrix::Fragments,
+    pub watch: &'a mut Watch,
 }
 
 /// Why a fragment stopped.
@@ -42,6 +44,8 @@ pub(super) enum Stop {
     Ended,
     /// Its turn is over.
     Paused(Fragment),
+    /// It only waits for others to write.
+    Spinning(Fragment),
     /// It waits, as its state says.
     Waiting(Fragment),
     /// It has reached barrier `id`, which expects `count` threads, with the lanes of `mask`. It waits or goes on as its
@@ -62,6 +66,7 @@ pub(super) fn run(
     let code = &machine.grid.program.code[..];
     let mut turn = warp.turn(TURN);
     machine.fragments.forget();
+    machine.watch.restart();
     let mut meeting = warp.join_position(fragment.parent);
     loop {
         let position = fragment.position;
@@ -76,7 +81,11 @@ pub(super) fn run(
         let instruction = &code[position as usize];
         let mask = fragment.mask & machine.file.pred(instruction.guard);
         fragment.position += 1;
+        if instruction.guard != PredSource::TRUE {
+            observer.guarded(&Seen::of(machine, warp, position, mask, fragment.mask));
+        }
         if mask == 0 {
+            observer.skipped(&Seen::of(machine, warp, position, mask, fragment.mask));
             continue;
         }
         let lanes = match instruction.flow {
@@ -94,6 +103,14 @@ pub(super) fn run(
                     fragment.position = position + u32::from(mma.run);
                     let run = &code[position as usize..fragment.position as usize];
                     matrix::multiply_run(machine.grid.level, machine.fragments, &mut machine.file, run);
+                    continue;
+                }
+                if let Some(sides) = member_groups(&machine.file, &instruction.op, &fragment, mask) {
+                    match split(warp, &mut machine.file, fragment, &sides, position + 1) {
+                        Some(side) => fragment = side,
+                        None => return Ok(Stop::Ended),
+                    }
+                    meeting = warp.join_position(fragment.parent);
                     continue;
                 }
                 match meet(machine, warp, &mut fragment, mask).map_err(|fault| (fault, position))? {
@@ -152,13 +169,21 @@ fn control(
     }
     Ok(match op {
         Op::Branch { target, reconverge } => {
-            *turn -= u32::from(*target <= position);
-            if mask == fragment.mask {
-                fragment.position = *target;
-                return Ok(Next::Run(fragment));
+            let mut spins = false;
+            if *target <= position {
+                *turn -= 1;
+                spins = machine.watch.jumps_back(&machine.file, machine.grid.program, *target, mask);
             }
-            let sides = [(mask, *target), (fragment.mask & !mask, position + 1)];
-            split(warp, &mut machine.file, fragment, &sides, *reconverge).into()
+            let next = if mask == fragment.mask {
+                Some(Fragment { position: *target, ..fragment })
+            } else {
+                let sides = [(mask, *target), (fragment.mask & !mask, position + 1)];
+                split(warp, &mut machine.file, fragment, &sides, *reconverge)
+            };
+            match next {
+                Some(waiting) if spins => Next::Stop(Stop::Spinning(waiting)),
+                next => next.into(),
+            }
         }
         Op::BranchIndexed { index, targets, reconverge } => {
             *turn -= 1;
@@ -340,6 +365,35 @@ fn barrier(
     Ok(Stop::Arrived { id, count, mask, fragment })
 }
 
+/// Lanes of a group that name different members execute an operation apart: the groups, if there are several, and the
+/// lanes of `fragment` that do not execute it, behind it.
+#[inline(always)]
+fn member_groups(file: &File, op: &Op, fragment: &Fragment, mask: u32) -> Option<Vec<(u32, u32)>> {
+    let Members::Register(reg) = members(op) else {
+        return None;
+    };
+    let named = file.get(reg);
+    let first = named[mask.trailing_zeros() as usize & 31];
+    let mut different = 0;
+    for lane in 0..32 {
+        different |= u32::from(named[lane] != first) << lane;
+    }
+    (different & mask != 0).then(|| groups_of(named, fragment, mask))
+}
+
+#[cold]
+fn groups_of(named: &[u32; 32], fragment: &Fragment, mask: u32) -> Vec<(u32, u32)> {
+    let mut groups = vec![(fragment.mask & !mask, fragment.position)];
+    let mut left = mask;
+    while left != 0 {
+        let members = named[left.trailing_zeros() as usize];
+        let group = lanes_of(left).filter(|lane| named[*lane] == members).fold(0, |group, lane| group | 1 << lane);
+        groups.push((group, fragment.position - 1));
+        left &= !group;
+    }
+    groups
+}
+
 /// The lanes which must execute an operation together.
 enum Members {
     /// Named by a register.
@@ -459,9 +513,12 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
             memory::load(level, file, &mut m.view, mask, *space, *kind, &d[..*count as usize], *address)?;
         }
         Op::Store { space, kind, count, a, address, .. } => {
+            m.watch.acts += 1;
             memory::store(level, file, &mut m.view, mask, *space, *kind, &a[..*count as usize], *address)?;
         }
         Op::Atomic { space, op, ty, d, address, b, c } => {
+            // One that returns what it found shows it in a register.
+            m.watch.acts += u64::from(d.is_none());
             let atomic = Atomic { space: *space, op: *op, ty: *ty, d: *d, address: *address, b: *b, c: *c };
             atomics::atomic(&mut m.view, file, mask, &atomic)?;
         }
@@ -508,9 +565,11 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
             matrix::load(level, &mut m.view, file, mask, &d[..*count as usize], *transpose, *address)?;
         }
         Op::StoreMatrix { count, transpose, a, address } => {
+            m.watch.acts += 1;
             matrix::store(level, &mut m.view, file, mask, &a[..*count as usize], *transpose, *address)?;
         }
         Op::CopyAsync { bytes, to, from, source_bytes } => {
+            m.watch.acts += 1;
             async_copy::begin(level, file, &mut m.view, &mut warp.copies, mask, *bytes, [*to, *from], *source_bytes)?;
             // A copy may be done at once as well as at its wait.
             if warp.random.varies() && warp.random.below(2) == 0 {
@@ -524,11 +583,17 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
         Op::MatrixProduct(product) => matrix::product(level, m.grid.model.as_ref(), file, mask, product)?,
         Op::QuadPairProduct(product) => matrix::quad_pairs(level, m.grid.model.as_ref(), file, mask, product)?,
         Op::LoadFragment(access) => fragment::load(&mut m.view, file, mask, access)?,
-        Op::StoreFragment(access) => fragment::store(&mut m.view, file, mask, access)?,
+        Op::StoreFragment(access) => {
+            m.watch.acts += 1;
+            fragment::store(&mut m.view, file, mask, access)?;
+        }
         Op::TransposeMatrix { d, a } => matrix::transpose(level, file, mask, *d, *a)?,
 
         Op::Trap => return Err(Fault::new(Some(mask.trailing_zeros() as usize), "trap").of(Kind::IllegalInstruction)),
-        Op::Call(builtin) => host::call(m, mask, *builtin)?,
+        Op::Call(builtin) => {
+            m.watch.acts += 1;
+            host::call(m, mask, *builtin)?;
+        }
         Op::Branch { .. }
         | Op::BranchIndexed { .. }
         | Op::CallFunction { .. }

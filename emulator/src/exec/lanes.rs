@@ -135,6 +135,18 @@ impl File {
         }
     }
 
+    /// All registers of the program that the file was made for.
+    pub(super) fn registers(&self, program: &Program) -> &[Lanes] {
+        // SAFETY: by the promise of `new` the file holds the program's slots.
+        unsafe { std::slice::from_raw_parts(self.slots, program.slots as usize) }
+    }
+
+    /// All predicates of the program that the file was made for.
+    pub(super) fn predicates(&self, program: &Program) -> &[u32] {
+        // SAFETY: by the promise of `new` the file holds the program's predicates.
+        unsafe { std::slice::from_raw_parts(self.predicates, program.predicates as usize) }
+    }
+
     #[inline(always)]
     pub(super) fn pred(&self, source: PredSource) -> u32 {
         // SAFETY: by the promise of `new` the predicate exists.

@@ -5,7 +5,7 @@ use super::lanes::{FULL, File, per_level};
 use super::memory::{Checked, Fault, View, addresses};
 use super::mma::{self, Model, Wide, general};
 use super::simd::SimdLevel;
-use crate::isa::{A_ROOMS, Address, B_ROOMS, Instruction, MatrixProduct, Mma, Op, QuadPairProduct, Reg};
+use crate::isa::{A_ROOMS, Address, B_ROOMS, Instruction, MatrixProduct, Mma, Op, QuadPairProduct, Reg, Space};
 use crate::report::Fault as Kind;
 
 /// Matrix operations are for whole warps.
@@ -47,11 +47,13 @@ per_level! {
 fn wrong_row(rows: &[u32], bytes: usize) -> Box<Fault> {
     if let Some(lane) = rows.iter().position(|row| row & 15 != 0) {
         return Fault::new(Some(lane), format!("misaligned matrix row at shared address {:#x}", rows[lane]))
-            .of(Kind::MisalignedAddress);
+            .of(Kind::MisalignedAddress)
+            .accessing(Space::Shared, rows[lane].into());
     }
     let lane = rows.iter().position(|row| *row as usize + 16 > bytes).unwrap_or(0);
     Fault::new(Some(lane), format!("matrix row at shared address {:#x}, but the block has {bytes} bytes", rows[lane]))
         .of(Kind::IllegalAddress)
+        .accessing(Space::Shared, rows[lane].into())
 }
 
 /// The block whose rows start at the offsets `rows`.

@@ -15,16 +15,24 @@ pub(super) struct Fault {
     pub lane: Option<usize>,
     /// What the host is told.
     pub kind: Kind,
+    /// Space and address of the access that was refused.
+    pub access: Option<(Space, u64)>,
 }
 
 impl Fault {
     pub(super) fn new(lane: Option<usize>, message: impl Into<String>) -> Box<Fault> {
-        Box::new(Fault { message: message.into(), lane, kind: Kind::LaunchFailed })
+        Box::new(Fault { message: message.into(), lane, kind: Kind::LaunchFailed, access: None })
     }
 
     /// The same, told to the host as `kind`.
     pub(super) fn of(mut self: Box<Self>, kind: Kind) -> Box<Fault> {
         self.kind = kind;
+        self
+    }
+
+    /// The same, of an access to `address` of `space`.
+    pub(super) fn accessing(mut self: Box<Self>, space: Space, address: u64) -> Box<Fault> {
+        self.access = Some((space, address));
         self
     }
 }
@@ -221,7 +229,7 @@ impl View<'_> {
         let address = addresses[lane];
         let message =
             format!("access of {bytes} bytes at shared address {address:#x}, but the block has {total} bytes");
-        Fault::new(Some(lane), message).of(Kind::IllegalAddress)
+        Fault::new(Some(lane), message).of(Kind::IllegalAddress).accessing(Space::Shared, address)
     }
 
     #[inline(always)]
@@ -246,17 +254,12 @@ impl View<'_> {
             }
             match self.global.find(address) {
                 Some(found) if found.holds(address, bytes) => self.hits[self.position].allocation = found,
-                Some(found) => {
-                    let message = format!(
-                        "access of {bytes} bytes at {address:#x} runs past the end of the allocation of {} bytes at {:#x}",
-                        found.bytes, found.start
-                    );
-                    return Err(Fault::new(Some(lane), message).of(Kind::IllegalAddress));
-                }
-                None => {
-                    let what = if address == 0 { "the null address".into() } else { format!("{address:#x}") };
-                    let message = format!("access of {bytes} bytes at {what}, outside every allocation");
-                    return Err(Fault::new(Some(lane), message).of(Kind::IllegalAddress));
+                found => {
+                    let at = if address == 0 { "the null address".into() } else { format!("{address:#x}") };
+                    let how =
+                        if found.is_some() { "across the end of its allocation" } else { "outside every allocation" };
+                    let fault = Fault::new(Some(lane), format!("access of {bytes} bytes at {at}, {how}"));
+                    return Err(fault.of(Kind::IllegalAddress).accessing(Space::Global, address));
                 }
             }
         }
@@ -272,7 +275,8 @@ impl View<'_> {
                 "access of {bytes} bytes at local address {:#x}, but a thread has {} bytes",
                 addresses[lane], self.local_bytes
             );
-            return Err(Fault::new(Some(lane), message).of(Kind::IllegalAddress));
+            let fault = Fault::new(Some(lane), message).of(Kind::IllegalAddress);
+            return Err(fault.accessing(Space::Local, addresses[lane]));
         }
         for (lane, address) in addresses.iter_mut().enumerate() {
             *address = base + local_place(lane, *address);
@@ -342,15 +346,16 @@ pub(super) fn local_place(lane: usize, address: u64) -> u64 {
 fn misaligned_access(space: Space, addresses: &Lanes64, mask: u32, bytes: u64) -> Box<Fault> {
     let lane = lanes_of(mask).find(|lane| addresses[*lane] & (bytes - 1) != 0);
     let address = lane.map_or(0, |lane| addresses[lane]);
-    let space = match space {
+    let name = match space {
         Space::Global => "global",
         Space::Shared => "shared",
         Space::Local => "local",
         Space::Param => "parameter",
         Space::Generic => "generic",
     };
-    Fault::new(lane, format!("misaligned access of {bytes} bytes at {space} address {address:#x}"))
+    Fault::new(lane, format!("misaligned access of {bytes} bytes at {name} address {address:#x}"))
         .of(Kind::MisalignedAddress)
+        .accessing(space, address)
 }
 
 /// The lanes whose generic address lies in the window that begins at `window`.

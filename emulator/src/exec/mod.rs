@@ -14,6 +14,7 @@ mod block;
 mod call;
 mod convert;
 mod deadlock;
+mod definedness;
 mod directed;
 mod float;
 mod fragment;
@@ -29,25 +30,33 @@ mod math;
 mod matrix;
 mod memory;
 pub mod mma;
-#[allow(dead_code)]
 mod observe;
 mod packed;
+mod profile;
+mod races;
 mod random;
+mod registers;
 mod shuffle;
 pub mod simd;
 mod special;
+mod spin;
 #[cfg(test)]
 mod tests;
 mod warp;
 
 use crate::api::occupancy::active_blocks;
+use crate::check::Checks;
 use crate::device::Description;
 use crate::isa::{BankEntry, LaunchSpecial, Program};
 use crate::lower::{self, layout::ModuleVariables};
 use crate::memory::Memory;
+use crate::profile::{LaunchProfile, Shape};
 use crate::ptx;
 use crate::report::{Class, Report};
+use definedness::{Definedness, Plans, Watch};
 use heap::Heap;
+use races::Races;
+use std::sync::OnceLock;
 
 /// Where the shared memory of a block begins among generic addresses. The windows are no addresses of the host.
 pub(crate) const SHARED_WINDOW: u64 = 1 << 60;
@@ -73,15 +82,20 @@ pub enum Numerics {
 pub struct Options {
     /// Host threads that execute blocks.
     pub threads: usize,
-    /// Permutes the order of blocks and warps.
+    /// Makes the choices that CUDA leaves open: the order of blocks and warps, which side of a branch goes first, how long
+    /// a turn is, whether an asynchronous copy is done early or late.
     pub seed: u64,
     pub numerics: Numerics,
+    /// What is checked; with a check on that looks at every instruction, one host thread runs all blocks.
+    pub checks: Checks,
+    /// A launch that takes longer is ended, as by the watchdog of a display's driver.
+    pub timeout: Option<std::time::Duration>,
 }
 
 impl Default for Options {
-    /// One thread, blocks and warps in order, fast matrix products.
+    /// One thread, everything in order, fast matrix products, no checks, no limit.
     fn default() -> Self {
-        Options { threads: 1, seed: 0, numerics: Numerics::Fast }
+        Options { threads: 1, seed: 0, numerics: Numerics::Fast, checks: Checks::NONE, timeout: None }
     }
 }
 
@@ -102,6 +116,8 @@ pub struct KernelInfo {
     pub local_bytes_per_thread: u32,
     /// From NVRTC's own report, where it travels with the image.
     pub registers_per_thread: Option<u32>,
+    /// What the lowered program needs, where there is no report: near what an assembler would allocate.
+    pub estimated_registers_per_thread: u32,
     pub max_threads_per_block: u32,
 }
 
@@ -113,6 +129,8 @@ pub struct Module {
     kernels: Vec<KernelInfo>,
     /// The program of each kernel, or why it has none.
     programs: Vec<Result<Program, Report>>,
+    /// What the check of undefined values knows of each kernel, once it was asked for.
+    plans: Vec<OnceLock<Plans>>,
     variables: ModuleVariables,
     device: Description,
     /// Device memory in which the blocks of a cooperative launch meet, where a kernel asks for it.
@@ -144,15 +162,15 @@ impl Module {
     /// Malformed PTX, or variables that do not fit.
     pub fn load(ptx: &str, device: &Description, memory: &mut Memory) -> Result<Module, Report> {
         let module = ptx::parse(ptx)?;
-        let variables = ModuleVariables::place(&module, memory).map_err(|problem| Report {
-            ptx_line: problem.line,
-            ..Report::new(Class::UnsupportedPtx, problem.message)
-        })?;
+        let variables = place_variables(&module, memory)?;
         let mut kernels = Vec::new();
         let mut programs = Vec::new();
+        let registers = registers::reported(ptx);
         for function in module.functions.iter().filter(|f| f.entry && f.body.is_some()) {
             let program = lower::kernel(&module, function, &variables, ptx);
-            kernels.push(kernel_info(function, program.as_ref().ok()));
+            let registers = registers.get(&function.name).copied();
+            kernels
+                .push(KernelInfo { registers_per_thread: registers, ..kernel_info(function, program.as_ref().ok()) });
             programs.push(program);
         }
         let mut reserve = |bytes| {
@@ -164,7 +182,8 @@ impl Module {
         let allocates = module.functions.iter().any(|function| function.name == "malloc" && function.body.is_none());
         let heap = allocates.then(|| reserve(heap::HEAP_BYTES)).transpose()?.map(Heap::new);
         let device = device.clone();
-        Ok(Module { text: ptx.to_owned(), kernels, programs, variables, device, workspace, heap })
+        let plans = kernels.iter().map(|_| OnceLock::new()).collect();
+        Ok(Module { text: ptx.to_owned(), kernels, programs, plans, variables, device, workspace, heap })
     }
 
     /// The kernels, in the order that `Launch::kernel` indexes.
@@ -175,6 +194,17 @@ impl Module {
     /// Why the kernel cannot be launched, if it cannot.
     pub fn unsupported(&self, kernel: usize) -> Option<&Report> {
         self.programs[kernel].as_ref().err()
+    }
+
+    /// Everything in a module's kernels that the emulator does not execute.
+    ///
+    /// # Errors
+    /// As [`Module::load`].
+    pub fn problems(ptx: &str, memory: &mut Memory) -> Result<Vec<Report>, Report> {
+        let module = ptx::parse(ptx)?;
+        let variables = place_variables(&module, memory)?;
+        let kernels = module.functions.iter().filter(|f| f.entry && f.body.is_some());
+        Ok(kernels.flat_map(|function| lower::problems(&module, function, &variables, ptx)).collect())
     }
 
     /// Address and bytes of a module variable.
@@ -188,9 +218,29 @@ impl Module {
     /// The first fault that a thread of the host meets; memory is then as far as the kernel came.
     pub fn run(&self, launch: &Launch, memory: &Memory, options: Options) -> Result<(), Report> {
         let program = self.programs[launch.kernel].as_ref().map_err(Report::clone)?;
-        let name = &self.kernels[launch.kernel].name;
-        let threads = launch.block.iter().product();
+        let grid = self.grid(program, launch, memory, options);
+        let checks = options.checks;
+        if !checks.watch_instructions() {
+            return grid::run(&grid, options, &|| ()).map_err(|report| *report);
+        }
+        let options = Options { threads: 1, ..options };
+        let plans = checks.initialised.then(|| self.plans[launch.kernel].get_or_init(|| Plans::of(program)));
+        let watch = plans.map(Watch::new);
+        let shadow = checks.races.then(|| races::Launch::new(program));
+        let observer = || (watch.as_ref().map(Definedness::new), shadow.as_ref().map(Races::new));
+        grid::run(&grid, options, &observer).map_err(|report| *report)
+    }
+
+    /// The launch of `program`, one of the module's, on its device.
+    fn grid<'a>(
+        &'a self,
+        program: &'a Program,
+        launch: &'a Launch,
+        memory: &'a Memory,
+        options: Options,
+    ) -> grid::Grid<'a> {
         let info = &self.kernels[launch.kernel];
+        let threads = launch.block.iter().product();
         let active = active_blocks(&self.device, info, threads, launch.dynamic_shared_bytes.into());
         let resident = u64::from(active) * u64::from(self.device.multiprocessors);
         let workspace = self.workspace.filter(|_| launch.cooperative).unwrap_or(0);
@@ -198,23 +248,57 @@ impl Module {
             // SAFETY: the workspace is this module's allocation, and launches of a context run one after the other.
             unsafe { std::ptr::write_bytes(workspace as *mut u8, 0, WORKSPACE_BYTES as usize) };
         }
-        let mut grid = grid::Grid::new((name, &self.text), program, launch, memory, options.seed).on(
+        let mut grid = grid::Grid::new((&info.name, &self.text), program, launch, memory, options.seed).on(
             &self.device,
             resident,
             workspace,
             self.heap.as_ref(),
         );
+        grid.timeout = options.timeout;
         grid.model = match options.numerics {
             Numerics::Fast => None,
             Numerics::Hardware => Some(mma::Model::of(self.device.compute_capability)),
         };
-        grid::run(&grid, options, &|| ()).map_err(|report| *report)
+        grid
+    }
+
+    /// Runs one launch as [`Module::run`] does and counts what it does on `device`. With `sample` only so many waves of
+    /// blocks run (a few more, which warm the caches, besides), spread over the grid: the counts are scaled to the whole
+    /// grid, and the results in memory are not those of the launch. Cooperative launches always run whole, and kernels
+    /// whose blocks wait for each other must not be sampled: what they wait for may not run.
+    ///
+    /// # Errors
+    /// As [`Module::run`].
+    pub fn profile(
+        &self,
+        launch: &Launch,
+        memory: &Memory,
+        options: Options,
+        device: &Description,
+        sample: Option<u32>,
+    ) -> Result<LaunchProfile, Report> {
+        let program = self.programs[launch.kernel].as_ref().map_err(Report::clone)?;
+        let info = &self.kernels[launch.kernel];
+        let shape = Shape::of(device, info, launch);
+        let wave = u64::from(shape.occupancy.blocks.max(1)) * u64::from(device.multiprocessors);
+        let waves = profile::waves(shape.blocks(), wave, sample.filter(|_| !launch.cooperative));
+        let mut grid = self.grid(program, launch, memory, options);
+        grid.selection = waves.iter().map(|wave| wave.blocks.clone()).collect();
+        let profiler = profile::Profiler::new(program, device, &waves, shape.l1_bytes_per_block(device));
+        grid::run(&grid, options, &|| profiler.observer()).map_err(|report| *report)?;
+        let ran = waves.iter().map(|wave| wave.blocks.end - wave.blocks.start).sum();
+        Ok(LaunchProfile::new(&info.name, device, shape, ran, &profiler.counters()))
     }
 }
 
 /// Whether the program reads a register that the driver sets.
 fn reads_environment(program: &Program) -> bool {
     program.bank.iter().any(|(_, entry)| matches!(entry, BankEntry::Launch(LaunchSpecial::Environment(_))))
+}
+
+fn place_variables(module: &ptx::ast::Module, memory: &mut Memory) -> Result<ModuleVariables, Report> {
+    ModuleVariables::place(module, memory)
+        .map_err(|problem| Report { ptx_line: problem.line, ..Report::new(Class::UnsupportedPtx, problem.message) })
 }
 
 fn kernel_info(function: &ptx::ast::Function, program: Option<&Program>) -> KernelInfo {
@@ -228,6 +312,8 @@ fn kernel_info(function: &ptx::ast::Function, program: Option<&Program>) -> Kern
         static_shared_bytes: program.map_or(0, |p| p.shared_bytes),
         local_bytes_per_thread: program.map_or(0, |p| p.local_bytes),
         registers_per_thread: None,
+        estimated_registers_per_thread: program
+            .map_or(0, |p| (p.slots + 8).clamp(16, 255).next_multiple_of(8).min(255)),
         max_threads_per_block: threads.map_or(1024, |sizes| sizes.iter().product::<u64>().min(1024) as u32),
     }
 }

@@ -10,7 +10,9 @@ use super::lanes::{File, Lanes64, lanes_of};
 use super::memory::{addresses, lanes_in_window};
 use super::warp::Warp;
 use super::{LOCAL_WINDOW, PARAMETER_WINDOW, SHARED_WINDOW};
+use crate::check::Check;
 use crate::isa::{Address, FragmentAccess, Instruction, Op, Space};
+use crate::report::{Place, Report};
 
 /// Looks at the instructions of one block. All methods do nothing unless an observer has a use for them.
 pub(super) trait Observer {
@@ -21,10 +23,19 @@ pub(super) trait Observer {
     #[inline(always)]
     fn block_started(&mut self, _grid: &Grid, _block: [u32; 3]) {}
 
+    /// The guard of an instruction is about to be read for the lanes of `seen.together`; those of `seen.mask`, perhaps
+    /// none, pass it.
+    #[inline(always)]
+    fn guarded(&mut self, _seen: &Seen) {}
+
     /// An instruction is about to be executed for the lanes of `seen.mask`, at least one. Where lanes wait for each
     /// other (`shfl`, `bar.warp.sync`, `mma`), it is seen once, when all have come. Its addresses may still be wrong.
     #[inline(always)]
     fn instruction(&mut self, _seen: &Seen) {}
+
+    /// An instruction is passed over, because its guard holds back every lane: `seen.mask` is empty.
+    #[inline(always)]
+    fn skipped(&mut self, _seen: &Seen) {}
 
     /// Barrier `id` lets threads go on: for each warp the lanes that waited at it.
     #[inline(always)]
@@ -47,9 +58,19 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
         self.1.block_started(grid, block);
     }
 
+    fn guarded(&mut self, seen: &Seen) {
+        self.0.guarded(seen);
+        self.1.guarded(seen);
+    }
+
     fn instruction(&mut self, seen: &Seen) {
         self.0.instruction(seen);
         self.1.instruction(seen);
+    }
+
+    fn skipped(&mut self, seen: &Seen) {
+        self.0.skipped(seen);
+        self.1.skipped(seen);
     }
 
     fn barrier_released(&mut self, grid: &Grid, id: u32, lanes: &[u32]) {
@@ -70,9 +91,21 @@ impl<O: Observer> Observer for Option<O> {
         }
     }
 
+    fn guarded(&mut self, seen: &Seen) {
+        if let Some(observer) = self {
+            observer.guarded(seen);
+        }
+    }
+
     fn instruction(&mut self, seen: &Seen) {
         if let Some(observer) = self {
             observer.instruction(seen);
+        }
+    }
+
+    fn skipped(&mut self, seen: &Seen) {
+        if let Some(observer) = self {
+            observer.skipped(seen);
         }
     }
 
@@ -97,6 +130,8 @@ pub(super) struct Seen<'a> {
     pub number: usize,
     pub warp: &'a Warp,
     pub file: &'a File,
+    /// The block's shared memory as the instruction finds it.
+    pub shared: &'a [u8],
     /// Bytes of the block's shared memory, and of a thread's local memory.
     pub shared_bytes: usize,
     pub local_bytes: usize,
@@ -142,6 +177,7 @@ impl<'a> Seen<'a> {
             number: machine.number,
             warp,
             file: &machine.file,
+            shared: machine.view.shared,
             shared_bytes: machine.view.shared.len(),
             local_bytes: machine.view.local_bytes,
             position,
@@ -149,6 +185,16 @@ impl<'a> Seen<'a> {
             mask,
             together,
         }
+    }
+
+    /// What `check` says of `lane` at this instruction.
+    pub(super) fn report(&self, check: Check, lane: usize, message: impl Into<String>) -> Report {
+        Report::of_check(check, message).at(self.grid.name, self.place(lane))
+    }
+
+    /// Where `lane` stands.
+    pub(super) fn place(&self, lane: usize) -> Place {
+        self.grid.place(self.block, self.number, Some(lane), self.position)
     }
 
     /// Shows every access that the instruction makes to memory; constants and directly named parameters are none. The

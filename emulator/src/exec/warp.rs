@@ -81,8 +81,7 @@ impl Warp {
     pub(super) fn next(&mut self) -> Option<Fragment> {
         let mut skip = 0;
         if self.random.varies() && self.fragments.len() > 1 {
-            let runnable = self.fragments.iter().filter(|f| f.state == State::Runnable).count();
-            skip = self.random.below(runnable.max(1) as u32);
+            skip = self.random.below(self.runnable().max(1) as u32);
         }
         let mut runnable = (0..self.fragments.len()).filter(|index| self.fragments[*index].state == State::Runnable);
         let index = runnable.nth(skip as usize)?;
@@ -92,6 +91,11 @@ impl Warp {
     /// Jumps backwards that a fragment makes before others have their turn: `most`, or as few as one.
     pub(super) fn turn(&mut self, most: u32) -> u32 {
         if self.random.varies() { (most >> self.random.below(most.ilog2() + 1)).max(1) } else { most }
+    }
+
+    /// Fragments that can run.
+    pub(super) fn runnable(&self) -> usize {
+        self.fragments.iter().filter(|f| f.state == State::Runnable).count()
     }
 
     pub(super) fn has_runnable(&self) -> bool {

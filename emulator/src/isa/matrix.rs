@@ -100,8 +100,8 @@ impl Fragment {
         (self.rows * self.columns / 32 / self.per_register()) as usize
     }
 
-    /// Row and column of element `part` of `register` in `lane`.
-    pub fn position(self, register: usize, part: u32, lane: usize) -> (usize, usize) {
+    /// Row and column of element `part` of `register` in lane 0; those of the other lanes follow from the layout.
+    pub fn origin(self, register: usize, part: u32) -> (usize, usize) {
         let index = register as u32 * self.per_register() + part;
         let (tile, within) = (index / self.run(), index % self.run());
         let across = self.columns / (4 * self.run());
@@ -110,8 +110,7 @@ impl Fragment {
         } else {
             (tile / across, tile % across)
         };
-        let (group, pair) = (lane as u32 / 4, lane as u32 % 4);
-        ((8 * tile_row + group) as usize, (self.run() * (4 * tile_column + pair) + within) as usize)
+        ((8 * tile_row) as usize, (4 * self.run() * tile_column + within) as usize)
     }
 }
 

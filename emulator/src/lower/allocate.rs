@@ -159,10 +159,10 @@ impl Liveness {
         let entries = std::iter::once(0).chain(draft.callees.iter().map(|callee| callee.start));
         let at_entry = entries.map(|start| values(&live_in[graph.block_at(start)])).collect();
         let mut across_calls = HashMap::new();
-        for block in 0..blocks {
-            let last = graph.starts[block + 1] as usize - 1;
+        for (end, live) in graph.starts[1..].iter().zip(&live_out) {
+            let last = *end as usize - 1;
             if matches!(draft.code[last].op, Op::CallFunction { .. }) {
-                across_calls.insert(last, values(&live_out[block]));
+                across_calls.insert(last, values(live));
             }
         }
         Liveness { intervals, at_entry, across_calls }
@@ -319,6 +319,7 @@ pub(super) fn program(mut draft: Draft, graph: &Graph) -> Program {
     let mut at_entry = liveness.at_entry.iter().map(|values| set_of(values));
     let kernel = at_entry.next().unwrap_or_default();
     let pair_slots = kernel.pairs.iter().flat_map(|pair| [pair.0, pair.0 + 1]);
+    let uninitialised_predicates = kernel.predicates.iter().map(|pred| pred.0).collect();
     let uninitialised = kernel.singles.iter().map(|reg| reg.0).chain(pair_slots).collect();
     let functions = draft.callees.into_iter().zip(at_entry).map(|(callee, mut uninitialised)| {
         let read = liveness.intervals[callee.frame.0 as usize].start != u32::MAX;
@@ -346,7 +347,9 @@ pub(super) fn program(mut draft: Draft, graph: &Graph) -> Program {
         bank: draft.bank,
         bank_slots: draft.bank_slots,
         uninitialised,
+        uninitialised_predicates,
         shared_bytes: draft.shared_bytes,
+        shared_variables: draft.shared_variables,
         dynamic_shared_offset: draft.dynamic_shared_offset,
         local_bytes: draft.local_bytes,
         stack_bytes: if draft.uses_stack { STACK_BYTES } else { 0 },

@@ -5,10 +5,15 @@ use super::layout::{LocalLayout, ModuleVariables, SharedLayout, immediate_bits};
 use super::scope::{Scopes, Symbol, register_width};
 use super::{Problem, Result, decode};
 use crate::isa::{
-    Address, BankEntry, Instruction, LaunchSpecial, MemoryKind, Op, Pred, PredSource, Reg, Special, Width,
+    Address, BankEntry, Instruction, LaunchSpecial, MemoryKind, Op, Pred, PredSource, Reg, SharedVariable, Special,
+    Width,
 };
 use crate::ptx::ast::{self, Operand, Statement, Type};
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
+
+/// The most virtual registers of a kernel, of either kind: far more than compilers make, and little memory.
+const MAX_REGISTERS: u32 = 1 << 22;
 
 /// A kernel on virtual registers, branch targets already positions in `code`.
 #[derive(Debug)]
@@ -22,6 +27,7 @@ pub(super) struct Draft {
     pub bank: Vec<(u32, BankEntry)>,
     pub bank_slots: u32,
     pub shared_bytes: u32,
+    pub shared_variables: Vec<SharedVariable>,
     pub dynamic_shared_offset: u32,
     pub local_bytes: u32,
     pub uses_stack: bool,
@@ -68,10 +74,17 @@ pub(super) struct Builder<'m> {
     /// Guard and line of the instruction being decoded.
     pub(super) guard: PredSource,
     pub(super) line: u32,
+    problems: Option<&'m RefCell<Vec<Problem>>>,
 }
 
-/// Decodes `function` and everything it calls.
-pub(super) fn draft(module: &ast::Module, function: &ast::Function, variables: &ModuleVariables) -> Result<Draft> {
+/// Decodes `function` and everything it calls. Instructions that cannot be decoded end the work, or are left out and
+/// collected in `problems`.
+pub(super) fn draft<'m>(
+    module: &'m ast::Module,
+    function: &'m ast::Function,
+    variables: &'m ModuleVariables,
+    problems: Option<&'m RefCell<Vec<Problem>>>,
+) -> Result<Draft> {
     let mut builder = Builder {
         module,
         variables,
@@ -95,6 +108,7 @@ pub(super) fn draft(module: &ast::Module, function: &ast::Function, variables: &
         carry: None,
         guard: PredSource::TRUE,
         line: function.line,
+        problems,
     };
     let (parameters, parameter_bytes) = super::layout::parameters(function);
     builder.begin_stack(None);
@@ -149,7 +163,15 @@ impl<'m> Builder<'m> {
                 Ok(())
             }
             Statement::Instruction(instruction) => {
-                self.instruction(instruction).map_err(|p| Problem { line: p.line.or(Some(instruction.line)), ..p })
+                let outcome = self.instruction(instruction);
+                let outcome = outcome.map_err(|p| Problem { line: p.line.or(Some(instruction.line)), ..p });
+                match (outcome, self.problems) {
+                    (Err(problem), Some(problems)) => {
+                        problems.borrow_mut().push(problem);
+                        Ok(())
+                    }
+                    (outcome, _) => outcome,
+                }
             }
             Statement::Scope(inner) => {
                 self.scopes.enter(false);
@@ -164,15 +186,21 @@ impl<'m> Builder<'m> {
     fn registers(&mut self, ty: Type, names: &'m [(String, Option<u32>)]) -> std::result::Result<(), String> {
         let width = register_width(ty)?;
         for (name, count) in names {
+            let number = count.unwrap_or(1);
+            if number > MAX_REGISTERS - self.predicates.min(MAX_REGISTERS)
+                || number as usize + self.widths.len() > MAX_REGISTERS as usize
+            {
+                return Err(format!("{number} registers {name}, more than a function can have"));
+            }
             let first = match width {
                 Some(width) => {
                     let first = self.widths.len() as u32;
-                    self.widths.extend(std::iter::repeat_n(width, count.unwrap_or(1) as usize));
+                    self.widths.extend(std::iter::repeat_n(width, number as usize));
                     first
                 }
                 None => {
-                    self.predicates += count.unwrap_or(1);
-                    self.predicates - count.unwrap_or(1)
+                    self.predicates += number;
+                    self.predicates - number
                 }
             };
             match (count, width) {
@@ -500,6 +528,7 @@ impl<'m> Builder<'m> {
             bank: self.bank,
             bank_slots: self.bank_slots,
             shared_bytes: self.shared.static_bytes,
+            shared_variables: self.shared.variables,
             dynamic_shared_offset: self.shared.dynamic_offset,
             local_bytes,
             uses_stack: self.uses_stack,

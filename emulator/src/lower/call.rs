@@ -192,7 +192,8 @@ impl<'m> Builder<'m> {
     fn copy_local(&mut self, to: Address, from: Address, alignment: u32, bytes: u32) {
         let mut done = 0;
         while done < bytes {
-            let size = [8, 4, 2, 1].into_iter().find(|size| alignment.max(1) % size == 0 && done + size <= bytes);
+            let fits = |size: &u32| alignment.is_multiple_of(*size) && done + size <= bytes;
+            let size = [8, 4, 2, 1].into_iter().find(fits);
             let size = size.unwrap_or(1);
             let width = if size == 8 { Width::W64 } else { Width::W32 };
             let kind = MemoryKind { bytes: size as u8, signed: false, width };

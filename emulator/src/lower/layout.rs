@@ -2,6 +2,7 @@
 
 use super::functions::Functions;
 use super::{Problem, Result};
+use crate::isa::SharedVariable;
 use crate::memory::Memory;
 use crate::ptx::ast::{self, Immediate, Init, Linking, Operand, Statement, Type, Variable};
 use std::collections::{HashMap, HashSet};
@@ -42,6 +43,7 @@ impl ModuleVariables {
                 let image = variables.image(variable, bytes)?;
                 // SAFETY: `Memory` gave `bytes` host-addressable bytes at `address` to this module.
                 unsafe { std::ptr::copy_nonoverlapping(image.as_ptr(), address as *mut u8, image.len()) };
+                memory.mark_written(address, bytes);
             }
         }
         Ok(variables)
@@ -115,6 +117,8 @@ pub fn parameters(function: &ast::Function) -> (Vec<crate::exec::Parameter>, usi
 pub(crate) struct SharedLayout<'m> {
     /// Keyed by the declaration itself: names repeat across functions.
     offsets: HashMap<*const Variable, u32>,
+    /// Those of a fixed size.
+    pub variables: Vec<SharedVariable>,
     pub static_bytes: u32,
     /// First byte of the dynamic memory, where unsized externs begin.
     pub dynamic_offset: u32,
@@ -151,6 +155,8 @@ impl<'m> SharedLayout<'m> {
         };
         let offset = u64::from(self.static_bytes).next_multiple_of(align(variable));
         self.offsets.insert(variable, offset as u32);
+        let name = variable.name.clone();
+        self.variables.push(SharedVariable { name, offset: offset as u32, bytes: bytes as u32 });
         self.static_bytes = (offset + bytes) as u32;
     }
 

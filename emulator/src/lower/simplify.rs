@@ -20,7 +20,7 @@ pub(super) fn forward_copies(draft: &mut Draft) {
     for instruction in &mut draft.code {
         instruction.op.visit(&mut forward);
     }
-    while remove_dead(draft) {}
+    remove_dead(draft);
 }
 
 /// How often each virtual register is written; never once, for one that may be read before it is written.
@@ -69,7 +69,14 @@ impl Copies {
                 of[d.0 as usize] = Some(*a);
             }
         }
-        Copies { of }
+        let mut copies = Copies { of };
+        // Shortens chains, so that following one to its end stays cheap.
+        for reg in 0..copies.of.len() {
+            if copies.of[reg].is_some() {
+                copies.of[reg] = Some(copies.resolve(Reg(reg as u32))).filter(|end| end.0 != reg as u32);
+            }
+        }
+        copies
     }
 
     fn resolve(&self, mut reg: Reg) -> Reg {
@@ -143,59 +150,68 @@ fn is_pure(op: &Op) -> bool {
     )
 }
 
-/// Registers and predicates that something reads.
-struct Reads {
-    registers: Vec<bool>,
-    predicates: Vec<bool>,
-    /// Whether the operation looked at writes one of them.
-    wanted: bool,
-    collect: bool,
+/// The operands of an operation in one numbering: registers, then predicates.
+#[derive(Default)]
+struct Operands {
+    registers: u32,
+    reads: Vec<u32>,
+    writes: Vec<u32>,
 }
 
-impl Visitor for Reads {
+impl Visitor for Operands {
     fn source(&mut self, reg: &mut Reg) {
-        if self.collect && reg.bank_index().is_none() {
-            self.registers[reg.0 as usize] = true;
-        }
+        self.reads.extend(reg.bank_index().is_none().then_some(reg.0));
     }
     fn destination(&mut self, reg: &mut Reg) {
-        self.wanted |= self.registers[reg.0 as usize];
+        self.writes.push(reg.0);
     }
     fn source_pred(&mut self, pred: &mut Pred) {
-        self.predicates[pred.0 as usize] |= self.collect;
+        self.reads.push(self.registers + pred.0);
     }
     fn destination_pred(&mut self, pred: &mut Pred) {
-        self.wanted |= self.predicates[pred.0 as usize];
+        self.writes.push(self.registers + pred.0);
     }
 }
 
-/// One sweep; whether anything went.
-fn remove_dead(draft: &mut Draft) -> bool {
-    let mut reads = Reads {
-        registers: vec![false; draft.widths.len()],
-        predicates: vec![false; draft.predicates as usize],
-        wanted: false,
-        collect: true,
-    };
-    for instruction in &mut draft.code {
-        reads.predicates[instruction.guard.pred.0 as usize] = true;
-        instruction.op.visit(&mut reads);
+impl Operands {
+    fn look(&mut self, instruction: &mut Instruction) {
+        self.reads.clear();
+        self.writes.clear();
+        self.reads.push(self.registers + instruction.guard.pred.0);
+        instruction.op.visit(self);
     }
-    reads.collect = false;
-    let keep: Vec<bool> = draft
-        .code
-        .iter_mut()
-        .map(|instruction| {
-            reads.wanted = false;
-            instruction.op.visit(&mut reads);
-            reads.wanted || !is_pure(&instruction.op)
-        })
-        .collect();
-    if keep.iter().all(|k| *k) {
-        return false;
+}
+
+/// Removes operations that only write what nothing reads, and then those that only they needed.
+fn remove_dead(draft: &mut Draft) {
+    let registers = draft.widths.len() as u32;
+    let mut operands = Operands { registers, ..Operands::default() };
+    let mut readers = vec![0u32; (registers + draft.predicates) as usize];
+    let mut writers = vec![Vec::new(); readers.len()];
+    for (position, instruction) in draft.code.iter_mut().enumerate() {
+        operands.look(instruction);
+        operands.reads.iter().for_each(|value| readers[*value as usize] += 1);
+        operands.writes.iter().for_each(|value| writers[*value as usize].push(position));
     }
-    compact(draft, &keep);
-    true
+    let mut keep = vec![true; draft.code.len()];
+    let mut pending: Vec<usize> = (0..keep.len()).collect();
+    while let Some(position) = pending.pop() {
+        operands.look(&mut draft.code[position]);
+        let wanted = operands.writes.iter().any(|value| readers[*value as usize] > 0);
+        if !keep[position] || wanted || !is_pure(&draft.code[position].op) {
+            continue;
+        }
+        keep[position] = false;
+        for value in &operands.reads {
+            readers[*value as usize] -= 1;
+            if readers[*value as usize] == 0 {
+                pending.extend(&writers[*value as usize]);
+            }
+        }
+    }
+    if keep.contains(&false) {
+        compact(draft, &keep);
+    }
 }
 
 /// Removes the instructions that are not kept and moves branch targets and functions along.

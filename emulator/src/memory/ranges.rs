@@ -71,7 +71,7 @@ impl Memory {
         self.entries.retain(|entry| !range.holds(entry.allocation.start, 1));
         let place = self.entries.partition_point(|entry| entry.allocation.start < start);
         let serial = self.serial;
-        let entries = runs.iter().map(|&allocation| Entry { allocation, state: State::Live, serial });
+        let entries = runs.iter().map(|&allocation| Entry { allocation, state: State::Live, serial, written: None });
         self.entries.splice(place..place, entries);
     }
 }

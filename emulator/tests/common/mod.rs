@@ -3,7 +3,7 @@
 
 #![allow(dead_code, unused_macros)]
 
-use std::ffi::c_void;
+use std::ffi::{CString, c_void};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use cudarc::driver::sys::{self, CUresult};
@@ -95,6 +95,96 @@ pub fn read(address: sys::CUdeviceptr, bytes: usize) -> Vec<u8> {
     // SAFETY: the vector is as long as the copy.
     assert_eq!(unsafe { sys::cuMemcpyDtoH_v2(host.as_mut_ptr().cast(), address, bytes) }, SUCCESS);
     host
+}
+
+/// `add(out, count, addend)`: adds to `count` integers. `fault`: reads address 0.
+pub const PTX: &str = "
+.version 8.0
+.target sm_80
+.address_size 64
+.visible .global .align 4 .u32 answer = 42;
+.visible .entry add(.param .u64 out, .param .u32 count, .param .u32 addend)
+{
+    .reg .pred %p<2>;
+    .reg .b32 %r<9>;
+    .reg .b64 %rd<5>;
+    ld.param.u64 %rd1, [out];
+    ld.param.u32 %r1, [count];
+    ld.param.u32 %r2, [addend];
+    mov.u32 %r3, %ctaid.x;
+    mov.u32 %r4, %ntid.x;
+    mov.u32 %r5, %tid.x;
+    mad.lo.s32 %r6, %r3, %r4, %r5;
+    setp.ge.u32 %p1, %r6, %r1;
+    @%p1 bra DONE;
+    cvta.to.global.u64 %rd2, %rd1;
+    mul.wide.u32 %rd3, %r6, 4;
+    add.s64 %rd4, %rd2, %rd3;
+    ld.global.u32 %r7, [%rd4];
+    add.u32 %r8, %r7, %r2;
+    st.global.u32 [%rd4], %r8;
+DONE:
+    ret;
+}
+.visible .entry fault()
+{
+    .reg .b32 %r<2>;
+    .reg .b64 %rd<2>;
+    mov.u64 %rd1, 0;
+    ld.global.u32 %r1, [%rd1];
+    st.global.u32 [%rd1], %r1;
+    ret;
+}
+";
+
+/// Loads PTX into the current context.
+pub fn load(ptx: &str) -> sys::CUmodule {
+    let text = CString::new(ptx).unwrap();
+    let mut module = std::ptr::null_mut();
+    // SAFETY: the text is terminated.
+    assert_eq!(unsafe { sys::cuModuleLoadData(&mut module, text.as_ptr().cast()) }, SUCCESS);
+    module
+}
+
+/// A kernel of a module.
+pub fn function(module: sys::CUmodule, name: &str) -> sys::CUfunction {
+    let name = CString::new(name).unwrap();
+    let mut function = std::ptr::null_mut();
+    // SAFETY: the name is terminated.
+    assert_eq!(unsafe { sys::cuModuleGetFunction(&mut function, module, name.as_ptr()) }, SUCCESS);
+    function
+}
+
+/// The parameters of `add` from [`PTX`], for the functions of the driver that take pointers to them.
+pub struct AddParameters {
+    values: Box<(u64, u32, u32)>,
+    pub pointers: [*mut c_void; 3],
+}
+
+impl AddParameters {
+    pub fn new(address: u64, count: u32, addend: u32) -> Self {
+        let mut values = Box::new((address, count, addend));
+        let pointers = [(&raw mut values.0).cast(), (&raw mut values.1).cast(), (&raw mut values.2).cast()];
+        AddParameters { values, pointers }
+    }
+}
+
+/// A copy of a box of nothing, from device memory to device memory.
+pub fn box_copy() -> sys::CUDA_MEMCPY3D {
+    let mut copy = std::mem::MaybeUninit::<sys::CUDA_MEMCPY3D>::zeroed();
+    let place = copy.as_mut_ptr();
+    // SAFETY: zeros are values of all fields but the types of memory.
+    unsafe {
+        (&raw mut (*place).srcMemoryType).write(sys::CUmemorytype::CU_MEMORYTYPE_DEVICE);
+        (&raw mut (*place).dstMemoryType).write(sys::CUmemorytype::CU_MEMORYTYPE_DEVICE);
+        copy.assume_init()
+    }
+}
+
+/// The integers at a device address, after everything in the legacy default stream.
+pub fn read_integers(address: sys::CUdeviceptr, count: usize) -> Vec<u32> {
+    let bytes = read(address, 4 * count);
+    bytes.chunks_exact(4).map(|bytes| u32::from_le_bytes(bytes.try_into().unwrap())).collect()
 }
 
 /// Calls functions of the driver and expects success of each.

@@ -176,3 +176,33 @@ fn endless_recursion_overflows_the_stack() {
     let report = launch(&ptx, Shape::line(1, 32), &mut [Argument::Buffer(&mut [0])]).unwrap_err();
     assert!(report.message.contains("stack overflow: the call of f"), "{report}");
 }
+
+/// Objects made by `new` in their derived class, used and deleted through their base.
+#[test]
+fn objects_of_the_heap() {
+    for seed in 0..3 {
+        let mut out = vec![0; 2 * 96];
+        let arguments = &mut [Argument::Buffer(&mut out)];
+        launch(include_str!("../ptx/heap.ptx"), Shape::line(1, 96).order(1, seed), arguments)
+            .unwrap_or_else(|report| panic!("{report}"));
+        for t in 0..96u32 {
+            let length = t % 7 + 1;
+            let sum: u32 = (0..length).map(|i| if t % 2 == 1 { i * i } else { 3 * i + t }).sum();
+            assert_eq!(out[t as usize], sum, "thread {t}");
+            assert_eq!(out[96 + t as usize], 1 + t % 2, "destructors of thread {t}");
+        }
+    }
+}
+
+#[test]
+fn wrong_frees_are_faults() {
+    let declarations =
+        ".extern .func (.param .b64 d) malloc (.param .b64 bytes);\n.extern .func free (.param .b64 p);\n";
+    let allocate = "\t.reg .b64 %p;\n\t{ .param .b64 a; .param .b64 d; st.param.b64 [a], 40; call (d), malloc, (a); ld.param.b64 %p, [d]; }";
+    let release = "\n\t{ .param .b64 a; st.param.b64 [a], %p; call free, (a); }";
+    for body in [format!("{allocate}{release}{release}"), format!("{allocate}\n\tadd.u64 %p, %p, 8;{release}")] {
+        let ptx = module(&["out"], &body).replacen(HEADER, &format!("{HEADER}{declarations}"), 1);
+        let report = launch(&ptx, Shape::line(1, 32), &mut [Argument::Buffer(&mut [0])]).unwrap_err();
+        assert!(report.message.contains("which malloc did not give or which was freed already"), "{report}");
+    }
+}

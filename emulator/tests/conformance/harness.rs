@@ -1,11 +1,13 @@
 //! Loads a module, gives it buffers, runs it, brings the buffers back.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use cuda_emulator::device::Description;
 use cuda_emulator::exec::{Launch, Module, Numerics, Options};
 use cuda_emulator::memory::Memory;
 use cuda_emulator::report::Report;
+use cuda_emulator::{Checks, findings};
 
 /// A table's row: the text of an operation and its definition.
 pub type Case<F> = (&'static str, F);
@@ -38,6 +40,10 @@ pub struct Shape {
     pub shared_bytes: u32,
     pub threads: usize,
     pub seed: u64,
+    /// The number of the kernel in its module.
+    pub kernel: usize,
+    pub cooperative: bool,
+    pub timeout: Option<Duration>,
     pub numerics: Numerics,
 }
 
@@ -50,12 +56,23 @@ impl Shape {
             shared_bytes: 0,
             threads: 1,
             seed: 0,
+            kernel: 0,
+            cooperative: false,
+            timeout: None,
             numerics: Numerics::Fast,
         }
     }
 
     pub fn shared(self, shared_bytes: u32) -> Shape {
         Shape { shared_bytes, ..self }
+    }
+
+    pub fn kernel(self, kernel: usize) -> Shape {
+        Shape { kernel, ..self }
+    }
+
+    pub fn cooperative(self) -> Shape {
+        Shape { cooperative: true, ..self }
     }
 
     pub fn numerics(self, numerics: Numerics) -> Shape {
@@ -72,9 +89,18 @@ thread_local! {
     static MEMORY: RefCell<Memory> = RefCell::new(Memory::new(MEMORY_BYTES));
 }
 
-/// Runs the first kernel of `ptx`.
+/// The checks that every launch runs under, none unless the environment says so: with `CUDA_EMULATOR_CHECK=all` the
+/// kernels of all tests have to be clean.
+fn checks() -> Checks {
+    cuda_emulator::Config::from_environment().unwrap_or_else(|report| panic!("{report}")).checks
+}
+
+/// Runs a kernel of `ptx`, the first unless `shape` says otherwise.
 pub fn launch(ptx: &str, shape: Shape, arguments: &mut [Argument]) -> Result<(), Report> {
     MEMORY.with_borrow_mut(|memory| {
+        if checks().initialised {
+            memory.track_writes();
+        }
         let serial = memory.serial();
         let result = launch_in(memory, ptx, shape, arguments);
         for start in memory.allocated_since(serial) {
@@ -87,16 +113,18 @@ pub fn launch(ptx: &str, shape: Shape, arguments: &mut [Argument]) -> Result<(),
 fn launch_in(memory: &mut Memory, ptx: &str, shape: Shape, arguments: &mut [Argument]) -> Result<(), Report> {
     let module = Module::load(ptx, &Description::default(), memory)?;
     let addresses: Vec<u64> = arguments.iter().map(|argument| upload(argument, memory)).collect();
-    let kernel = &module.kernels()[0];
+    let kernel = &module.kernels()[shape.kernel];
     assert_eq!(kernel.parameters.len(), arguments.len(), "arguments of {}", kernel.name);
     let mut parameters = vec![0; kernel.parameter_bytes];
     for (parameter, address) in kernel.parameters.iter().zip(&addresses) {
         let bytes = &address.to_le_bytes()[..parameter.bytes];
         parameters[parameter.offset..][..parameter.bytes].copy_from_slice(bytes);
     }
-    let Shape { grid, block, shared_bytes, threads, seed, numerics } = shape;
-    let launch = Launch { kernel: 0, grid, block, dynamic_shared_bytes: shared_bytes, cooperative: false, parameters };
-    module.run(&launch, memory, Options { threads, seed, numerics })?;
+    let Shape { grid, block, shared_bytes, threads, seed, kernel, cooperative, timeout, numerics } = shape;
+    let launch = Launch { kernel, grid, block, dynamic_shared_bytes: shared_bytes, cooperative, parameters };
+    let checks = checks();
+    module.run(&launch, memory, Options { threads, seed, numerics, checks, timeout })?;
+    assert!(findings().is_empty(), "{:?}", findings());
     for (argument, &address) in arguments.iter_mut().zip(&addresses) {
         if let Argument::Buffer(words) = argument {
             // SAFETY: device addresses are host addresses, and the allocation holds that many words.
@@ -114,6 +142,7 @@ fn upload(argument: &Argument, memory: &mut Memory) -> u64 {
             let address = memory.allocate(4 * words.len() as u64).expect("room on the device");
             // SAFETY: device addresses are host addresses, and the allocation holds that many words.
             unsafe { words.as_ptr().copy_to_nonoverlapping(address as *mut u32, words.len()) };
+            memory.mark_written(address, 4 * words.len() as u64);
             address
         }
     }

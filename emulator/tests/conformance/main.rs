@@ -15,6 +15,7 @@ mod harness;
 mod memory;
 mod numerics;
 mod products;
+mod progress;
 mod spellings;
 mod tensor;
 mod warp;

@@ -78,18 +78,21 @@ fn tensor_cores_lose_what_truncation_takes() {
     assert!(hardware.iter().all(|(sum, exact)| f64::from(*sum) < *exact));
 }
 
+/// Bits of an element, and what a number becomes in them.
+type Encoding = (usize, fn(f32) -> u32);
+
 /// `warp_matrix.cu` in both arithmetics: its numbers are so small that they agree.
 #[test]
 fn the_header_for_warp_matrices() {
     let a = |row: usize, k: usize| ((row * 7 + k * 3) % 11) as f32 - 5.0;
     let b = |k: usize, column: usize| ((column * 5 + k) % 7) as f32 - 3.0;
-    let encodings: [(usize, fn(f32) -> u32); 4] = [
+    let encodings: [Encoding; 4] = [
         (16, |x| f16::from_f32(x).to_bits().into()),
         (16, |x| bf16::from_f32(x).to_bits().into()),
         (32, f32::to_bits),
         (8, |x| u32::from(x as i8 as u8)),
     ];
-    let pack = |values: Vec<f32>, (bits, encode): (usize, fn(f32) -> u32)| -> Vec<u32> {
+    let pack = |values: Vec<f32>, (bits, encode): Encoding| -> Vec<u32> {
         let words = values.chunks(32 / bits);
         words.map(|part| part.iter().rev().fold(0, |word, x| (u64::from(word) << bits) as u32 | encode(*x))).collect()
     };

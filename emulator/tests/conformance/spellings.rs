@@ -103,7 +103,7 @@ fn angles_beyond_reduction_stay_finite() {
 /// fp32 numbers of every size, halfway cases of 10 bits among them.
 fn wide_range() -> Vec<[u64; 3]> {
     let patterns = (0..256u64).map(|i| (i << 23 | i.wrapping_mul(0x9e_3779) & 0x7f_ffff) ^ (i & 1) << 31);
-    let ties = (0..64u64).map(|i| 0x3f80_1000 + (i << 13) | i << 31);
+    let ties = (0..64u64).map(|i| (0x3f80_1000 + (i << 13)) | i << 31);
     patterns.chain(ties).chain(floats32()).map(|x| [x, x.rotate_left(7) & 0xffff_ffff, 0]).collect()
 }
 

@@ -13,73 +13,100 @@ use crate::isa::{
     Rounding,
 };
 
-/// A matrix in rows; large enough for every shape, and B stands transposed in it.
+/// The order in which a matrix is kept.
+#[derive(Clone, Copy, PartialEq)]
+enum Order {
+    /// Rows of the fragment one after the other.
+    Rows,
+    /// Columns of the fragment: B, whose fragment is that of its transpose, then stands as it is multiplied.
+    Columns,
+}
+
+/// The elements of a fragment, and the steps between them.
 struct Matrix<T> {
-    columns: usize,
     values: Vec<T>,
+    row_step: usize,
+    column_step: usize,
 }
 
 impl<T: Copy + Default> Matrix<T> {
-    fn new(fragment: Fragment) -> Self {
-        let columns = fragment.columns as usize;
-        Matrix { columns, values: vec![T::default(); fragment.rows as usize * columns] }
+    fn new(fragment: Fragment, order: Order) -> Self {
+        let (rows, columns) = (fragment.rows as usize, fragment.columns as usize);
+        let (row_step, column_step) = if order == Order::Rows { (columns, 1) } else { (1, rows) };
+        Matrix { values: vec![T::default(); rows * columns], row_step, column_step }
     }
 
-    fn row(&self, row: usize) -> &[T] {
-        &self.values[row * self.columns..][..self.columns]
+    /// Where lane 0 has the first element of a register, and the step from one lane of a row to the next.
+    fn start(&self, fragment: Fragment, register: usize) -> (usize, usize) {
+        let (row, column) = fragment.origin(register, 0);
+        (row * self.row_step + column * self.column_step, fragment.run() as usize * self.column_step)
     }
 
-    /// Gathers a fragment; `decode` makes a value of an element's bits.
-    fn gather(file: &File, operand: &MatrixOperand, decode: impl Fn(u64) -> T) -> Self {
+    /// Gathers a fragment of `PARTS` elements a register of 32 bits.
+    #[inline(always)]
+    fn gather<const PARTS: usize>(
+        file: &File,
+        operand: &MatrixOperand,
+        order: Order,
+        decode: impl Fn(u32) -> T,
+    ) -> Self {
         let fragment = operand.fragment;
-        let mut matrix = Matrix::new(fragment);
-        let (bits, count) = (fragment.element.bits(), fragment.per_register());
-        let mask = u64::MAX >> (64 - bits);
+        let mut matrix = Matrix::new(fragment, order);
+        let (bits, mask) = (32 / PARTS as u32, u32::MAX >> (32 - 32 / PARTS as u32));
         for (register, reg) in operand.registers.iter().enumerate() {
-            let word = |lane: usize| match fragment.element {
-                Element::F64 => file.get64(*reg)[lane],
-                _ => file.get(*reg)[lane].into(),
-            };
-            for lane in 0..32 {
-                let word = word(lane);
-                for part in 0..count {
-                    let (row, column) = fragment.position(register, part, lane);
-                    matrix.values[row * matrix.columns + column] = decode(word >> (bits * part) & mask);
+            let (start, step) = matrix.start(fragment, register);
+            for (row, words) in file.get(*reg).as_chunks::<4>().0.iter().enumerate() {
+                for (lane, word) in words.iter().enumerate() {
+                    let place = start + row * matrix.row_step + lane * step;
+                    for part in 0..PARTS {
+                        let value = decode(word >> (bits * part as u32) & mask);
+                        matrix.values[place + part * matrix.column_step] = value;
+                    }
                 }
             }
         }
         matrix
     }
 
-    /// Scatters a result into its fragment.
-    fn scatter(&self, file: &mut File, operand: &MatrixOperand, encode: impl Fn(T) -> u64) {
-        let fragment = operand.fragment;
-        let (bits, count) = (fragment.element.bits(), fragment.per_register());
+    /// Scatters a result in rows into its fragment of `PARTS` elements a register of 32 bits.
+    #[inline(always)]
+    fn scatter<const PARTS: usize>(&self, file: &mut File, operand: &MatrixOperand, encode: impl Fn(T) -> u32) {
+        let bits = 32 / PARTS as u32;
         for (register, reg) in operand.registers.iter().enumerate() {
+            let (start, step) = self.start(operand.fragment, register);
             let word = |lane: usize| {
-                (0..count).fold(0, |word, part| {
-                    let (row, column) = fragment.position(register, part, lane);
-                    word | encode(self.values[row * self.columns + column]) << (bits * part)
-                })
+                let place = start + lane / 4 * self.row_step + lane % 4 * step;
+                let parts = self.values[place..][..PARTS].iter().enumerate();
+                parts.fold(0, |word, (part, value)| word | encode(*value) << (bits * part as u32))
             };
-            match fragment.element {
-                Element::F64 => file.set64(FULL, *reg, std::array::from_fn(word)),
-                _ => file.set(FULL, *reg, std::array::from_fn(|lane| word(lane) as u32)),
-            }
+            file.set(FULL, *reg, std::array::from_fn(word));
         }
     }
 }
 
-/// An element of at most 32 bits as fp32, exactly; tf32 loses the bits that do not count.
-fn to_f32(element: Element) -> fn(u64) -> f32 {
-    match element {
-        Element::F16 => |bits| f32::from_bits(f16_to_f32(bits as u16)),
-        Element::Bf16 => |bits| f32::from_bits(bf16_to_f32(bits as u16)),
-        Element::Tf32 => |bits| f32::from_bits(bits as u32 & !0x1fff),
-        Element::E4m3 => |bits| e4m3_to_f32(bits as u8),
+/// A fragment of fp64 numbers.
+fn read_doubles(file: &File, operand: &MatrixOperand, order: Order) -> Matrix<f64> {
+    let mut matrix = Matrix::new(operand.fragment, order);
+    for (register, reg) in operand.registers.iter().enumerate() {
+        let (start, step) = matrix.start(operand.fragment, register);
+        for (lane, word) in file.get64(*reg).iter().enumerate() {
+            matrix.values[start + lane / 4 * matrix.row_step + lane % 4 * step] = f64::from_bits(*word);
+        }
+    }
+    matrix
+}
+
+/// A fragment of floating-point numbers of at most 32 bits as fp32, exactly; tf32 loses the bits that do not count.
+fn read_floats(file: &File, operand: &MatrixOperand, order: Order) -> Matrix<f32> {
+    let wide = f32::from_bits;
+    match operand.fragment.element {
+        Element::F16 => Matrix::gather::<2>(file, operand, order, |bits| wide(f16_to_f32(bits as u16))),
+        Element::Bf16 => Matrix::gather::<2>(file, operand, order, |bits| wide(bf16_to_f32(bits as u16))),
+        Element::Tf32 => Matrix::gather::<1>(file, operand, order, |bits| wide(bits & !0x1fff)),
+        Element::E4m3 => Matrix::gather::<4>(file, operand, order, |bits| e4m3_to_f32(bits as u8)),
         // The upper byte of an fp16 number.
-        Element::E5m2 => |bits| f32::from_bits(f16_to_f32((bits as u16) << 8)),
-        _ => |bits| f32::from_bits(bits as u32),
+        Element::E5m2 => Matrix::gather::<4>(file, operand, order, |bits| wide(f16_to_f32((bits as u16) << 8))),
+        _ => Matrix::gather::<1>(file, operand, order, wide),
     }
 }
 
@@ -94,51 +121,55 @@ pub(in crate::exec) fn e4m3_to_f32(bits: u8) -> f32 {
     if bits & 0x80 == 0 { value } else { -value }
 }
 
-/// An element of 1 to 8 bits as an integer.
-fn to_integer(element: Element) -> fn(u64) -> i32 {
-    match element {
-        Element::S8 => |bits| (bits as i8).into(),
-        Element::S4 => |bits| (((bits as i8) << 4) >> 4).into(),
-        _ => |bits| bits as i32,
+/// A fragment of integers of at most 8 bits.
+fn read_integers(file: &File, operand: &MatrixOperand, order: Order) -> Matrix<i32> {
+    match operand.fragment.element {
+        Element::S8 => Matrix::gather::<4>(file, operand, order, |bits| (bits as i8).into()),
+        Element::U8 => Matrix::gather::<4>(file, operand, order, |bits| bits as i32),
+        Element::S4 => Matrix::gather::<8>(file, operand, order, |bits| (((bits as i8) << 4) >> 4).into()),
+        _ => Matrix::gather::<8>(file, operand, order, |bits| bits as i32),
     }
 }
 
-/// The bits of an accumulator.
-fn from_f32(element: Element) -> fn(f32) -> u64 {
-    match element {
-        Element::F16 => |value| round_to_half(HalfFormat::F16, Rounding::Nearest, value.into()).into(),
-        _ => |value| if value.is_nan() { CANONICAL_NAN_F32.into() } else { value.to_bits().into() },
-    }
+/// The bits of an fp16 accumulator.
+fn to_f16(value: f32) -> u32 {
+    round_to_half(HalfFormat::F16, Rounding::Nearest, value.into()).into()
+}
+
+/// The bits of an fp32 accumulator.
+fn to_f32(value: f32) -> u32 {
+    if value.is_nan() { CANONICAL_NAN_F32 } else { value.to_bits() }
 }
 
 /// `d = a * b + c` of any types by the lanes of a whole warp.
 pub(in crate::exec) fn product(level: SimdLevel, model: Option<&Model>, file: &mut File, product: &MatrixProduct) {
     match (product.pairing, product.a.fragment.element) {
         (Pairing::Multiply, Element::F64) => doubles(level, file, product),
-        (Pairing::Multiply, Element::S8 | Element::U8 | Element::S4 | Element::U4) => integers(file, product),
+        (Pairing::Multiply, Element::S8 | Element::U8 | Element::S4 | Element::U4) => integers(level, file, product),
         (Pairing::Multiply, _) => floats(level, model, file, product),
         (pairing, _) => bits(file, product, pairing == Pairing::XorPopc),
     }
 }
 
 fn floats(level: SimdLevel, model: Option<&Model>, file: &mut File, product: &MatrixProduct) {
-    let read = |file: &File, operand: &MatrixOperand| Matrix::gather(file, operand, to_f32(operand.fragment.element));
-    let (a, b, mut c) = (read(file, &product.a), read(file, &product.b), read(file, &product.c));
-    let d = product.d.fragment.element;
+    let (depth, d) = (product.a.fragment.columns as usize, product.d.fragment.element);
+    let a = read_floats(file, &product.a, Order::Rows);
+    let mut c = read_floats(file, &product.c, Order::Rows);
     match model {
         Some(model) => {
+            let b = read_floats(file, &product.b, Order::Rows);
             let arithmetic = model.arithmetic(product.a.fragment.element, d);
-            arithmetic.multiply(a.columns, &a.values, &b.values, &mut c.values);
+            arithmetic.multiply(depth, &a.values, &b.values, &mut c.values);
         }
-        None => multiply(level, a.columns, &a.values, &transposed(&b).values, &mut c.values),
+        None => {
+            let b = read_floats(file, &product.b, Order::Columns);
+            multiply(level, depth, &a.values, &b.values, &mut c.values);
+        }
     }
-    c.scatter(file, &product.d, from_f32(d));
-}
-
-fn transposed<T: Copy + Default>(b: &Matrix<T>) -> Matrix<T> {
-    let rows = b.values.len() / b.columns;
-    let values = (0..b.values.len()).map(|index| b.values[index % rows * b.columns + index / rows]).collect();
-    Matrix { columns: rows, values }
+    match d {
+        Element::F16 => c.scatter::<2>(file, &product.d, to_f16),
+        _ => c.scatter::<1>(file, &product.d, to_f32),
+    }
 }
 
 /// What `c += a * b` needs of its numbers.
@@ -157,6 +188,13 @@ impl Number for f64 {
     #[inline(always)]
     fn fma(self, b: f64, c: f64) -> f64 {
         self.mul_add(b, c)
+    }
+}
+
+impl Number for i32 {
+    #[inline(always)]
+    fn fma(self, b: i32, c: i32) -> i32 {
+        self.wrapping_mul(b).wrapping_add(c)
     }
 }
 
@@ -181,19 +219,31 @@ fn multiply<T: Number>(level: SimdLevel, depth: usize, a: &[T], b: &[T], c: &mut
 fn loops<T: Number>(depth: usize, a: &[T], b: &[T], c: &mut [T]) {
     let columns = b.len() / depth;
     for (a, c) in a.chunks_exact(depth).zip(c.chunks_exact_mut(columns)) {
-        for (a, b) in a.iter().zip(b.chunks_exact(columns)) {
-            for (c, b) in c.iter_mut().zip(b) {
-                *c = a.fma(*b, *c);
+        // Every shape has 8 columns or a multiple of them.
+        for (block, c) in c.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            let mut sums = *c;
+            for (a, b) in a.iter().zip(b.chunks_exact(columns)) {
+                let b = &b.as_chunks::<8>().0[block];
+                for (sum, b) in sums.iter_mut().zip(b) {
+                    *sum = a.fma(*b, *sum);
+                }
             }
+            *c = sums;
         }
     }
 }
 
 fn doubles(level: SimdLevel, file: &mut File, product: &MatrixProduct) {
-    let read = |file: &File, operand| Matrix::gather(file, operand, f64::from_bits);
-    let (a, b, mut c) = (read(file, &product.a), read(file, &product.b), read(file, &product.c));
-    multiply(level, a.columns, &a.values, &transposed(&b).values, &mut c.values);
-    c.scatter(file, &product.d, f64::to_bits);
+    let depth = product.a.fragment.columns as usize;
+    let a = read_doubles(file, &product.a, Order::Rows);
+    let b = read_doubles(file, &product.b, Order::Columns);
+    let mut c = read_doubles(file, &product.c, Order::Rows);
+    multiply(level, depth, &a.values, &b.values, &mut c.values);
+    for (register, reg) in product.d.registers.iter().enumerate() {
+        let (start, step) = c.start(product.d.fragment, register);
+        let value = |lane: usize| c.values[start + lane / 4 * c.row_step + lane % 4 * step].to_bits();
+        file.set64(FULL, *reg, std::array::from_fn(value));
+    }
 }
 
 /// An exact sum in the 32 bits of the accumulator.
@@ -201,35 +251,39 @@ fn narrow(sum: i64, saturate: bool) -> i32 {
     if saturate { sum.clamp(i32::MIN.into(), i32::MAX.into()) as i32 } else { sum as i32 }
 }
 
-fn integers(file: &mut File, product: &MatrixProduct) {
-    let read =
-        |file: &File, operand: &MatrixOperand| Matrix::gather(file, operand, to_integer(operand.fragment.element));
-    let (a, b) = (read(file, &product.a), read(file, &product.b));
-    let mut c = Matrix::gather(file, &product.c, |bits| bits as i32);
-    let columns = c.columns;
-    for (index, c) in c.values.iter_mut().enumerate() {
-        // At most 64 products of 16 bits.
-        let sum: i32 = a.row(index / columns).iter().zip(b.row(index % columns)).map(|(a, b)| a * b).sum();
+fn integers(level: SimdLevel, file: &mut File, product: &MatrixProduct) {
+    let a = read_integers(file, &product.a, Order::Rows);
+    let b = read_integers(file, &product.b, Order::Columns);
+    let mut c = Matrix::gather::<1>(file, &product.c, Order::Rows, |bits| bits as i32);
+    // At most 64 products of 16 bits.
+    let mut sums = vec![0; c.values.len()];
+    multiply(level, product.a.fragment.columns as usize, &a.values, &b.values, &mut sums);
+    for (c, sum) in c.values.iter_mut().zip(sums) {
         *c = narrow(i64::from(*c) + i64::from(sum), product.saturate);
     }
-    c.scatter(file, &product.d, |value| value as u32 as u64);
+    c.scatter::<1>(file, &product.d, |value| value as u32);
+}
+
+/// A row of a matrix in rows.
+fn row(matrix: &Matrix<u32>, row: usize) -> &[u32] {
+    &matrix.values[row * matrix.row_step..][..matrix.row_step]
 }
 
 /// Counts bits: rows as words of 32 columns.
 fn bits(file: &mut File, product: &MatrixProduct, differ: bool) {
     let words = |file: &File, operand: &MatrixOperand| {
         let fragment = Fragment { element: Element::S32, columns: operand.fragment.columns / 32, ..operand.fragment };
-        Matrix::gather(file, &MatrixOperand { fragment, registers: operand.registers.clone() }, |bits| bits as u32)
+        let operand = MatrixOperand { fragment, registers: operand.registers.clone() };
+        Matrix::gather::<1>(file, &operand, Order::Rows, |bits| bits)
     };
     let (a, b) = (words(file, &product.a), words(file, &product.b));
-    let mut c = Matrix::gather(file, &product.c, |bits| bits as u32);
-    let columns = c.columns;
+    let mut c = Matrix::gather::<1>(file, &product.c, Order::Rows, |bits| bits);
+    let columns = c.row_step;
     for (index, c) in c.values.iter_mut().enumerate() {
-        let pairs = a.row(index / columns).iter().zip(b.row(index % columns));
-        let count = pairs.map(|(a, b)| if differ { a ^ b } else { a & b }.count_ones());
-        *c = c.wrapping_add(count.sum());
+        let pairs = row(&a, index / columns).iter().zip(row(&b, index % columns));
+        *c = c.wrapping_add(pairs.map(|(a, b)| if differ { a ^ b } else { a & b }.count_ones()).sum());
     }
-    c.scatter(file, &product.d, u64::from);
+    c.scatter::<1>(file, &product.d, |value| value);
 }
 
 /// A product of a fast shape by the arithmetic of `model`.
@@ -294,18 +348,20 @@ pub(in crate::exec) fn quad_pairs(level: SimdLevel, model: Option<&Model>, file:
                 let d = if op.d.len() == 8 { Element::F32 } else { Element::F16 };
                 model.arithmetic(Element::F16, d).multiply(4, &a, &b, &mut c);
             }
-            None => multiply(level, 4, &a, &transposed(&Matrix { columns: 4, values: b }).values, &mut c),
+            None => {
+                let b: Vec<f32> = (0..32).map(|index| b[index % 8 * 4 + index / 8]).collect();
+                multiply(level, 4, &a, &b, &mut c);
+            }
         }
         for (index, part) in (0..8).flat_map(|index| (0..8).map(move |part| (index, part))) {
             let (row, column) = quad_pair_position(op.d.len() == 8, index, part);
             results[lane(index)][part] = c[8 * row + column];
         }
     }
-    let narrow = from_f32(if op.d.len() == 8 { Element::F32 } else { Element::F16 });
     for (register, reg) in op.d.iter().enumerate() {
         let value = std::array::from_fn(|lane| match op.d.len() {
-            8 => narrow(results[lane][register]) as u32,
-            _ => narrow(results[lane][2 * register]) as u32 | (narrow(results[lane][2 * register + 1]) as u32) << 16,
+            8 => to_f32(results[lane][register]),
+            _ => to_f16(results[lane][2 * register]) | to_f16(results[lane][2 * register + 1]) << 16,
         });
         file.set(FULL, *reg, value);
     }

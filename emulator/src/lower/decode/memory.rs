@@ -38,6 +38,13 @@ fn is_strong(m: &Modifiers) -> bool {
     ["volatile", "relaxed", "acquire", "release", "mmio"].iter().any(|word| m.has(word))
 }
 
+/// A write or atomic that releases is a fence and then a relaxed one (PTX ISA, release patterns).
+fn fence_before_release(b: &mut Builder, m: &Modifiers) {
+    if m.has("release") || m.has("acq_rel") {
+        b.emit(Op::Fence { device: !m.has("cta") });
+    }
+}
+
 /// Words about caches, ordering and scope: every access is performed at once and in order.
 fn ignore_cache_words(m: &mut Modifiers) {
     m.ignore(&[
@@ -214,6 +221,7 @@ fn load_parameter(b: &mut Builder, name: &str, offset: i64, kind: MemoryKind, d:
 fn store(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> {
     let space = space_or_generic(m);
     let strong = is_strong(m);
+    fence_before_release(b, m);
     ignore_cache_words(m);
     if m.has("async") || m.has("bulk") {
         return Err("asynchronous store".into());
@@ -284,6 +292,7 @@ fn atomic(b: &mut Builder, m: &mut Modifiers, operands: &[Operand], returns: boo
             ("dec", AtomicOp::Dec),
         ],
     )?;
+    fence_before_release(b, m);
     ignore_cache_words(m);
     m.flag("noftz");
     let count = vector_count(m);
