@@ -482,14 +482,13 @@ pub(super) struct Carry {
     pub subtract: bool,
 }
 
-/// `d = a + b + carry` or `d = a - b - borrow`; for subtractions the flag is the borrow.
+/// `d = a + b + carry`; for subtractions the complement of `b` is added, so that the flag says that nothing is borrowed.
 pub(super) fn add_carry(file: &mut File, mask: u32, width: Width, d: Reg, a: Reg, b: Reg, carry: &Carry) {
     let into = file.pred(carry.into);
     let mut out = 0;
     let mut step = |lane: usize, a: u64, b: u64, bits: u32| {
-        let (a, b) = (u128::from(a), u128::from(b));
-        let one = u128::from(into >> lane & 1);
-        let sum = if carry.subtract { a.wrapping_sub(b).wrapping_sub(one) } else { a + b + one };
+        let complement = if carry.subtract { (1u128 << bits) - 1 } else { 0 };
+        let sum = u128::from(a) + (u128::from(b) ^ complement) + u128::from(into >> lane & 1);
         out |= ((sum >> bits & 1) as u32) << lane;
         sum as u64
     };

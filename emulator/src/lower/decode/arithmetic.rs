@@ -170,6 +170,8 @@ fn add(b: &mut Builder, opcode: &str, m: &mut Modifiers, operands: &[Operand]) -
         let carry = b.carry();
         let carry_in = match opcode.ends_with('c') {
             true => PredSource::of(carry),
+            // A complement needs one more to become a negation.
+            false if subtract => PredSource::TRUE,
             false => PredSource::FALSE,
         };
         let carry_out = if carries { carry } else { b.new_predicate() };
