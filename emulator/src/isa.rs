@@ -110,7 +110,9 @@ pub enum Op {
         b: Reg,
         clamp: bool,
     },
-    /// Adds `b`, or its complement to subtract it, with the carry flag as an explicit predicate.
+    /// Adds, with the carry flag as an explicit predicate, or subtracts: adds the complement. So after a subtraction the
+    /// flag is set where nothing was borrowed, as `addc` behind `subc` finds it in hardware; the manual's "borrow" is
+    /// what `subc` makes of it.
     AddCarry {
         width: Width,
         d: Reg,

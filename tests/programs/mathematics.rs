@@ -54,31 +54,31 @@ fn gamma(x: f64) -> f64 {
     (std::f64::consts::TAU).sqrt() * t.powf(x - 0.5) * (-t).exp() * sum
 }
 
-/// The complementary error function: a series near 0, else a continued fraction.
+/// The error function near 0, by its series.
+fn erf_series(x: f64) -> f64 {
+    let (mut term, mut sum, mut n) = (x, x, 0.0);
+    while term.abs() > 1e-18 * sum.abs() {
+        n += 1.0;
+        term *= -x * x / n;
+        sum += term / (2.0 * n + 1.0);
+    }
+    sum * 2.0 / std::f64::consts::PI.sqrt()
+}
+
+/// The complementary error function: the series near 0, else a continued fraction.
 fn erfc(x: f64) -> f64 {
     let a = x.abs();
-    let root = std::f64::consts::PI.sqrt();
     let upper = if a < 2.0 {
-        let (mut term, mut sum, mut n) = (a, a, 0.0);
-        while term.abs() > 1e-18 * sum {
-            n += 1.0;
-            term *= -a * a / n;
-            sum += term / (2.0 * n + 1.0);
-        }
-        1.0 - sum * 2.0 / root
+        1.0 - erf_series(a)
     } else {
         let fraction = (1..200).rev().fold(a, |fraction, k| a + f64::from(k) / 2.0 / fraction);
-        (-a * a).exp() / (fraction * root)
+        (-a * a).exp() / (fraction * std::f64::consts::PI.sqrt())
     };
     if x < 0.0 { 2.0 - upper } else { upper }
 }
 
-/// The error function, with full relative accuracy near 0 too.
 fn erf(x: f64) -> f64 {
-    if x.abs() < 1e-3 {
-        return 2.0 / std::f64::consts::PI.sqrt() * (x - x.powi(3) / 3.0 + x.powi(5) / 10.0);
-    }
-    1.0 - erfc(x)
+    if x.abs() < 2.0 { erf_series(x) } else { 1.0 - erfc(x) }
 }
 
 /// Bessel's J0 by Simpson's rule on its integral.

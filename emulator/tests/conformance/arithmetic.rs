@@ -178,6 +178,9 @@ fn carries_run_through_chains() {
     let operands = triples(&integers32());
     let text = "{ .reg .b32 low; add.cc.u32 low, %a, %b; addc.u32 %d, %b, %c; }";
     check32(text, &operands, |a, b, c| b.wrapping_add(c).wrapping_add(u32::from(a.checked_add(b).is_none())));
+    // Behind a subtraction the flag says that nothing was borrowed, which additions find.
+    let text = "{ .reg .b32 low; sub.cc.u32 low, %a, %b; addc.u32 %d, 0, 0; }";
+    check32(text, &operands, |a, b, _| u32::from(a >= b));
     let text = "{ .reg .b32 low; sub.cc.u32 low, %a, %b; subc.u32 %d, %b, %c; }";
     check32(text, &operands, |a, b, c| b.wrapping_sub(c).wrapping_sub(u32::from(a < b)));
     let text = "{ .reg .b32 low; mad.lo.cc.u32 low, %a, %b, %c; madc.hi.u32 %d, %a, %b, 0; }";

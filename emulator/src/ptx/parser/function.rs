@@ -4,6 +4,9 @@ use super::variable::space_of;
 use super::{Kind, Parsed, Parser};
 use crate::ptx::ast::{Function, Instruction, Linking, Space, Statement, Type, Variable};
 
+/// The most registers that one `name<n>` declares: many times what a whole compiler's output has.
+const REGISTERS_LIMIT: u32 = 1 << 20;
+
 impl Parser<'_> {
     /// From `.entry` or `.func` to the end of the body or of the prototype.
     pub(super) fn function(&mut self, linking: Linking, entry: bool) -> Parsed<Function> {
@@ -143,6 +146,9 @@ impl Parser<'_> {
             let name = self.word("a register's name")?.to_owned();
             let count = if self.accept(b'<') {
                 let count = self.integer()?;
+                if count > REGISTERS_LIMIT {
+                    return self.failure(format!("more than {REGISTERS_LIMIT} registers in one declaration"));
+                }
                 self.expect(b'>')?;
                 Some(count)
             } else {

@@ -294,6 +294,7 @@ fn failures_carry_line_and_text() {
     assert!(failure(&"{".repeat(10_000)).1.contains("nesting"));
     assert!(failure(&format!("mov.b32 {}", "{".repeat(10_000))).1.contains("nesting"));
     assert!(failure(".shared .b8 x<4000000000>;").1.contains("variables"));
+    assert!(failure(".reg .pred p<4294967295>;").1.contains("registers"));
     assert!(parse(".global .u32 a[2] = {1, 2, 3};").expect_err("too many").message.contains("more initial values"));
     assert!(parse(".global .texref t;").expect_err("textures").message.contains("texref"));
     assert!(parse("mov.u32 a, b;").expect_err("no directive").message.contains("directive"));
