@@ -3,12 +3,11 @@
 use super::grid::Grid;
 use super::interpret::{self, Machine, Stop};
 use super::lanes::{FULL, File, NAN_SLOT, Slot};
-use super::memory::{Fault, View};
+use super::memory::{Fault, Hit, View};
 use super::observe::Observer;
 use super::warp::{Fragment, State, Warp};
 use crate::check::Check;
 use crate::isa::{BarrierKind, Op};
-use crate::memory::Allocation;
 use crate::report::{Class, Fault as Kind, Report};
 
 /// Number of a block's barriers.
@@ -26,8 +25,8 @@ struct Arrivals {
 /// Room that a thread of the host uses for one block after the other.
 #[derive(Default)]
 pub(super) struct Scratch {
-    /// For each instruction the allocation that its last access hit.
-    pub hits: Vec<Allocation>,
+    /// For each instruction its last access to global memory.
+    pub hits: Vec<Hit>,
     pub fragments: super::matrix::Fragments,
 }
 

@@ -10,6 +10,8 @@ mod memory;
 mod plan;
 mod propagate;
 mod shadow;
+#[cfg(test)]
+mod tests;
 
 pub(super) use plan::Plans;
 
@@ -136,6 +138,10 @@ impl Definedness<'_> {
             | Op::Atomic { address: at, .. }
             | Op::LoadMatrix { address: at, .. }
             | Op::StoreMatrix { address: at, .. } => self.check_register(seen, at.base, at.wide, address),
+            Op::LoadFragment(access) | Op::StoreFragment(access) => {
+                self.check_register(seen, access.address.base, access.address.wide, address);
+                self.check_register(seen, access.stride, false, address);
+            }
             Op::CopyAsync { to, from, source_bytes, .. } => {
                 self.check_register(seen, to.base, to.wide, address);
                 self.check_register(seen, from.base, from.wide, address);

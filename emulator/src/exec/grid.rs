@@ -3,11 +3,13 @@
 use super::block::{Block, Progress, Scratch};
 use super::half::Lanes;
 use super::lanes::Slot;
+use super::memory::Hit;
+use super::mma::Model;
 use super::observe::Observer;
 use super::simd::SimdLevel;
 use super::{Launch, Options, SHARED_WINDOW};
 use crate::isa::{BankEntry, LaunchSpecial, MemoryKind, Program, SharedVariable, Space, Width};
-use crate::memory::{Allocation, Memory};
+use crate::memory::Memory;
 use crate::report::{Nearby, Place, Report};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,6 +30,8 @@ pub(super) struct Grid<'a> {
     pub shared_bytes: usize,
     pub level: SimdLevel,
     pub started: std::time::Instant,
+    /// The arithmetic of matrix products, where it is to be the hardware's.
+    pub model: Option<Model>,
     seed: u64,
 }
 
@@ -53,6 +57,7 @@ impl<'a> Grid<'a> {
             shared_bytes: (program.dynamic_shared_offset + launch.dynamic_shared_bytes) as usize,
             level: SimdLevel::detect(),
             started: std::time::Instant::now(),
+            model: None,
             seed,
         };
         grid.bank = grid.fill_bank();
@@ -255,7 +260,7 @@ impl<O: Observer> Queue<'_, O> {
 
     /// Runs blocks until none is left, or for `limit` blocks.
     fn work(&self, limit: u64) {
-        let hits = vec![Allocation { start: 0, bytes: 0 }; self.grid.program.code.len()];
+        let hits = vec![Hit::NONE; self.grid.program.code.len()];
         let mut scratch = Scratch { hits, ..Scratch::default() };
         let mut spare = None;
         for _ in 0..limit {

@@ -39,6 +39,19 @@ impl Fault {
 
 pub(super) type Checked<T> = Result<T, Box<Fault>>;
 
+/// What an instruction's last access to global memory was.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hit {
+    /// The allocation that it hit.
+    allocation: Allocation,
+    /// The address of a row that it loaded.
+    row: u64,
+}
+
+impl Hit {
+    pub(super) const NONE: Hit = Hit { allocation: Allocation { start: 0, bytes: 0 }, row: 0 };
+}
+
 /// The memories that a warp sees.
 pub(super) struct View<'a> {
     pub global: &'a Memory,
@@ -47,8 +60,8 @@ pub(super) struct View<'a> {
     pub local: &'a mut [u8],
     pub local_bytes: usize,
     pub parameters: &'a [u8],
-    /// For each instruction the allocation that its last access hit.
-    pub hits: &'a mut [Allocation],
+    /// For each instruction its last access.
+    pub hits: &'a mut [Hit],
     /// The instruction that accesses memory.
     pub position: usize,
 }
@@ -136,7 +149,24 @@ fn any_beyond(values: &Lanes64, limit: u64) -> bool {
 impl View<'_> {
     #[inline(always)]
     fn hit(&self) -> Allocation {
-        self.hits[self.position]
+        self.hits[self.position].allocation
+    }
+
+    /// Asks the host's cache for the row that the instruction is likely to load the time after next: warps go on in
+    /// strides of the whole grid, which no prefetcher of the host foresees.
+    #[inline(always)]
+    fn prefetch(&mut self, row: u64, bytes: u64) {
+        let hit = &mut self.hits[self.position];
+        let stride = row.wrapping_sub(hit.row);
+        hit.row = row;
+        #[cfg(target_arch = "x86_64")]
+        for line in (0..bytes).step_by(64) {
+            let next = row.wrapping_add(stride.wrapping_mul(2)).wrapping_add(line);
+            // SAFETY: a prefetch touches no memory; any address will do.
+            unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(next as *const i8) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (stride, bytes);
     }
 
     /// Checks accesses of `bytes` at `addresses` by the lanes of `mask` and turns them into host pointers. Inactive
@@ -223,7 +253,7 @@ impl View<'_> {
                 continue;
             }
             match self.global.find(address) {
-                Some(found) if found.holds(address, bytes) => self.hits[self.position] = found,
+                Some(found) if found.holds(address, bytes) => self.hits[self.position].allocation = found,
                 found => {
                     let at = if address == 0 { "the null address".into() } else { format!("{address:#x}") };
                     let how =
@@ -324,13 +354,13 @@ pub(super) fn lanes_in_window(addresses: &Lanes64, window: u64) -> u32 {
 
 /// Reads `N` bytes that a check found accessible.
 #[inline(always)]
-fn read<const N: usize>(pointer: u64) -> [u8; N] {
+pub(super) fn read<const N: usize>(pointer: u64) -> [u8; N] {
     // SAFETY: `View::resolve` gave the pointer for an access of at least `N` bytes.
     unsafe { (pointer as *const [u8; N]).read_unaligned() }
 }
 
 #[inline(always)]
-fn write<const N: usize>(pointer: u64, bytes: [u8; N]) {
+pub(super) fn write<const N: usize>(pointer: u64, bytes: [u8; N]) {
     // SAFETY: `View::resolve` gave the pointer for an access of at least `N` bytes.
     unsafe { (pointer as *mut [u8; N]).write_unaligned(bytes) }
 }
@@ -368,6 +398,9 @@ per_level! {
         };
         let mut pointers = [0; 32];
         if let Some((first, stride)) = run {
+            if space == Space::Global && stride > 0 {
+                view.prefetch(first, 32 * bytes);
+            }
             if let (4, Width::W32, [d], 4) = (kind.bytes, kind.width, d, stride) {
                 file.set(mask, *d, read_row(first));
                 return Ok(());

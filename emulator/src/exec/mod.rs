@@ -12,7 +12,9 @@ mod atomics;
 mod block;
 mod convert;
 mod definedness;
+mod directed;
 mod float;
+mod fragment;
 mod grid;
 pub mod half;
 mod halves;
@@ -25,6 +27,7 @@ mod matrix;
 mod memory;
 pub mod mma;
 mod observe;
+mod packed;
 mod races;
 mod shuffle;
 pub mod simd;
@@ -53,21 +56,33 @@ pub(crate) const PARAMETER_WINDOW: u64 = 3 << 60;
 /// Bytes of each window.
 pub(crate) const WINDOW_BYTES: u64 = 1 << 32;
 
-/// How to run, never what the result is: results depend on neither, except through the order of atomics.
+/// How matrix products of floating-point numbers are added up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Numerics {
+    /// One fused multiply-add after the other in fp32, in order of k.
+    #[default]
+    Fast,
+    /// By blocks, aligned and truncated as the tensor cores of the device do; many times slower.
+    Hardware,
+}
+
+/// How to run. Neither threads nor seed changes a result, except through the order of atomics.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Host threads that execute blocks.
     pub threads: usize,
     /// Permutes the order of blocks and warps.
     pub seed: u64,
+    /// How matrix products are added up.
+    pub numerics: Numerics,
     /// What is checked; with a check on that looks at every instruction, one host thread runs all blocks.
     pub checks: Checks,
 }
 
 impl Default for Options {
-    /// One thread, blocks and warps in order, no checks.
+    /// One thread, blocks and warps in order, fast matrix products, no checks.
     fn default() -> Self {
-        Options { threads: 1, seed: 0, checks: Checks::NONE }
+        Options { threads: 1, seed: 0, numerics: Numerics::Fast, checks: Checks::NONE }
     }
 }
 
@@ -102,6 +117,7 @@ pub struct Module {
     /// What the check of undefined values knows of each kernel, once it was asked for.
     plans: Vec<OnceLock<Plans>>,
     variables: ModuleVariables,
+    compute_capability: (u32, u32),
 }
 
 /// The shape of one launch; `parameters` is the packed parameter block of `KernelInfo::parameter_bytes`.
@@ -123,7 +139,6 @@ impl Module {
     /// # Errors
     /// Malformed PTX, or variables that do not fit.
     pub fn load(ptx: &str, device: &Description, memory: &mut Memory) -> Result<Module, Report> {
-        let _ = device;
         let module = ptx::parse(ptx)?;
         let variables = place_variables(&module, memory)?;
         let mut kernels = Vec::new();
@@ -134,7 +149,8 @@ impl Module {
             programs.push(program);
         }
         let plans = kernels.iter().map(|_| OnceLock::new()).collect();
-        Ok(Module { text: ptx.to_owned(), kernels, programs, plans, variables })
+        let compute_capability = device.compute_capability;
+        Ok(Module { text: ptx.to_owned(), kernels, programs, plans, variables, compute_capability })
     }
 
     /// The kernels, in the order that `Launch::kernel` indexes.
@@ -170,7 +186,11 @@ impl Module {
     pub fn run(&self, launch: &Launch, memory: &Memory, options: Options) -> Result<(), Report> {
         let program = self.programs[launch.kernel].as_ref().map_err(Report::clone)?;
         let name = &self.kernels[launch.kernel].name;
-        let grid = grid::Grid::new((name, &self.text), program, launch, memory, options.seed);
+        let mut grid = grid::Grid::new((name, &self.text), program, launch, memory, options.seed);
+        grid.model = match options.numerics {
+            Numerics::Fast => None,
+            Numerics::Hardware => Some(mma::Model::of(self.compute_capability)),
+        };
         let checks = options.checks;
         if !checks.watch_instructions() {
             return grid::run(&grid, options, &|| ()).map_err(|report| *report);

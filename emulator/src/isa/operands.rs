@@ -192,6 +192,48 @@ pub enum IntTernary {
     Dp4aUS,
     Dp4aSU,
     Dp4aSS,
+    /// The halves of `a` times the two lower bytes of `b`.
+    Dp2aUU,
+    Dp2aUS,
+    Dp2aSU,
+    Dp2aSS,
+    /// Bits 16 to 47 of the product of 24-bit factors.
+    Mad24HiU,
+    Mad24HiS,
+    /// The position in `a` of the set bit that is number `c`, counted from `b`; all ones where there is none.
+    Fns,
+}
+
+/// What is done with the parts of registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PackedOp {
+    Add,
+    Sub,
+    /// Half of the sum, rounded away from zero.
+    Average,
+    /// Magnitude of the difference.
+    Difference,
+    Min,
+    Max,
+    /// 1 or 0.
+    Compare(Comparison),
+}
+
+/// An operation on 16-bit or 8-bit parts of 32-bit registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packed {
+    pub op: PackedOp,
+    /// Of a part: 8 or 16.
+    pub bits: u8,
+    /// Whether the parts of each operand have a sign.
+    pub signed: [bool; 2],
+    pub signed_result: bool,
+    /// Results are clamped to the range of a part.
+    pub saturate: bool,
+    /// The results are added to a third operand.
+    pub accumulate: bool,
+    /// Negative results become zero.
+    pub relu: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -351,9 +393,23 @@ pub struct Cvt {
     pub rounding: Rounding,
     /// Float to float of the same type: round to an integral value.
     pub integral: bool,
+    /// Nearest with ties away from zero; for tf32.
+    pub ties_away: bool,
     pub flush: bool,
+    /// Floats into [0, 1], integers into their range.
     pub saturate: bool,
+    /// What is too large becomes the largest finite number.
+    pub finite: bool,
     pub relu: bool,
+}
+
+/// Formats of 8-bit floats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ByteFormat {
+    /// 4 exponent bits; the largest number is 448.
+    E4m3,
+    /// 5 exponent bits; the largest finite number is 57,344.
+    E5m2,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -520,6 +576,10 @@ pub struct Mma {
     pub b_room: Room,
     /// Results of the upper rows do not lie where addends of the lower rows do.
     pub in_place: bool,
+    /// Products that may be executed at once: this one and those right behind it.
+    pub run: u8,
+    /// The next product of the run shares A and depends on nothing of this one: they may be interleaved.
+    pub paired: bool,
     pub shape: MmaShape,
     pub d: [Reg; 4],
     pub a: [Reg; 4],

@@ -216,7 +216,7 @@ impl<'m> Builder<'m> {
 
     /// Appends `op` under the guard of the current instruction.
     pub(super) fn emit(&mut self, op: Op) {
-        self.code.push(Instruction { op, guard: self.guard, line: self.line });
+        self.code.push(Instruction::new(op, self.guard, self.line));
     }
 
     /// Where `ret` goes: the label after the inlined call, `None` in the kernel itself.
@@ -277,6 +277,12 @@ impl<'m> Builder<'m> {
 
     pub(super) fn find(&self, name: &str) -> Option<Symbol> {
         self.scopes.find(name).or_else(|| self.module_symbol(name))
+    }
+
+    /// Addresses and bytes of the module's `.const` variables.
+    pub(super) fn constant_variables(&self) -> Vec<(u64, u64)> {
+        let constants = self.module.variables.iter().filter(|v| v.space == ast::Space::Const);
+        constants.filter_map(|v| self.variables.placed.get(&v.name).copied()).collect()
     }
 
     fn module_symbol(&self, name: &str) -> Option<Symbol> {
@@ -344,7 +350,7 @@ impl<'m> Builder<'m> {
         };
         let (reg, natural) = match kind {
             SpecialKind::Launch(special) => (self.bank(BankEntry::Launch(special)), Width::W32),
-            SpecialKind::Zero => (self.constant(Width::W32, 0), Width::W32),
+            SpecialKind::Constant(value) => (self.constant(width, value), width),
             SpecialKind::Varying(special) => {
                 let wide = matches!(special, Special::Clock64 | Special::GlobalTimer);
                 let natural = if wide { Width::W64 } else { Width::W32 };
@@ -466,7 +472,7 @@ impl<'m> Builder<'m> {
         let end = self.new_label();
         if self.guard != PredSource::TRUE {
             let skip = std::mem::replace(&mut self.guard, PredSource::TRUE).complement();
-            self.code.push(Instruction { op: branch(end), guard: skip, line: self.line });
+            self.code.push(Instruction::new(branch(end), skip, self.line));
         }
         let mut bound = Vec::new();
         for (variable, operand) in callee.params.iter().zip(arguments) {
@@ -567,8 +573,8 @@ fn address_bits(symbol: Symbol) -> Option<u64> {
 enum SpecialKind {
     Launch(LaunchSpecial),
     Varying(Special),
-    /// Registers that read as zero here: cluster of one, no shared memory reserved.
-    Zero,
+    /// Registers that always read the same here: clusters of one block, one multiprocessor, no event counted.
+    Constant(u64),
 }
 
 fn special_register(name: &str) -> Option<SpecialKind> {
@@ -599,7 +605,14 @@ fn special_register(name: &str) -> Option<SpecialKind> {
         "%clock_hi" => SpecialKind::Varying(Special::ClockHigh),
         "%clock64" => SpecialKind::Varying(Special::Clock64),
         "%globaltimer" => SpecialKind::Varying(Special::GlobalTimer),
-        "%cluster_ctaid" | "%cluster_ctarank" | "%gridid" => SpecialKind::Zero,
+        "%globaltimer_lo" => SpecialKind::Varying(Special::Clock),
+        "%globaltimer_hi" => SpecialKind::Varying(Special::ClockHigh),
+        "%clusterid" => SpecialKind::Varying(Special::Block(axis)),
+        "%nclusterid" => SpecialKind::Launch(LaunchSpecial::GridSize(axis)),
+        "%aggr_smem_size" => SpecialKind::Launch(LaunchSpecial::TotalSharedBytes),
+        "%cluster_ctaid" | "%cluster_ctarank" | "%gridid" => SpecialKind::Constant(0),
+        "%cluster_nctaid" | "%cluster_nctarank" | "%nsmid" => SpecialKind::Constant(1),
+        _ if stem.starts_with("%pm") => SpecialKind::Constant(0),
         _ => return None,
     })
 }

@@ -238,7 +238,7 @@ mod tests {
 
     fn program(ops: Vec<(Op, bool)>) -> Vec<Instruction> {
         let guard = |guarded| if guarded { PredSource::of(Pred(1)) } else { PredSource::TRUE };
-        ops.into_iter().map(|(op, guarded)| Instruction { op, guard: guard(guarded), line: 0 }).collect()
+        ops.into_iter().map(|(op, guarded)| Instruction::new(op, guard(guarded), 0)).collect()
     }
 
     fn branch(target: u32) -> Op {

@@ -123,6 +123,10 @@ fn is_pure(op: &Op) -> bool {
             | TestFloat { .. }
             | Cvt { .. }
             | CvtPack { .. }
+            | CvtBytes { .. }
+            | ExpandBytes { .. }
+            | PackIntegers { .. }
+            | Packed { .. }
             | Setp { .. }
             | SetpHalf2 { .. }
             | Selp { .. }

@@ -12,5 +12,8 @@ mod floats;
 mod halves;
 mod harness;
 mod memory;
+mod numerics;
+mod products;
+mod spellings;
 mod tensor;
 mod warp;

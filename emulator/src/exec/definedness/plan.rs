@@ -50,6 +50,8 @@ impl Plans {
                     | Op::Atomic { .. }
                     | Op::LoadMatrix { .. }
                     | Op::StoreMatrix { .. }
+                    | Op::LoadFragment(_)
+                    | Op::StoreFragment(_)
                     | Op::CopyAsync { .. }
             );
             let touch = if memory { Touch::Memory } else { Touch::Nothing };
@@ -132,6 +134,12 @@ fn wide_registers(op: &Op) -> u32 {
             base(address) | if kind.width == W64 { 0b11110 } else { 0 }
         }
         Op::LoadMatrix { address, .. } | Op::StoreMatrix { address, .. } => base(address),
+        Op::MatrixProduct(product) if product.a.fragment.element == Element::F64 => u32::MAX,
+        // The address, the stride, then the matrix.
+        Op::LoadFragment(access) | Op::StoreFragment(access) => {
+            let matrix = if access.operand.fragment.element == Element::F64 { !0b11 } else { 0 };
+            base(&access.address) | matrix
+        }
         Op::Atomic { ty, address, .. } => base(address) | if ty.bytes() == 8 { 0b1110 } else { 0 },
         Op::CopyAsync { to, from, .. } => base(to) | base(from) << 1,
         Op::MatchAny { width: W64, .. } | Op::MatchAll { width: W64, .. } => 0b1,

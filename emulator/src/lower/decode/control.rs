@@ -41,6 +41,8 @@ pub(super) fn decode(b: &mut Builder, opcode: &str, m: &mut Modifiers, operands:
         "bar" | "barrier" => barrier(b, m, operands)?,
         "griddepcontrol" => m.ignore(&["launch_dependents", "wait"]),
         "setmaxnreg" => m.ignore(&["inc", "dec", "sync", "aligned", "u32"]),
+        // Events of the performance monitor.
+        "pmevent" => m.ignore(&["mask"]),
         "pragma" => {}
         _ => return Ok(false),
     }
