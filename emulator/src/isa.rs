@@ -355,7 +355,9 @@ pub enum Op {
     WarpBarrier {
         members: Reg,
     },
+    /// Lanes of a warp execute an `aligned` barrier together.
     Barrier {
+        aligned: bool,
         kind: BarrierKind,
         id: Reg,
         count: Option<Reg>,
@@ -411,6 +413,15 @@ pub enum Op {
         targets: Box<[u32]>,
         reconverge: u32,
     },
+    /// Calls a function of the program whose frame begins at `top`, bytes into local memory. Lanes return to the next
+    /// operation; `saved` are restored then.
+    CallFunction {
+        target: CallTarget,
+        top: Reg,
+        saved: Box<RegisterSet>,
+    },
+    /// Ends a function that was called.
+    Return,
     Exit,
     Trap,
     /// Lets others run.
@@ -557,7 +568,7 @@ impl Op {
                 v.destination_pred(p);
             }
             WarpBarrier { members } => v.source(members),
-            Barrier { kind, id, count } => {
+            Barrier { kind, id, count, .. } => {
                 v.source(id);
                 count.iter_mut().for_each(|c| v.source(c));
                 match kind {
@@ -607,11 +618,19 @@ impl Op {
             }
             TransposeMatrix { d, a } => unary(v, d, a),
             BranchIndexed { index, .. } => v.source(index),
+            CallFunction { target, top, .. } => {
+                if let CallTarget::Pointer { pointer, .. } = target {
+                    v.source(pointer);
+                }
+                v.source(top);
+            }
             Call(Builtin::Printf { d, format, arguments }) => binary(v, d, format, arguments),
+            Call(Builtin::Malloc { d, bytes }) => unary(v, d, bytes),
+            Call(Builtin::Free { pointer }) => v.source(pointer),
             Call(Builtin::AssertFail { message, file, line, function }) => {
                 [message, file, line, function].into_iter().for_each(|r| v.source(r));
             }
-            Fence { .. } | CopyCommit | CopyWait { .. } | Branch { .. } | Exit | Trap | Yield => {}
+            Fence { .. } | CopyCommit | CopyWait { .. } | Branch { .. } | Return | Exit | Trap | Yield => {}
             other => unreachable!("{other:?} belongs to the first half"),
         }
     }
@@ -660,7 +679,9 @@ impl Op {
             | TransposeMatrix { .. }
             | LoadMatrix { .. }
             | StoreMatrix { .. } => Flow::Meeting,
-            Branch { .. } | BranchIndexed { .. } | Exit | Yield | Barrier { .. } => Flow::Control,
+            Branch { .. } | BranchIndexed { .. } | CallFunction { .. } | Return | Exit | Yield | Barrier { .. } => {
+                Flow::Control
+            }
             _ => Flow::Plain,
         }
     }
@@ -702,7 +723,11 @@ pub struct Program {
     pub shared_variables: Vec<SharedVariable>,
     /// First byte of the dynamic shared memory.
     pub dynamic_shared_offset: u32,
+    /// Local memory of the kernel's own variables, per thread.
     pub local_bytes: u32,
+    /// Local memory above them for the frames of called functions.
+    pub stack_bytes: u32,
+    pub functions: Vec<Function>,
     pub parameter_bytes: u32,
 }
 
@@ -712,4 +737,21 @@ pub struct SharedVariable {
     pub name: String,
     pub offset: u32,
     pub bytes: u32,
+}
+
+/// A function that [`Op::CallFunction`] calls.
+#[derive(Clone, Debug)]
+pub struct Function {
+    pub name: String,
+    /// What a pointer to it holds.
+    pub address: u64,
+    /// Its first operation.
+    pub position: u32,
+    /// Receives the address of its frame, if anything reads it.
+    pub frame: Option<Reg>,
+    pub frame_bytes: u32,
+    /// The beginning of the frame: returns and parameters, which are the caller's.
+    pub area_bytes: u32,
+    /// Registers that may be read before they are written.
+    pub uninitialised: RegisterSet,
 }

@@ -33,7 +33,7 @@ mod memory;
 mod memset;
 mod missing;
 mod module;
-mod occupancy;
+pub(crate) mod occupancy;
 mod per_thread;
 mod pool;
 mod queue;

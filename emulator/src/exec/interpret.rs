@@ -2,6 +2,7 @@
 
 use super::async_copy;
 use super::atomics::{self, Atomic};
+use super::call;
 use super::convert;
 use super::float;
 use super::fragment;
@@ -43,8 +44,9 @@ pub(super) enum Stop {
     Paused(Fragment),
     /// It waits, as its state says.
     Waiting(Fragment),
-    /// It counted at a barrier and may go on.
-    Arrived { id: u32, count: u32, fragment: Fragment },
+    /// It has reached barrier `id`, which expects `count` threads, with the lanes of `mask`. It waits or goes on as its
+    /// state says.
+    Arrived { id: u32, count: Option<u32>, mask: u32, fragment: Fragment },
 }
 
 /// A fault and the position of the instruction.
@@ -58,13 +60,13 @@ pub(super) fn run(
     observer: &mut impl Observer,
 ) -> Result<Stop, Failure> {
     let code = &machine.grid.program.code[..];
-    let mut turn = TURN;
+    let mut turn = warp.turn(TURN);
     machine.fragments.forget();
     let mut meeting = warp.join_position(fragment.parent);
     loop {
         let position = fragment.position;
         if position == meeting {
-            match warp.arrive(fragment.parent, fragment.mask) {
+            match warp.arrive(fragment.parent, fragment.mask, &mut machine.file) {
                 Some(whole) => fragment = whole,
                 None => return Ok(Stop::Ended),
             }
@@ -106,54 +108,104 @@ pub(super) fn run(
                 }
             }
             Flow::Control => {
-                observer.instruction(&Seen::of(machine, warp, position, mask, fragment.mask));
-                match &instruction.op {
-                    Op::Branch { target, reconverge } => {
-                        turn -= u32::from(*target <= position);
-                        if mask == fragment.mask {
-                            fragment.position = *target;
-                        } else {
-                            let sides = [(mask, *target), (fragment.mask & !mask, position + 1)];
-                            match split(warp, fragment, &sides, *reconverge) {
-                                Some(side) => fragment = side,
-                                None => return Ok(Stop::Ended),
-                            }
-                            meeting = warp.join_position(fragment.parent);
-                        }
-                    }
-                    Op::BranchIndexed { index, targets, reconverge } => {
-                        let sides =
-                            indexed_sides(machine, fragment, mask, *index, targets).map_err(|f| (f, position))?;
-                        match split(warp, fragment, &sides, *reconverge) {
-                            Some(side) => fragment = side,
-                            None => return Ok(Stop::Ended),
-                        }
-                        meeting = warp.join_position(fragment.parent);
-                        turn -= 1;
-                    }
-                    Op::Exit => {
-                        warp.leave(fragment.parent, mask);
-                        fragment.mask &= !mask;
-                        if fragment.mask == 0 {
-                            return Ok(Stop::Ended);
-                        }
-                    }
-                    Op::Barrier { kind, id, count } => {
-                        let stop = barrier(machine, fragment, mask, *kind, *id, *count).map_err(|f| (f, position))?;
-                        return Ok(stop);
-                    }
-                    Op::Yield => return Ok(Stop::Paused(fragment)),
-                    other => unreachable!("{other:?} is no control flow"),
+                let next = control(machine, warp, fragment, mask, &mut turn, observer);
+                match next.map_err(|fault| (fault, position))? {
+                    Next::Run(next) => fragment = next,
+                    Next::Stop(stop) => return Ok(stop),
                 }
                 if turn == 0 {
                     return Ok(Stop::Paused(fragment));
                 }
+                meeting = warp.join_position(fragment.parent);
                 continue;
             }
         };
         machine.view.position = position as usize;
         execute(machine, warp, &instruction.op, lanes).map_err(|fault| (fault, position))?;
     }
+}
+
+/// What control flow makes of a fragment.
+enum Next {
+    /// Lanes go on.
+    Run(Fragment),
+    Stop(Stop),
+}
+
+impl From<Option<Fragment>> for Next {
+    fn from(fragment: Option<Fragment>) -> Self {
+        fragment.map_or(Next::Stop(Stop::Ended), Next::Run)
+    }
+}
+
+/// Executes an operation that decides what is executed next, for the lanes of `mask`.
+#[inline(always)]
+fn control(
+    machine: &mut Machine,
+    warp: &mut Warp,
+    mut fragment: Fragment,
+    mask: u32,
+    turn: &mut u32,
+    observer: &mut impl Observer,
+) -> Checked<Next> {
+    let position = fragment.position - 1;
+    let op = &machine.grid.program.code[position as usize].op;
+    if !matches!(op, Op::Barrier { aligned: true, .. }) {
+        observer.instruction(&Seen::of(machine, warp, position, mask, fragment.mask));
+    }
+    Ok(match op {
+        Op::Branch { target, reconverge } => {
+            *turn -= u32::from(*target <= position);
+            if mask == fragment.mask {
+                fragment.position = *target;
+                return Ok(Next::Run(fragment));
+            }
+            let sides = [(mask, *target), (fragment.mask & !mask, position + 1)];
+            split(warp, &mut machine.file, fragment, &sides, *reconverge).into()
+        }
+        Op::BranchIndexed { index, targets, reconverge } => {
+            *turn -= 1;
+            let sides = indexed_sides(machine, fragment, mask, *index, targets)?;
+            split(warp, &mut machine.file, fragment, &sides, *reconverge).into()
+        }
+        Op::CallFunction { target, top, saved } => {
+            *turn -= 1;
+            let inside = call::enter(machine, warp, fragment, *target, *top, saved)?;
+            machine.fragments.forget();
+            Next::Run(inside)
+        }
+        Op::Return => {
+            let whole = warp.return_from(fragment.parent, mask, &mut machine.file);
+            machine.fragments.forget();
+            fragment.mask &= !mask;
+            if fragment.mask == 0 {
+                return Ok(whole.into());
+            }
+            warp.fragments.extend(whole);
+            Next::Run(fragment)
+        }
+        Op::Exit => {
+            warp.leave(fragment.parent, mask, &mut machine.file);
+            fragment.mask &= !mask;
+            if fragment.mask == 0 { Next::Stop(Stop::Ended) } else { Next::Run(fragment) }
+        }
+        Op::Yield => Next::Stop(Stop::Paused(fragment)),
+        Op::Barrier { aligned: true, .. } if warp.live & !(mask | warp.waiting_at(position)) != 0 => {
+            whole_group(mask, &fragment)?;
+            fragment.position = position;
+            fragment.state = State::AtMeeting;
+            Next::Stop(Stop::Waiting(fragment))
+        }
+        Op::Barrier { aligned, kind, id, count } => {
+            if *aligned {
+                whole_group(mask, &fragment)?;
+                observer.instruction(&Seen::of(machine, warp, position, warp.live, fragment.mask));
+            }
+            let arrival = Arrival { position, mask, kind: *kind, aligned: *aligned };
+            Next::Stop(barrier(machine, warp, fragment, arrival, *id, *count)?)
+        }
+        other => unreachable!("{other:?} is no control flow"),
+    })
 }
 
 /// The lanes that execute an operation at which lanes wait for each other, once all that it names have come; until then
@@ -189,19 +241,29 @@ fn observer_sees<O: Observer>(_: &O) -> bool {
 }
 
 /// Sends each group of lanes its way; the fragment to go on with, if one is left.
-fn split(warp: &mut Warp, fragment: Fragment, sides: &[(u32, u32)], reconverge: u32) -> Option<Fragment> {
+fn split(
+    warp: &mut Warp,
+    file: &mut File,
+    fragment: Fragment,
+    sides: &[(u32, u32)],
+    reconverge: u32,
+) -> Option<Fragment> {
     let parent = warp.join_for(&fragment, reconverge);
     let mut next = None;
     for &(mask, position) in sides.iter().filter(|(mask, _)| *mask != 0) {
         let side = Fragment { position, mask, parent, state: State::Runnable };
         if parent != NONE && position == warp.join_position(parent) {
             // The last side to arrive carries the others on.
-            if let Some(whole) = warp.arrive(parent, mask) {
+            if let Some(whole) = warp.arrive(parent, mask, file) {
                 next = Some(whole);
             }
         } else if let Some(other) = next.replace(side) {
             warp.fragments.push_back(other);
         }
+    }
+    if warp.random.varies() && next.is_some_and(|side| side.parent == parent) && warp.random.below(2) == 0 {
+        warp.fragments.extend(next);
+        next = warp.next();
     }
     next
 }
@@ -228,32 +290,57 @@ fn indexed_sides(
     Ok(sides)
 }
 
-fn barrier(
-    machine: &Machine,
-    mut fragment: Fragment,
+/// An aligned barrier is executed by all lanes of a group or by none.
+fn whole_group(mask: u32, fragment: &Fragment) -> Checked<()> {
+    if mask == fragment.mask {
+        return Ok(());
+    }
+    let lane = (fragment.mask & !mask).trailing_zeros() as usize;
+    Err(Fault::new(Some(lane), "divergent barrier: some lanes of the group are predicated off"))
+}
+
+/// Lanes that reach a barrier.
+struct Arrival {
+    position: u32,
     mask: u32,
     kind: BarrierKind,
+    aligned: bool,
+}
+
+fn barrier(
+    machine: &Machine,
+    warp: &mut Warp,
+    mut fragment: Fragment,
+    arrival: Arrival,
     id: Reg,
     count: Option<Reg>,
 ) -> Checked<Stop> {
+    let Arrival { position, mut mask, kind, aligned } = arrival;
     let lane = mask.trailing_zeros() as usize & 31;
-    if mask != fragment.mask {
-        return Err(Fault::new(Some(lane), "divergent barrier: some lanes of the group are predicated off"));
-    }
     let id = machine.file.get(id)[lane];
     if id > 15 {
         return Err(Fault::new(Some(lane), format!("barrier {id} of 16")));
     }
     let count = count.map(|count| machine.file.get(count)[lane]);
-    if let Some(count) = count.filter(|count| count % 32 != 0) {
+    if let Some(count) = count.filter(|count| count % 32 != 0 || *count == 0) {
         return Err(Fault::new(Some(lane), format!("barrier of {count} threads, not whole warps")));
     }
     if kind == BarrierKind::Arrive {
-        return Ok(Stop::Arrived { id, count: count.unwrap_or(0), fragment });
+        if aligned {
+            mask |= warp.waiting_at(position);
+            fragment.mask |= warp.release_meeting(position, FULL, fragment.parent);
+        }
+        return Ok(Stop::Arrived { id, count, mask, fragment });
     }
-    fragment.position -= 1;
-    fragment.state = State::AtBarrier { id, count };
-    Ok(Stop::Waiting(fragment))
+    let state = State::AtBarrier { id, count };
+    if aligned {
+        warp.enter_barrier(position, state);
+    } else if fragment.mask != mask {
+        warp.fragments.push_back(Fragment { mask: fragment.mask & !mask, ..fragment });
+        fragment.mask = mask;
+    }
+    (fragment.position, fragment.state) = (position, state);
+    Ok(Stop::Arrived { id, count, mask, fragment })
 }
 
 /// The lanes which must execute an operation together.
@@ -428,6 +515,10 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
         }
         Op::CopyAsync { bytes, to, from, source_bytes } => {
             async_copy::begin(level, file, &mut m.view, &mut warp.copies, mask, *bytes, [*to, *from], *source_bytes)?;
+            // A copy may be done at once as well as at its wait.
+            if warp.random.varies() && warp.random.below(2) == 0 {
+                warp.copies.finish_newest();
+            }
         }
         Op::CopyCommit => warp.copies.commit(mask),
         Op::CopyWait { all: true, .. } => warp.copies.wait_all(mask),
@@ -441,7 +532,13 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
 
         Op::Trap => return Err(Fault::new(Some(mask.trailing_zeros() as usize), "trap").of(Kind::IllegalInstruction)),
         Op::Call(builtin) => host::call(m, mask, *builtin)?,
-        Op::Branch { .. } | Op::BranchIndexed { .. } | Op::Exit | Op::Yield | Op::Barrier { .. } => {
+        Op::Branch { .. }
+        | Op::BranchIndexed { .. }
+        | Op::CallFunction { .. }
+        | Op::Return
+        | Op::Exit
+        | Op::Yield
+        | Op::Barrier { .. } => {
             unreachable!("control flow is handled by the caller")
         }
     }

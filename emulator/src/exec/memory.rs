@@ -56,7 +56,7 @@ impl Hit {
 pub(super) struct View<'a> {
     pub global: &'a Memory,
     pub shared: &'a mut [u8],
-    /// Local memory of the warp's lanes, `local_bytes` each.
+    /// Local memory of the warp's lanes, `local_bytes` each, as [`local_place`] lays it out.
     pub local: &'a mut [u8],
     pub local_bytes: usize,
     pub parameters: &'a [u8],
@@ -279,7 +279,7 @@ impl View<'_> {
             return Err(fault.accessing(Space::Local, addresses[lane]));
         }
         for (lane, address) in addresses.iter_mut().enumerate() {
-            *address += base + (lane * self.local_bytes) as u64;
+            *address = base + local_place(lane, *address);
         }
         Ok(())
     }
@@ -324,6 +324,21 @@ impl View<'_> {
         *addresses = pointers;
         Ok(())
     }
+}
+
+/// Bytes of a thread's local memory that lie together; those of the warp's other lanes lie beside them, so that frames
+/// of the same depth share pages. No access is larger.
+const LOCAL_PIECE: u64 = 64;
+
+/// Bytes that the local memory of a warp takes when each thread has `bytes`.
+pub(super) fn local_storage(bytes: usize) -> usize {
+    bytes.next_multiple_of(LOCAL_PIECE as usize) * 32
+}
+
+/// Where local address `address` of a lane lies in its warp's storage.
+#[inline(always)]
+pub(super) fn local_place(lane: usize, address: u64) -> u64 {
+    (address / LOCAL_PIECE * 32 + lane as u64) * LOCAL_PIECE + address % LOCAL_PIECE
 }
 
 #[cold]

@@ -79,6 +79,8 @@ pub enum BankEntry {
     },
     /// A special register that is the same for the whole launch.
     Launch(LaunchSpecial),
+    /// `%gridid` in 64 bits: two slots.
+    GridNumber,
 }
 
 /// Special registers that a launch fixes; the axis is 0, 1, 2 for x, y, z.
@@ -86,7 +88,13 @@ pub enum BankEntry {
 pub enum LaunchSpecial {
     BlockSize(u8),
     GridSize(u8),
-    WarpsPerBlock,
+    /// Warps that a multiprocessor holds.
+    WarpsPerMultiprocessor,
+    Multiprocessors,
+    /// A register that the driver sets: `%envreg0` and so on.
+    Environment(u8),
+    /// Counts launches.
+    GridNumber,
     DynamicSharedBytes,
     TotalSharedBytes,
 }
@@ -602,4 +610,28 @@ pub enum Builtin {
     Printf { d: Reg, format: Reg, arguments: Reg },
     /// `__assertfail(message, file, line, function, char_size)`
     AssertFail { message: Reg, file: Reg, line: Reg, function: Reg },
+    /// `malloc(bytes)`: an address in the device's heap, 0 where there is no room.
+    Malloc { d: Reg, bytes: Reg },
+    /// `free(pointer)`
+    Free { pointer: Reg },
+}
+
+/// What a call goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallTarget {
+    /// The number of a function of the program.
+    Function(u32),
+    /// The function whose address is in the register; its returns and parameters take `area_bytes`.
+    Pointer { pointer: Reg, area_bytes: u32 },
+}
+
+/// Registers of a warp's file, by class: a caller's that are needed when a call returns, or those that a function may read
+/// before it writes them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RegisterSet {
+    /// Of up to 32 bits.
+    pub singles: Vec<Reg>,
+    /// Of 64 bits.
+    pub pairs: Vec<Reg>,
+    pub predicates: Vec<Pred>,
 }

@@ -5,6 +5,7 @@
 
 mod arithmetic;
 mod atomics;
+mod calls;
 mod control;
 mod convert;
 mod errors;

@@ -23,6 +23,8 @@ pub(super) enum Operand {
 pub(super) enum Touch {
     Nothing,
     Memory,
+    /// A call or a return, which keep registers in memory of their own.
+    Call,
 }
 
 /// One instruction.
@@ -54,7 +56,11 @@ impl Plans {
                     | Op::StoreFragment(_)
                     | Op::CopyAsync { .. }
             );
-            let touch = if memory { Touch::Memory } else { Touch::Nothing };
+            let touch = match op {
+                _ if memory => Touch::Memory,
+                Op::CallFunction { .. } | Op::Return => Touch::Call,
+                _ => Touch::Nothing,
+            };
             Plan { touch, operands: collect.operands.into() }
         };
         Plans(program.code.iter().map(plan).collect())
@@ -143,7 +149,9 @@ fn wide_registers(op: &Op) -> u32 {
         Op::Atomic { ty, address, .. } => base(address) | if ty.bytes() == 8 { 0b1110 } else { 0 },
         Op::CopyAsync { to, from, .. } => base(to) | base(from) << 1,
         Op::MatchAny { width: W64, .. } | Op::MatchAll { width: W64, .. } => 0b1,
-        Op::Call(Builtin::Printf { .. }) => 0b11,
+        Op::CallFunction { .. } => u32::MAX,
+        Op::Call(Builtin::Printf { .. } | Builtin::Malloc { .. }) => 0b11,
+        Op::Call(Builtin::Free { .. }) => 0b1,
         // Message, file, line, function.
         Op::Call(Builtin::AssertFail { .. }) => 0b1011,
         _ => 0,
