@@ -421,7 +421,7 @@ impl Step<'_> {
         for (index, d) in product.d.registers.iter().enumerate() {
             self.put_used(*d, wide, |lane| {
                 (0..fragment.per_register()).fold(0, |bits, part| {
-                    let (row, column) = fragment.position(index, part, lane);
+                    let (row, column) = fragment.position(index % fragment.registers(), part, lane);
                     let undefined = (rows >> row | columns >> column) & 1 != 0 || addends.contains(&(row, column));
                     bits | if undefined { u64::MAX >> (64 - size) << (size * part) } else { 0 }
                 })

@@ -105,11 +105,9 @@ impl Observer for Probe<'_> {
 }
 
 /// The results of each thread, and their undefined bits.
-fn run(instruction: &str, input: &[u8], defined: &[u32]) -> (Vec<u8>, Vec<Bits>) {
+fn run(memory: &mut Memory, instruction: &str, input: &[u8], defined: &[u32]) -> (Vec<u8>, Vec<Bits>) {
     let ptx = module_of(instruction);
-    let mut memory = Memory::default();
-    memory.track_writes();
-    let module = Module::load(&ptx, &Description::default(), &mut memory).unwrap_or_else(|report| panic!("{report}"));
+    let module = Module::load(&ptx, &Description::default(), memory).unwrap_or_else(|report| panic!("{report}"));
     let [from, to] = [0, 0].map(|_| memory.allocate(1024).expect("room on the device"));
     // SAFETY: the allocation holds the input.
     unsafe { input.as_ptr().copy_to_nonoverlapping(from as *mut u8, 1024) };
@@ -119,13 +117,14 @@ fn run(instruction: &str, input: &[u8], defined: &[u32]) -> (Vec<u8>, Vec<Bits>)
     let launch =
         Launch { kernel: 0, grid: [1; 3], block: [32, 1, 1], dynamic_shared_bytes: 0, cooperative: false, parameters };
     let program = module.programs[0].as_ref().unwrap_or_else(|report| panic!("{report}"));
-    let grid = grid::Grid::new(("k", &ptx), program, &launch, &memory, 0);
+    let grid = grid::Grid::new(("k", &ptx), program, &launch, memory, 0);
     let (plans, stored) = (Plans::of(program), Mutex::default());
     let watch = Watch::new(&plans);
     let probe = || Probe { inner: Definedness::new(&watch), stored: &stored };
     grid::run(&grid, Options::default(), &probe).unwrap_or_else(|report| panic!("{instruction}: {report}"));
     // SAFETY: the allocation holds that many bytes.
     let results = (0..1024).map(|index| unsafe { (to as *const u8).add(index).read() }).collect();
+    assert!([from, to].into_iter().all(|start| memory.free(start)));
     (results, stored.into_inner().unwrap())
 }
 
@@ -140,6 +139,9 @@ fn what_is_defined_does_not_depend_on_what_is_not() {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (state >> 33) as u32
     };
+    // One memory serves all launches: the first allocation of each is dear.
+    let mut memory = Memory::default();
+    memory.track_writes();
     let (mut undefined_results, mut defined_results) = (0, 0);
     for instruction in tests::INSTRUCTIONS.iter().chain(MORE) {
         for round in 0..6 {
@@ -157,7 +159,7 @@ fn what_is_defined_does_not_depend_on_what_is_not() {
             let second: Vec<u8> =
                 first.iter().enumerate().map(|(byte, v)| if is_defined(byte) { *v } else { random() as u8 }).collect();
             let ((one, undefined), (other, _)) =
-                (run(instruction, &first, &defined), run(instruction, &second, &defined));
+                (run(&mut memory, instruction, &first, &defined), run(&mut memory, instruction, &second, &defined));
             for (place, bits) in RESULTS.into_iter().zip(&undefined) {
                 let keep = if place == 8 { u64::MAX } else { u64::from(u32::MAX) };
                 for lane in 0..32 {
