@@ -149,6 +149,7 @@ impl Memory {
         match self.position(start) {
             Some(index) if self.entries[index].state == State::Live => {
                 self.entries[index].state = State::Reserved;
+                self.entries[index].written.iter().for_each(Written::clear);
                 let bytes = self.entries[index].allocation.bytes;
                 // Where the system refuses, the old content stays, which is as undefined as any.
                 if let Some(space) = &self.space {

@@ -29,6 +29,7 @@ mod host;
 mod image;
 mod launch;
 mod launch_legacy;
+pub(crate) mod leaks;
 mod legacy;
 mod library;
 mod link;

@@ -112,6 +112,7 @@ impl Write {
                 false => (address as *mut u32).write_volatile(value as u32),
             }
         }
+        memory.mark_written(address, self.0.bytes());
         Ok(())
     }
 }

@@ -316,8 +316,9 @@ impl<O: Observer> Block<O> {
     /// Adds the place to a fault.
     fn report(&self, grid: &Grid, fault: Fault, position: u32, number: usize) -> Box<Report> {
         let place = grid.place(self.index, number, fault.lane, position);
-        let check = match fault.kind {
-            Kind::IllegalAddress | Kind::MisalignedAddress => Some(Check::Memory),
+        let check = match (fault.kind, &grid.program.code[position as usize].op) {
+            (Kind::IllegalAddress | Kind::MisalignedAddress, _) => Some(Check::Memory),
+            (Kind::LaunchFailed, Op::Barrier { .. }) => Some(Check::Barriers),
             _ => None,
         };
         let nearby = fault.access.and_then(|(space, address)| grid.nearby(space, address));

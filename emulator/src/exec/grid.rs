@@ -81,7 +81,7 @@ impl<'a> Grid<'a> {
             heap: None,
             timeout: None,
             number: LAUNCHES.fetch_add(1, Ordering::Relaxed),
-            selection: Vec::from([0..launch.grid.iter().map(|side| u64::from(*side)).product()]),
+            selection: std::iter::once(0..launch.grid.iter().map(|side| u64::from(*side)).product()).collect(),
             seed,
         };
         grid.bank = grid.fill_bank();

@@ -181,6 +181,9 @@ impl Module {
         let workspace = meets.then(|| reserve(WORKSPACE_BYTES)).transpose()?;
         let allocates = module.functions.iter().any(|function| function.name == "malloc" && function.body.is_none());
         let heap = allocates.then(|| reserve(heap::HEAP_BYTES)).transpose()?.map(Heap::new);
+        if let Some(start) = workspace {
+            memory.mark_written(start, WORKSPACE_BYTES);
+        }
         let device = device.clone();
         let plans = kernels.iter().map(|_| OnceLock::new()).collect();
         Ok(Module { text: ptx.to_owned(), kernels, programs, plans, variables, device, workspace, heap })

@@ -259,7 +259,7 @@ impl<'a> Seen<'a> {
     }
 
     /// Shows an access, a generic one for each space that its addresses lead to.
-    fn by_space(&self, access: Access, see: &mut impl FnMut(&Access)) {
+    pub(super) fn by_space(&self, access: Access, see: &mut impl FnMut(&Access)) {
         let (space, mask) = (access.space, access.mask);
         if space != Space::Generic {
             return see(&access);

@@ -112,6 +112,12 @@ impl Fragment {
         };
         ((8 * tile_row) as usize, (4 * self.run() * tile_column + within) as usize)
     }
+
+    /// Row and column of element `part` of `register` in `lane`.
+    pub fn position(self, register: usize, part: u32, lane: usize) -> (usize, usize) {
+        let (row, column) = self.origin(register, part);
+        (row + lane / 4, column + self.run() as usize * (lane % 4))
+    }
 }
 
 /// A matrix in registers.

@@ -319,8 +319,8 @@ pub(super) fn program(mut draft: Draft, graph: &Graph) -> Program {
     let mut at_entry = liveness.at_entry.iter().map(|values| set_of(values));
     let kernel = at_entry.next().unwrap_or_default();
     let pair_slots = kernel.pairs.iter().flat_map(|pair| [pair.0, pair.0 + 1]);
-    let uninitialised_predicates = kernel.predicates.iter().map(|pred| pred.0).collect();
     let uninitialised = kernel.singles.iter().map(|reg| reg.0).chain(pair_slots).collect();
+    let uninitialised_predicates = kernel.predicates.iter().map(|predicate| predicate.0).collect();
     let functions = draft.callees.into_iter().zip(at_entry).map(|(callee, mut uninitialised)| {
         let read = liveness.intervals[callee.frame.0 as usize].start != u32::MAX;
         let frame = read.then(|| Reg(rewrite.registers[callee.frame.0 as usize]));
