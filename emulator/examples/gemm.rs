@@ -1,18 +1,20 @@
 //! Multiply-accumulates a second of a tensor-core GEMM on the emulator.
 //!
 //! ```sh
-//! cargo run --release -p cuda-emulator --example gemm -- [threads [size]]
+//! cargo run --release -p cuda-emulator --example gemm -- [threads [size [checks]]]
 //! ```
 
+use cuda_emulator::check::Checks;
 use cuda_emulator::device::Description;
 use cuda_emulator::exec::{Launch, Module, Options};
 use cuda_emulator::memory::Memory;
 use std::time::Instant;
 
 fn main() {
-    let mut arguments = std::env::args().skip(1).map(|argument| argument.parse().expect("a number"));
-    let threads = arguments.next().unwrap_or(1);
-    let size = arguments.next().unwrap_or(1024);
+    let mut arguments = std::env::args().skip(1);
+    let mut number = |default| arguments.next().map_or(default, |argument| argument.parse().expect("a number"));
+    let (threads, size) = (number(1), number(1024));
+    let checks = arguments.next().map_or(Checks::NONE, |words| words.parse().expect("checks"));
     let mut memory = Memory::default();
     let ptx = include_str!("../tests/ptx/gemm.ptx");
     let start = Instant::now();
@@ -40,7 +42,9 @@ fn main() {
     };
     for _ in 0..5 {
         let start = Instant::now();
-        module.run(&launch, &memory, Options { threads, seed: 0 }).unwrap_or_else(|report| panic!("{report}"));
+        module
+            .run(&launch, &memory, Options { threads, checks, ..Options::default() })
+            .unwrap_or_else(|report| panic!("{report}"));
         let seconds = start.elapsed().as_secs_f64();
         println!("{threads} threads, {size}^3: {:.2} GMAC/s", (size as f64).powi(3) / seconds / 1e9);
     }

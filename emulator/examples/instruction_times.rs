@@ -136,7 +136,7 @@ fn time(instruction: &str) -> Duration {
     };
     let measure = |_| {
         let start = Instant::now();
-        module.run(&launch, &memory, Options { threads: 1, seed: 0 }).unwrap_or_else(|report| panic!("{report}"));
+        module.run(&launch, &memory, Options::default()).unwrap_or_else(|report| panic!("{report}"));
         start.elapsed()
     };
     (0..RUNS).map(measure).min().unwrap_or_default()

@@ -7,7 +7,9 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
+use crate::check::Checks;
 use crate::device::{DEVICES, Description};
+use crate::exec::Numerics;
 use crate::report::{Class, Report};
 
 /// The settings of the emulator.
@@ -28,6 +30,10 @@ pub struct Config {
     /// Runs only so many waves of blocks of each profiled launch, which makes its results wrong: see
     /// [`Module::profile`](crate::exec::Module::profile). `CUDA_EMULATOR_SAMPLE`, by default all.
     pub sample: Option<u32>,
+    /// How matrix products are added up. `CUDA_EMULATOR_NUMERICS`: `fast`, the default, or `hardware`.
+    pub numerics: Numerics,
+    /// What is checked while kernels run. `CUDA_EMULATOR_CHECK`: `all`, or the names of checks separated by commas.
+    pub checks: Checks,
     /// Whether reports of faults stay off the standard error stream. Never by environment.
     pub quiet: bool,
 }
@@ -43,6 +49,8 @@ impl Default for Config {
             driver_version: 12090,
             profile: None,
             sample: None,
+            numerics: Numerics::Fast,
+            checks: Checks::NONE,
             quiet: false,
         }
     }
@@ -66,6 +74,8 @@ impl Config {
             driver_version: number("CUDA_EMULATOR_DRIVER_VERSION")?.unwrap_or(default.driver_version),
             profile: env::var_os("CUDA_EMULATOR_PROFILE").map(PathBuf::from),
             sample: number("CUDA_EMULATOR_SAMPLE")?.map(NonZeroU32::get),
+            numerics: numerics()?.unwrap_or(default.numerics),
+            checks: checks()?.unwrap_or(default.checks),
             quiet: default.quiet,
         })
     }
@@ -75,6 +85,25 @@ fn unknown_device(name: &str) -> Report {
     let known: Vec<&str> = DEVICES.iter().map(|device| device.key).collect();
     let message = format!("CUDA_EMULATOR_DEVICE is {name}, which is none of {}", known.join(", "));
     Report::new(Class::BadApiCall, message)
+}
+
+fn numerics() -> Result<Option<Numerics>, Report> {
+    match env::var("CUDA_EMULATOR_NUMERICS").as_deref() {
+        Err(_) => Ok(None),
+        Ok("fast") => Ok(Some(Numerics::Fast)),
+        Ok("hardware") => Ok(Some(Numerics::Hardware)),
+        Ok(other) => {
+            let message = format!("CUDA_EMULATOR_NUMERICS is {other:?}, which is neither fast nor hardware");
+            Err(Report::new(Class::BadApiCall, message))
+        }
+    }
+}
+
+fn checks() -> Result<Option<Checks>, Report> {
+    let Ok(text) = env::var("CUDA_EMULATOR_CHECK") else { return Ok(None) };
+    let parsed =
+        text.parse().map_err(|message| Report::new(Class::BadApiCall, format!("CUDA_EMULATOR_CHECK: {message}")))?;
+    Ok(Some(parsed))
 }
 
 fn number<T: FromStr>(variable: &str) -> Result<Option<T>, Report> {
@@ -94,7 +123,8 @@ fn lock() -> MutexGuard<'static, Option<Config>> {
     CONFIG.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Sets the configuration, against whatever the environment says. Threads, seed and quietness may change at any time.
+/// Sets the configuration, against whatever the environment says. Only the device and the driver version are fixed
+/// while a context lives.
 ///
 /// # Errors
 /// A change of device or driver version while a context lives; zero threads.

@@ -18,6 +18,7 @@
 //! It knows nothing of the program above it: nothing depends on a kernel's name, source or hash.
 
 pub mod api;
+pub mod check;
 mod config;
 pub mod device;
 pub mod exec;
@@ -30,7 +31,8 @@ pub mod ptx;
 pub mod report;
 mod statistics;
 
+pub use check::Checks;
 pub use config::{Config, configure};
 pub use install::install;
-pub use report::last_report;
+pub use report::{clear_findings, findings, last_report};
 pub use statistics::{Statistics, reset_statistics, statistics};

@@ -8,9 +8,15 @@
 //! Allocations lie apart, with address space that belongs to nobody between them, and a freed range is not handed out
 //! again before all fresh address space is used up: a stale pointer and an overrun hit nothing instead of something.
 
+mod ranges;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use crate::check::written::Written;
+use crate::report::Nearby;
+pub use ranges::Physical;
 
 /// A live allocation: `[start, start + bytes)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,12 +56,14 @@ enum State {
     Host,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Entry {
     allocation: Allocation,
     state: State,
     /// Counts allocations from the start of the process.
     serial: u64,
+    /// Which bytes were ever written, where that is kept; otherwise all count as written.
+    written: Option<Written>,
 }
 
 /// The address space and its live allocations.
@@ -68,6 +76,10 @@ pub struct Memory {
     entries: Vec<Entry>,
     /// Absent until the first allocation.
     space: Option<AddressSpace>,
+    /// Freed allocations whose addresses were not handed out again: bytes by start.
+    freed: BTreeMap<u64, u64>,
+    /// Whether new allocations keep account of what was written.
+    tracks_writes: bool,
 }
 
 impl Default for Memory {
@@ -80,7 +92,8 @@ impl Default for Memory {
 impl Memory {
     /// The memory of a device that has `capacity` bytes. Costs nothing before the first allocation.
     pub fn new(capacity: u64) -> Self {
-        Memory { capacity, used: 0, serial: 0, entries: Vec::new(), space: None }
+        let (entries, freed) = (Vec::new(), BTreeMap::new());
+        Memory { capacity, used: 0, serial: 0, entries, space: None, freed, tracks_writes: false }
     }
 
     /// Bytes of the device.
@@ -131,6 +144,22 @@ impl Memory {
         }
     }
 
+    /// Makes the live allocation at `start` a reserved one again, whose content is lost; false if there is none.
+    pub fn deactivate(&mut self, start: u64) -> bool {
+        match self.position(start) {
+            Some(index) if self.entries[index].state == State::Live => {
+                self.entries[index].state = State::Reserved;
+                let bytes = self.entries[index].allocation.bytes;
+                // Where the system refuses, the old content stays, which is as undefined as any.
+                if let Some(space) = &self.space {
+                    let _ = space.map_pattern(start - ALIGNMENT, region_bytes(bytes).unwrap_or(GAP_BYTES) - GAP_BYTES);
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Frees the device allocation that starts at `start`; false if none does.
     pub fn free(&mut self, start: u64) -> bool {
         match self.position(start) {
@@ -140,6 +169,7 @@ impl Memory {
                 if let Some(space) = &mut self.space {
                     space.unmap(start, bytes);
                 }
+                self.freed.insert(start, bytes);
                 true
             }
             _ => false,
@@ -191,14 +221,84 @@ impl Memory {
         self.serial
     }
 
+    /// Which allocation the one at `start` is, counted as [`Memory::serial`] counts.
+    pub fn serial_of(&self, start: u64) -> Option<u64> {
+        self.position(start).map(|index| self.entries[index].serial)
+    }
+
     /// Starts of the allocations that were made after [`Memory::serial`] was `serial` and that are still there.
     pub fn allocated_since(&self, serial: u64) -> Vec<u64> {
         self.entries.iter().filter(|entry| entry.serial >= serial).map(|entry| entry.allocation.start).collect()
     }
 
+    /// Keeps account from now on of what is written to device memory that is allocated.
+    pub fn track_writes(&mut self) {
+        self.tracks_writes = true;
+    }
+
+    /// Notes that `[start, start + bytes)` was written by something other than a kernel: a copy, a memset.
+    pub fn mark_written(&self, start: u64, bytes: u64) {
+        if let Some((offset, written)) = self.written(&mut 0, start, bytes) {
+            written.fill(offset, bytes);
+        }
+    }
+
+    /// Notes that `bytes` bytes were copied from `from` to `to`: what was never written stays so.
+    pub fn mark_copied(&self, from: u64, to: u64, bytes: u64) {
+        let source = self.written(&mut 0, from, bytes).filter(|(_, source)| !source.is_complete());
+        match (source, self.written(&mut 0, to, bytes)) {
+            (Some((from, source)), Some((to, target))) => target.copy(to, source, from, bytes),
+            (None, Some((to, target))) => target.fill(to, bytes),
+            (_, None) => {}
+        }
+    }
+
+    /// Offset in its allocation of the range `[address, address + bytes)`, and which bytes of the allocation were
+    /// written. `None` where nobody keeps account of that, or where the range is in no device allocation. `hint` is
+    /// the place of the allocation that an earlier call found.
+    pub(crate) fn written(&self, hint: &mut u32, address: u64, bytes: u64) -> Option<(u64, &Written)> {
+        if !self.tracks_writes {
+            return None;
+        }
+        let known = |entry: &&Entry| entry.allocation.holds(address, bytes);
+        let entry = self.entries.get(*hint as usize).filter(known).or_else(|| {
+            let next = self.entries.partition_point(|entry| entry.allocation.start <= address);
+            *hint = next.checked_sub(1)? as u32;
+            self.entries.get(*hint as usize).filter(known)
+        })?;
+        Some((address - entry.allocation.start, entry.written.as_ref()?))
+    }
+
+    /// The allocation nearest to `address`, or the freed one that held it.
+    pub(crate) fn nearby(&self, address: u64) -> Option<Nearby> {
+        let near = |allocation: Allocation, freed| {
+            let Allocation { start, bytes } = allocation;
+            Nearby { what: "allocation".to_owned(), start, bytes, freed, address }
+        };
+        if let Some(found) = self.find(address) {
+            return Some(near(found, false));
+        }
+        let freed = self.freed.range(..=address).next_back().map(|(&start, &bytes)| Allocation { start, bytes });
+        if let Some(freed) = freed.filter(|freed| freed.holds(address, 1)) {
+            return Some(near(freed, true));
+        }
+        let live = self.entries.iter().filter(|entry| entry.state != State::Reserved).map(|entry| entry.allocation);
+        let distance = |allocation: &Allocation| {
+            let end = allocation.start + allocation.bytes;
+            if address < allocation.start { allocation.start - address } else { address - end }
+        };
+        live.min_by_key(distance).filter(|nearest| distance(nearest) <= GAP_BYTES).map(|nearest| near(nearest, false))
+    }
+
     fn insert(&mut self, allocation: Allocation, state: State) {
-        let index = self.entries.partition_point(|entry| entry.allocation.start < allocation.start);
-        self.entries.insert(index, Entry { allocation, state, serial: self.serial });
+        let Allocation { start, bytes } = allocation;
+        let overlaps = |(&other, &length): (&u64, &u64)| (other + length > start).then_some(other);
+        while let Some(other) = self.freed.range(..start + bytes).next_back().and_then(overlaps) {
+            self.freed.remove(&other);
+        }
+        let index = self.entries.partition_point(|entry| entry.allocation.start < start);
+        let written = (self.tracks_writes && state != State::Host).then(|| Written::new(bytes));
+        self.entries.insert(index, Entry { allocation, state, serial: self.serial, written });
         self.serial += 1;
     }
 
@@ -256,14 +356,20 @@ impl AddressSpace {
     fn map(&mut self, bytes: u64) -> Option<u64> {
         let region = self.take(region_bytes(bytes)?)?;
         let pages = region_bytes(bytes)? - GAP_BYTES;
-        for offset in (0..pages).step_by(PATTERN_BYTES as usize) {
-            let length = PATTERN_BYTES.min(pages - offset);
-            if map_pages(region + offset, length, Backing::Pattern(&self.pattern)).is_err() {
-                self.unmap(region + ALIGNMENT, bytes);
-                return None;
-            }
+        if self.map_pattern(region, pages).is_err() {
+            self.unmap(region + ALIGNMENT, bytes);
+            return None;
         }
         Some(region + ALIGNMENT)
+    }
+
+    /// Maps fresh pages over a part of the address space.
+    fn map_pattern(&self, start: u64, bytes: u64) -> io::Result<()> {
+        for offset in (0..bytes).step_by(PATTERN_BYTES as usize) {
+            let length = PATTERN_BYTES.min(bytes - offset);
+            map_pages(start + offset, length, Backing::Pattern(&self.pattern))?;
+        }
+        Ok(())
     }
 
     /// Gives the pages back to the system; touching them afterwards ends the process.

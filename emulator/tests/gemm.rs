@@ -3,6 +3,7 @@
 use cuda_emulator::device::Description;
 use cuda_emulator::exec::{Launch, Module, Options};
 use cuda_emulator::memory::Memory;
+use cuda_emulator::{Checks, findings};
 use half::f16;
 
 /// Sizes of C = A B^T; rows and columns that are no multiple of a tile.
@@ -18,14 +19,19 @@ fn upload(memory: &mut Memory, values: &[u16]) -> u64 {
     let address = memory.allocate(2 * values.len() as u64).expect("room on the device");
     // SAFETY: device addresses are host addresses, and the allocation holds the values.
     unsafe { values.as_ptr().copy_to_nonoverlapping(address as *mut u16, values.len()) };
+    memory.mark_written(address, 2 * values.len() as u64);
     address
 }
 
 fn run(a: &[u16], b: &[u16], options: Options) -> Vec<u16> {
     let mut memory = Memory::default();
+    if options.checks.initialised {
+        memory.track_writes();
+    }
     let module = Module::load(include_str!("ptx/gemm.ptx"), &Description::default(), &mut memory)
         .unwrap_or_else(|report| panic!("{report}"));
-    let addresses = [upload(&mut memory, a), upload(&mut memory, b), upload(&mut memory, &[0x7fff; M * N])];
+    let out = memory.allocate(2 * (M * N) as u64).expect("room on the device");
+    let addresses = [upload(&mut memory, a), upload(&mut memory, b), out];
     let mut parameters: Vec<u8> = addresses.iter().flat_map(|address| address.to_le_bytes()).collect();
     parameters.extend([M, N, K].iter().flat_map(|size| (*size as u32).to_le_bytes()));
     let launch = Launch {
@@ -51,6 +57,18 @@ fn products_are_those_of_plain_loops_in_every_order() {
     };
     let expected: Vec<u16> = (0..M * N).map(|index| f16::from_f32(element(index / N, index % N)).to_bits()).collect();
     for (threads, seed) in [(1, 0), (1, 7), (2, 1), (3, 12345)] {
-        assert!(run(&a, &b, Options { threads, seed }) == expected, "{threads} threads, seed {seed}");
+        assert!(
+            run(&a, &b, Options { threads, seed, ..Options::default() }) == expected,
+            "{threads} threads, seed {seed}"
+        );
     }
+}
+
+#[test]
+fn the_kernel_is_clean_under_all_checks() {
+    let (a, b) = (values(M * K, 31), values(N * K, 97));
+    let plain = run(&a, &b, Options::default());
+    let checked = run(&a, &b, Options { checks: Checks::ALL, ..Options::default() });
+    assert!(plain == checked, "a check changed what the kernel computes");
+    assert!(findings().is_empty(), "{:?}", findings());
 }

@@ -5,8 +5,9 @@ mod common;
 
 use std::ffi::{CString, c_void};
 
+use cuda_emulator::check::Checks;
 use cuda_emulator::device::Description;
-use cuda_emulator::exec::{Launch, Module, Options};
+use cuda_emulator::exec::{Launch, Module, Numerics, Options};
 use cuda_emulator::memory::Memory;
 use cuda_emulator::profile::model::Parameters;
 use cuda_emulator::profile::{self, LaunchProfile, Limit};
@@ -18,7 +19,6 @@ struct Gemm {
     module: Module,
     memory: Memory,
     launch: Launch,
-    device: Description,
     out: (u64, usize),
 }
 
@@ -47,11 +47,11 @@ impl Gemm {
             cooperative: false,
             parameters,
         };
-        Gemm { module, memory, launch, device, out: (addresses[2], m * n) }
+        Gemm { module, memory, launch, out: (addresses[2], m * n) }
     }
 
     fn profile(&self, options: Options, sample: Option<u32>) -> LaunchProfile {
-        let profile = self.module.profile(&self.launch, &self.memory, options, &self.device, sample);
+        let profile = self.module.profile(&self.launch, &self.memory, options, sample);
         profile.unwrap_or_else(|report| panic!("{report}"))
     }
 
@@ -61,7 +61,7 @@ impl Gemm {
     }
 }
 
-const ONE: Options = Options { threads: 1, seed: 0 };
+const ONE: Options = Options { threads: 1, seed: 0, numerics: Numerics::Fast, checks: Checks::NONE };
 
 #[test]
 fn a_gemm_is_counted_as_its_sizes_say() {
@@ -101,7 +101,7 @@ fn counts_depend_on_no_order_and_change_no_result() {
     assert!(first.result() == plain.result());
     for (threads, seed) in [(3, 0), (1, 7), (3, 99)] {
         let gemm = Gemm::new("a100", sizes);
-        let mut counters = gemm.profile(Options { threads, seed }, None).counters;
+        let mut counters = gemm.profile(Options { threads, seed, ..ONE }, None).counters;
         assert!(gemm.result() == plain.result());
         // Sums of fractions round by their order.
         let close = |a: f64, b: f64| (a / b - 1.0).abs() <= 1e-9;
@@ -178,7 +178,7 @@ fn samples_of_a_stencil_count_as_the_whole_does() {
     let parameters = addresses.iter().flat_map(|address| address.to_le_bytes()).collect();
     let (grid, block) = ([4 * rows as u32, 1, 1], [256, 1, 1]);
     let launch = Launch { kernel: 0, grid, block, dynamic_shared_bytes: 0, cooperative: false, parameters };
-    let profile = |sample| module.profile(&launch, &memory, ONE, &device, sample).unwrap();
+    let profile = |sample| module.profile(&launch, &memory, ONE, sample).unwrap();
     let (whole, sample) = (profile(None), profile(Some(2)));
     assert_eq!(whole.counters.cache.dram_read_sectors, (rows + 2) * row_bytes / 32, "each row comes once");
     assert_eq!(whole.counters.cache.l2_read_sectors, 3 * rows * row_bytes / 32, "and is asked for three times");
@@ -226,7 +226,7 @@ fn strided(stride: u32) -> LaunchProfile {
     let parameters = parameters[..module.kernels()[0].parameter_bytes].to_vec();
     let (grid, block) = ([1, 1, 1], [32, 1, 1]);
     let launch = Launch { kernel: 0, grid, block, dynamic_shared_bytes: 0, cooperative: false, parameters };
-    module.profile(&launch, &memory, ONE, &device, None).unwrap()
+    module.profile(&launch, &memory, ONE, None).unwrap()
 }
 
 #[test]

@@ -13,23 +13,38 @@ mod capture;
 mod context;
 mod copy;
 mod device;
-mod driver;
+pub(crate) mod driver;
 mod entry;
 mod error;
 mod event;
 mod function;
 mod graph;
+mod graph_exec;
+mod graph_node;
 mod host;
+mod image;
 mod launch;
-mod memory;
+mod legacy;
+mod library;
+mod link;
+mod managed;
+pub(crate) mod memory;
 mod memset;
+mod missing;
 mod module;
 pub(crate) mod occupancy;
+mod per_thread;
 mod pool;
 mod queue;
 mod stream;
-mod types;
+mod stream_capture;
+mod stream_memory;
+pub(crate) mod types;
+mod user_object;
+mod virtual_memory;
 mod work;
+
+pub use crate::exec::reported_registers;
 
 use std::ffi::CStr;
 
@@ -59,17 +74,29 @@ const TABLES: &[&[Symbol]] = &[
     event::SYMBOLS,
     function::SYMBOLS,
     graph::SYMBOLS,
+    graph_exec::SYMBOLS,
+    graph_node::SYMBOLS,
     host::SYMBOLS,
     launch::SYMBOLS,
+    legacy::SYMBOLS,
+    library::SYMBOLS,
+    link::SYMBOLS,
+    managed::SYMBOLS,
     memory::SYMBOLS,
     memset::SYMBOLS,
+    missing::SYMBOLS,
     module::SYMBOLS,
     occupancy::SYMBOLS,
+    per_thread::SYMBOLS,
     pool::SYMBOLS,
     stream::SYMBOLS,
+    stream_capture::SYMBOLS,
+    stream_memory::SYMBOLS,
+    user_object::SYMBOLS,
+    virtual_memory::SYMBOLS,
 ];
 
-/// Every function of the driver API that the emulator has.
+/// Every function that the emulator exports, those included that only say that they are missing.
 pub fn symbols() -> impl Iterator<Item = &'static Symbol> {
     TABLES.iter().copied().flatten()
 }

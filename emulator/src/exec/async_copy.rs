@@ -1,4 +1,4 @@
-//! `cp.async`: nothing is read and nothing is written before the wait that the program relies on.
+//! `cp.async`: nothing is read and nothing is written before the wait that the program relies on, unless a seed says so.
 
 use super::lanes::{FULL, File, Lanes64, bits, lanes_of, per_level};
 use super::memory::{Checked, Fault, View, addresses};
@@ -24,6 +24,20 @@ struct Copy {
 struct Group {
     mask: u32,
     copies: Vec<Copy>,
+}
+
+impl Group {
+    /// The lanes of `mask` that have committed `pending` groups after this one; `newer` counts those of each lane.
+    ///
+    /// Lanes that diverged have groups of their own: each counts those that it committed.
+    fn finished(&self, mask: u32, pending: u32, newer: &mut [u32; 32]) -> u32 {
+        let mut finished = 0;
+        for lane in lanes_of(self.mask & mask) {
+            finished |= u32::from(newer[lane] >= pending) << lane;
+            newer[lane] += 1;
+        }
+        finished
+    }
 }
 
 /// The asynchronous copies of a warp.
@@ -67,20 +81,26 @@ impl Copies {
             }
             return;
         }
-        // Lanes that diverged have groups of their own: each counts those that it committed.
         let mut newer = [0u32; 32];
         for group in self.committed.iter_mut().rev() {
-            let mut finished = 0;
-            for lane in lanes_of(group.mask & mask) {
-                finished |= u32::from(newer[lane] >= pending) << lane;
-                newer[lane] += 1;
-            }
+            let finished = group.finished(mask, pending, &mut newer);
             perform(&mut group.copies, finished);
             group.mask &= !finished;
         }
         while self.committed.front().is_some_and(|group| group.mask == 0) {
             self.finish_oldest(0);
         }
+    }
+
+    /// Shows what such a wait performs, with uncommitted copies if `all`: host pointers to the targets, lanes, bytes.
+    pub(super) fn awaited(&self, mask: u32, pending: u32, all: bool, mut see: impl FnMut(&Lanes64, u32, u8)) {
+        let mut newer = [0u32; 32];
+        for group in self.committed.iter().rev() {
+            let finished = group.finished(mask, pending, &mut newer);
+            group.copies.iter().for_each(|copy| see(&copy.to, copy.mask & finished, copy.bytes));
+        }
+        let open = if all { &self.open[..] } else { &[] };
+        open.iter().for_each(|copy| see(&copy.to, copy.mask & mask, copy.bytes));
     }
 
     /// Performs what is left of the oldest group and removes it.
@@ -90,6 +110,13 @@ impl Copies {
             group.copies.clear();
             self.spare.push(group.copies);
         }
+    }
+
+    /// Performs the copies of the newest instruction.
+    pub(super) fn finish_newest(&mut self) {
+        let newest = self.open.len().saturating_sub(1);
+        perform(&mut self.open[newest..], FULL);
+        self.open.truncate(newest);
     }
 
     /// `wait_all`: the uncommitted copies too.
@@ -160,9 +187,8 @@ fn check_parts(view: &mut View, from: &Lanes64, mask: u32, bytes: u8, sizes: &[u
             continue;
         }
         if address & (u64::from(bytes) - 1) != 0 {
-            return Err(
-                Fault::new(Some(lane), format!("misaligned cp.async source {address:#x}")).of(Kind::MisalignedAddress)
-            );
+            let fault = Fault::new(Some(lane), format!("misaligned cp.async source {address:#x}"));
+            return Err(fault.of(Kind::MisalignedAddress).accessing(Space::Global, address));
         }
         let only = 1 << lane;
         view.resolve(Space::Global, &mut [address; 32], only, 1)?;

@@ -15,11 +15,13 @@ pub(super) struct Fault {
     pub lane: Option<usize>,
     /// What the host is told.
     pub kind: Kind,
+    /// Space and address of the access that was refused.
+    pub access: Option<(Space, u64)>,
 }
 
 impl Fault {
     pub(super) fn new(lane: Option<usize>, message: impl Into<String>) -> Box<Fault> {
-        Box::new(Fault { message: message.into(), lane, kind: Kind::LaunchFailed })
+        Box::new(Fault { message: message.into(), lane, kind: Kind::LaunchFailed, access: None })
     }
 
     /// The same, told to the host as `kind`.
@@ -27,20 +29,39 @@ impl Fault {
         self.kind = kind;
         self
     }
+
+    /// The same, of an access to `address` of `space`.
+    pub(super) fn accessing(mut self: Box<Self>, space: Space, address: u64) -> Box<Fault> {
+        self.access = Some((space, address));
+        self
+    }
 }
 
 pub(super) type Checked<T> = Result<T, Box<Fault>>;
+
+/// What an instruction's last access to global memory was.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hit {
+    /// The allocation that it hit.
+    allocation: Allocation,
+    /// The address of a row that it loaded.
+    row: u64,
+}
+
+impl Hit {
+    pub(super) const NONE: Hit = Hit { allocation: Allocation { start: 0, bytes: 0 }, row: 0 };
+}
 
 /// The memories that a warp sees.
 pub(super) struct View<'a> {
     pub global: &'a Memory,
     pub shared: &'a mut [u8],
-    /// Local memory of the warp's lanes, `local_bytes` each.
+    /// Local memory of the warp's lanes, `local_bytes` each, as [`local_place`] lays it out.
     pub local: &'a mut [u8],
     pub local_bytes: usize,
     pub parameters: &'a [u8],
-    /// For each instruction the allocation that its last access hit.
-    pub hits: &'a mut [Allocation],
+    /// For each instruction its last access.
+    pub hits: &'a mut [Hit],
     /// The instruction that accesses memory.
     pub position: usize,
 }
@@ -128,7 +149,24 @@ fn any_beyond(values: &Lanes64, limit: u64) -> bool {
 impl View<'_> {
     #[inline(always)]
     fn hit(&self) -> Allocation {
-        self.hits[self.position]
+        self.hits[self.position].allocation
+    }
+
+    /// Asks the host's cache for the row that the instruction is likely to load the time after next: warps go on in
+    /// strides of the whole grid, which no prefetcher of the host foresees.
+    #[inline(always)]
+    fn prefetch(&mut self, row: u64, bytes: u64) {
+        let hit = &mut self.hits[self.position];
+        let stride = row.wrapping_sub(hit.row);
+        hit.row = row;
+        #[cfg(target_arch = "x86_64")]
+        for line in (0..bytes).step_by(64) {
+            let next = row.wrapping_add(stride.wrapping_mul(2)).wrapping_add(line);
+            // SAFETY: a prefetch touches no memory; any address will do.
+            unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(next as *const i8) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (stride, bytes);
     }
 
     /// Checks accesses of `bytes` at `addresses` by the lanes of `mask` and turns them into host pointers. Inactive
@@ -191,7 +229,7 @@ impl View<'_> {
         let address = addresses[lane];
         let message =
             format!("access of {bytes} bytes at shared address {address:#x}, but the block has {total} bytes");
-        Fault::new(Some(lane), message).of(Kind::IllegalAddress)
+        Fault::new(Some(lane), message).of(Kind::IllegalAddress).accessing(Space::Shared, address)
     }
 
     #[inline(always)]
@@ -215,18 +253,13 @@ impl View<'_> {
                 continue;
             }
             match self.global.find(address) {
-                Some(found) if found.holds(address, bytes) => self.hits[self.position] = found,
-                Some(found) => {
-                    let message = format!(
-                        "access of {bytes} bytes at {address:#x} runs past the end of the allocation of {} bytes at {:#x}",
-                        found.bytes, found.start
-                    );
-                    return Err(Fault::new(Some(lane), message).of(Kind::IllegalAddress));
-                }
-                None => {
-                    let what = if address == 0 { "the null address".into() } else { format!("{address:#x}") };
-                    let message = format!("access of {bytes} bytes at {what}, outside every allocation");
-                    return Err(Fault::new(Some(lane), message).of(Kind::IllegalAddress));
+                Some(found) if found.holds(address, bytes) => self.hits[self.position].allocation = found,
+                found => {
+                    let at = if address == 0 { "the null address".into() } else { format!("{address:#x}") };
+                    let how =
+                        if found.is_some() { "across the end of its allocation" } else { "outside every allocation" };
+                    let fault = Fault::new(Some(lane), format!("access of {bytes} bytes at {at}, {how}"));
+                    return Err(fault.of(Kind::IllegalAddress).accessing(Space::Global, address));
                 }
             }
         }
@@ -242,10 +275,11 @@ impl View<'_> {
                 "access of {bytes} bytes at local address {:#x}, but a thread has {} bytes",
                 addresses[lane], self.local_bytes
             );
-            return Err(Fault::new(Some(lane), message).of(Kind::IllegalAddress));
+            let fault = Fault::new(Some(lane), message).of(Kind::IllegalAddress);
+            return Err(fault.accessing(Space::Local, addresses[lane]));
         }
         for (lane, address) in addresses.iter_mut().enumerate() {
-            *address += base + (lane * self.local_bytes) as u64;
+            *address = base + local_place(lane, *address);
         }
         Ok(())
     }
@@ -292,20 +326,36 @@ impl View<'_> {
     }
 }
 
+/// Bytes of a thread's local memory that lie together; those of the warp's other lanes lie beside them, so that frames
+/// of the same depth share pages. No access is larger.
+const LOCAL_PIECE: u64 = 64;
+
+/// Bytes that the local memory of a warp takes when each thread has `bytes`.
+pub(super) fn local_storage(bytes: usize) -> usize {
+    bytes.next_multiple_of(LOCAL_PIECE as usize) * 32
+}
+
+/// Where local address `address` of a lane lies in its warp's storage.
+#[inline(always)]
+pub(super) fn local_place(lane: usize, address: u64) -> u64 {
+    (address / LOCAL_PIECE * 32 + lane as u64) * LOCAL_PIECE + address % LOCAL_PIECE
+}
+
 #[cold]
 #[inline(never)]
 fn misaligned_access(space: Space, addresses: &Lanes64, mask: u32, bytes: u64) -> Box<Fault> {
     let lane = lanes_of(mask).find(|lane| addresses[*lane] & (bytes - 1) != 0);
     let address = lane.map_or(0, |lane| addresses[lane]);
-    let space = match space {
+    let name = match space {
         Space::Global => "global",
         Space::Shared => "shared",
         Space::Local => "local",
         Space::Param => "parameter",
         Space::Generic => "generic",
     };
-    Fault::new(lane, format!("misaligned access of {bytes} bytes at {space} address {address:#x}"))
+    Fault::new(lane, format!("misaligned access of {bytes} bytes at {name} address {address:#x}"))
         .of(Kind::MisalignedAddress)
+        .accessing(space, address)
 }
 
 /// The lanes whose generic address lies in the window that begins at `window`.
@@ -319,13 +369,13 @@ pub(super) fn lanes_in_window(addresses: &Lanes64, window: u64) -> u32 {
 
 /// Reads `N` bytes that a check found accessible.
 #[inline(always)]
-fn read<const N: usize>(pointer: u64) -> [u8; N] {
+pub(super) fn read<const N: usize>(pointer: u64) -> [u8; N] {
     // SAFETY: `View::resolve` gave the pointer for an access of at least `N` bytes.
     unsafe { (pointer as *const [u8; N]).read_unaligned() }
 }
 
 #[inline(always)]
-fn write<const N: usize>(pointer: u64, bytes: [u8; N]) {
+pub(super) fn write<const N: usize>(pointer: u64, bytes: [u8; N]) {
     // SAFETY: `View::resolve` gave the pointer for an access of at least `N` bytes.
     unsafe { (pointer as *mut [u8; N]).write_unaligned(bytes) }
 }
@@ -363,6 +413,9 @@ per_level! {
         };
         let mut pointers = [0; 32];
         if let Some((first, stride)) = run {
+            if space == Space::Global && stride > 0 {
+                view.prefetch(first, 32 * bytes);
+            }
             if let (4, Width::W32, [d], 4) = (kind.bytes, kind.width, d, stride) {
                 file.set(mask, *d, read_row(first));
                 return Ok(());

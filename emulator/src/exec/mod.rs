@@ -9,12 +9,19 @@
 
 mod async_copy;
 mod atomics;
+mod barrier;
 mod block;
+mod call;
 mod convert;
+mod deadlock;
+mod definedness;
+mod directed;
 mod float;
+mod fragment;
 mod grid;
 pub mod half;
 mod halves;
+mod heap;
 mod host;
 mod integer;
 mod interpret;
@@ -23,9 +30,11 @@ mod math;
 mod matrix;
 mod memory;
 pub mod mma;
-#[allow(dead_code)]
 mod observe;
+mod packed;
 mod profile;
+mod races;
+mod random;
 mod registers;
 mod shuffle;
 pub mod simd;
@@ -34,13 +43,22 @@ mod special;
 mod tests;
 mod warp;
 
+use crate::api::occupancy::active_blocks;
+use crate::check::Checks;
 use crate::device::Description;
-use crate::isa::Program;
+use crate::isa::{BankEntry, LaunchSpecial, Program};
 use crate::lower::{self, layout::ModuleVariables};
 use crate::memory::Memory;
 use crate::profile::{LaunchProfile, Shape};
 use crate::ptx;
 use crate::report::{Class, Report};
+use definedness::{Definedness, Plans, Watch};
+use grid::Grid;
+use heap::Heap;
+use profile::Profiler;
+use races::Races;
+pub use registers::reported_registers;
+use std::sync::OnceLock;
 
 /// Where the shared memory of a block begins among generic addresses. The windows are no addresses of the host.
 pub(crate) const SHARED_WINDOW: u64 = 1 << 60;
@@ -51,13 +69,33 @@ pub(crate) const PARAMETER_WINDOW: u64 = 3 << 60;
 /// Bytes of each window.
 pub(crate) const WINDOW_BYTES: u64 = 1 << 32;
 
-/// How to run, never what the result is: results depend on neither, except through the order of atomics.
+/// How matrix products of floating-point numbers are added up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Numerics {
+    /// One fused multiply-add after the other in fp32, in order of k.
+    #[default]
+    Fast,
+    /// By blocks, aligned and truncated as the tensor cores of the device do; many times slower.
+    Hardware,
+}
+
+/// How to run. Neither threads nor seed changes a result, except through the order of atomics.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Host threads that execute blocks.
     pub threads: usize,
     /// Permutes the order of blocks and warps.
     pub seed: u64,
+    pub numerics: Numerics,
+    /// What is checked; with a check on that looks at every instruction, one host thread runs all blocks.
+    pub checks: Checks,
+}
+
+impl Default for Options {
+    /// One thread, blocks and warps in order, fast matrix products, no checks.
+    fn default() -> Self {
+        Options { threads: 1, seed: 0, numerics: Numerics::Fast, checks: Checks::NONE }
+    }
 }
 
 /// One parameter of a kernel in its parameter block, in bytes.
@@ -90,8 +128,18 @@ pub struct Module {
     kernels: Vec<KernelInfo>,
     /// The program of each kernel, or why it has none.
     programs: Vec<Result<Program, Report>>,
+    /// What the check of undefined values knows of each kernel, once it was asked for.
+    plans: Vec<OnceLock<Plans>>,
     variables: ModuleVariables,
+    device: Description,
+    /// Device memory in which the blocks of a cooperative launch meet, where a kernel asks for it.
+    workspace: Option<u64>,
+    /// For modules that call `malloc`.
+    heap: Option<Heap>,
 }
+
+/// Bytes of the workspace: its size and a word that the blocks count in (`cooperative_groups/details/driver_abi.h`).
+const WORKSPACE_BYTES: u64 = 256;
 
 /// The shape of one launch; `parameters` is the packed parameter block of `KernelInfo::parameter_bytes`.
 #[derive(Clone, Debug)]
@@ -112,15 +160,11 @@ impl Module {
     /// # Errors
     /// Malformed PTX, or variables that do not fit.
     pub fn load(ptx: &str, device: &Description, memory: &mut Memory) -> Result<Module, Report> {
-        let _ = device;
         let module = ptx::parse(ptx)?;
-        let variables = ModuleVariables::place(&module, memory).map_err(|problem| Report {
-            ptx_line: problem.line,
-            ..Report::new(Class::UnsupportedPtx, problem.message)
-        })?;
+        let variables = place_variables(&module, memory)?;
         let mut kernels = Vec::new();
         let mut programs = Vec::new();
-        let registers = registers::reported(ptx);
+        let registers = reported_registers(ptx);
         for function in module.functions.iter().filter(|f| f.entry && f.body.is_some()) {
             let program = lower::kernel(&module, function, &variables, ptx);
             let registers = registers.get(&function.name).copied();
@@ -128,7 +172,17 @@ impl Module {
                 .push(KernelInfo { registers_per_thread: registers, ..kernel_info(function, program.as_ref().ok()) });
             programs.push(program);
         }
-        Ok(Module { text: ptx.to_owned(), kernels, programs, variables })
+        let mut reserve = |bytes| {
+            let message = "no device memory for the driver's own use";
+            memory.allocate(bytes).ok_or_else(|| Report::new(Class::UnsupportedPtx, message))
+        };
+        let meets = programs.iter().flatten().any(reads_environment);
+        let workspace = meets.then(|| reserve(WORKSPACE_BYTES)).transpose()?;
+        let allocates = module.functions.iter().any(|function| function.name == "malloc" && function.body.is_none());
+        let heap = allocates.then(|| reserve(heap::HEAP_BYTES)).transpose()?.map(Heap::new);
+        let device = device.clone();
+        let plans = kernels.iter().map(|_| OnceLock::new()).collect();
+        Ok(Module { text: ptx.to_owned(), kernels, programs, plans, variables, device, workspace, heap })
     }
 
     /// The kernels, in the order that `Launch::kernel` indexes.
@@ -141,6 +195,17 @@ impl Module {
         self.programs[kernel].as_ref().err()
     }
 
+    /// Everything in a module's kernels that the emulator does not execute.
+    ///
+    /// # Errors
+    /// As [`Module::load`].
+    pub fn problems(ptx: &str, memory: &mut Memory) -> Result<Vec<Report>, Report> {
+        let module = ptx::parse(ptx)?;
+        let variables = place_variables(&module, memory)?;
+        let kernels = module.functions.iter().filter(|f| f.entry && f.body.is_some());
+        Ok(kernels.flat_map(|function| lower::problems(&module, function, &variables, ptx)).collect())
+    }
+
     /// Address and bytes of a module variable.
     pub fn variable(&self, name: &str) -> Option<(u64, u64)> {
         self.variables.placed.get(name).copied()
@@ -151,16 +216,13 @@ impl Module {
     /// # Errors
     /// The first fault that a thread of the host meets; memory is then as far as the kernel came.
     pub fn run(&self, launch: &Launch, memory: &Memory, options: Options) -> Result<(), Report> {
-        let program = self.programs[launch.kernel].as_ref().map_err(Report::clone)?;
-        let name = &self.kernels[launch.kernel].name;
-        let grid = grid::Grid::new((name, &self.text), program, launch, memory, options.seed);
-        grid::run(&grid, options, &|| ()).map_err(|report| *report)
+        self.execute(&self.grid(launch, memory, options)?, options, None)
     }
 
-    /// Runs one launch as [`Module::run`] does and counts what it does on `device`. With `sample` only so many waves of
-    /// blocks run (a few more, which warm the caches, besides), spread over the grid: the counts are scaled to the whole
-    /// grid, and the results in memory are not those of the launch. Cooperative launches always run whole, and kernels
-    /// whose blocks wait for each other must not be sampled: what they wait for may not run.
+    /// Runs one launch as [`Module::run`] does and counts what it does on the module's device. With `sample` only so many
+    /// waves of blocks run (and a few more, which warm the caches), spread over the grid: the counts are scaled to the
+    /// whole grid, and the results in memory are not those of the launch. Cooperative launches always run whole, and
+    /// kernels whose blocks wait for each other must not be sampled: what they wait for may not run.
     ///
     /// # Errors
     /// As [`Module::run`].
@@ -169,21 +231,71 @@ impl Module {
         launch: &Launch,
         memory: &Memory,
         options: Options,
-        device: &Description,
         sample: Option<u32>,
     ) -> Result<LaunchProfile, Report> {
-        let program = self.programs[launch.kernel].as_ref().map_err(Report::clone)?;
-        let info = &self.kernels[launch.kernel];
+        let mut grid = self.grid(launch, memory, options)?;
+        let (info, device) = (&self.kernels[launch.kernel], &self.device);
         let shape = Shape::of(device, info, launch);
         let wave = u64::from(shape.occupancy.blocks.max(1)) * u64::from(device.multiprocessors);
         let waves = profile::waves(shape.blocks(), wave, sample.filter(|_| !launch.cooperative));
-        let mut grid = grid::Grid::new((&info.name, &self.text), program, launch, memory, options.seed);
         grid.selection = waves.iter().map(|wave| wave.blocks.clone()).collect();
-        let profiler = profile::Profiler::new(program, device, &waves, shape.l1_bytes_per_block(device));
-        grid::run(&grid, options, &|| profiler.observer()).map_err(|report| *report)?;
+        let profiler = Profiler::new(grid.program, device, &waves, shape.l1_bytes_per_block(device));
+        self.execute(&grid, options, Some(&profiler))?;
         let ran = waves.iter().map(|wave| wave.blocks.end - wave.blocks.start).sum();
         Ok(LaunchProfile::new(&info.name, device, shape, ran, &profiler.counters()))
     }
+
+    /// What the blocks of a launch share.
+    fn grid<'a>(&'a self, launch: &'a Launch, memory: &'a Memory, options: Options) -> Result<Grid<'a>, Report> {
+        let program = self.programs[launch.kernel].as_ref().map_err(Report::clone)?;
+        let info = &self.kernels[launch.kernel];
+        let threads = launch.block.iter().product();
+        let active = active_blocks(&self.device, info, threads, launch.dynamic_shared_bytes.into());
+        let resident = u64::from(active) * u64::from(self.device.multiprocessors);
+        let workspace = self.workspace.filter(|_| launch.cooperative).unwrap_or(0);
+        if workspace != 0 {
+            // SAFETY: the workspace is this module's allocation, and launches of a context run one after the other.
+            unsafe { std::ptr::write_bytes(workspace as *mut u8, 0, WORKSPACE_BYTES as usize) };
+        }
+        let name = (&info.name[..], &self.text[..]);
+        let heap = self.heap.as_ref();
+        let mut grid =
+            Grid::new(name, program, launch, memory, options.seed).on(&self.device, resident, workspace, heap);
+        grid.model = match options.numerics {
+            Numerics::Fast => None,
+            Numerics::Hardware => Some(mma::Model::of(self.device.compute_capability)),
+        };
+        Ok(grid)
+    }
+
+    /// Runs the blocks of a grid under the observers that are asked for.
+    fn execute(&self, grid: &Grid, options: Options, profiler: Option<&Profiler>) -> Result<(), Report> {
+        let checks = options.checks;
+        let outcome = match profiler {
+            _ if checks.watch_instructions() => {
+                let options = Options { threads: 1, ..options };
+                let plans = &self.plans[grid.launch.kernel];
+                let plans = checks.initialised.then(|| plans.get_or_init(|| Plans::of(grid.program)));
+                let watch = plans.map(Watch::new);
+                let shadow = checks.races.then(|| races::Launch::new(grid.program));
+                let checkers = || (watch.as_ref().map(Definedness::new), shadow.as_ref().map(Races::new));
+                grid::run(grid, options, &|| (profiler.map(Profiler::observer), checkers()))
+            }
+            Some(profiler) => grid::run(grid, options, &|| profiler.observer()),
+            None => grid::run(grid, options, &|| ()),
+        };
+        outcome.map_err(|report| *report)
+    }
+}
+
+/// Whether the program reads a register that the driver sets.
+fn reads_environment(program: &Program) -> bool {
+    program.bank.iter().any(|(_, entry)| matches!(entry, BankEntry::Launch(LaunchSpecial::Environment(_))))
+}
+
+fn place_variables(module: &ptx::ast::Module, memory: &mut Memory) -> Result<ModuleVariables, Report> {
+    ModuleVariables::place(module, memory)
+        .map_err(|problem| Report { ptx_line: problem.line, ..Report::new(Class::UnsupportedPtx, problem.message) })
 }
 
 fn kernel_info(function: &ptx::ast::Function, program: Option<&Program>) -> KernelInfo {

@@ -3,28 +3,35 @@
 //! The interpreter is compiled once for each [`Observer`]: with `()` there is nothing left of it. An observer looks and
 //! keeps its own books; it never changes what a kernel computes.
 
+use super::fragment;
 use super::grid::Grid;
 use super::interpret::Machine;
 use super::lanes::{File, Lanes64, lanes_of};
 use super::memory::{addresses, lanes_in_window};
 use super::warp::Warp;
 use super::{LOCAL_WINDOW, PARAMETER_WINDOW, SHARED_WINDOW};
-use crate::isa::{Address, Instruction, Op, Space};
+use crate::check::Check;
+use crate::isa::{Address, FragmentAccess, Instruction, Op, Space};
+use crate::report::{Place, Report};
 
 /// Looks at the instructions of one block. All methods do nothing unless an observer has a use for them.
 pub(super) trait Observer {
+    /// Whether it looks at instructions at all.
+    const ACTIVE: bool = true;
+
     /// The block begins; observers are used for one block after the other.
     #[inline(always)]
     fn block_started(&mut self, _grid: &Grid, _block: [u32; 3]) {}
+
+    /// The guard of an instruction is about to be read for the lanes of `seen.together`; those of `seen.mask`, perhaps
+    /// none, pass it.
+    #[inline(always)]
+    fn guarded(&mut self, _seen: &Seen) {}
 
     /// An instruction is about to be executed for the lanes of `seen.mask`, at least one. Where lanes wait for each
     /// other (`shfl`, `bar.warp.sync`, `mma`), it is seen once, when all have come. Its addresses may still be wrong.
     #[inline(always)]
     fn instruction(&mut self, _seen: &Seen) {}
-
-    /// An instruction is passed over, because its guard holds back every lane: `seen.mask` is empty.
-    #[inline(always)]
-    fn skipped(&mut self, _seen: &Seen) {}
 
     /// Barrier `id` lets threads go on: for each warp the lanes that waited at it.
     #[inline(always)]
@@ -36,7 +43,9 @@ pub(super) trait Observer {
 }
 
 /// Sees nothing and costs nothing.
-impl Observer for () {}
+impl Observer for () {
+    const ACTIVE: bool = false;
+}
 
 /// Several observers at once; one that is `None` is off.
 impl<A: Observer, B: Observer> Observer for (A, B) {
@@ -45,14 +54,14 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
         self.1.block_started(grid, block);
     }
 
+    fn guarded(&mut self, seen: &Seen) {
+        self.0.guarded(seen);
+        self.1.guarded(seen);
+    }
+
     fn instruction(&mut self, seen: &Seen) {
         self.0.instruction(seen);
         self.1.instruction(seen);
-    }
-
-    fn skipped(&mut self, seen: &Seen) {
-        self.0.skipped(seen);
-        self.1.skipped(seen);
     }
 
     fn barrier_released(&mut self, grid: &Grid, id: u32, lanes: &[u32]) {
@@ -73,15 +82,15 @@ impl<O: Observer> Observer for Option<O> {
         }
     }
 
-    fn instruction(&mut self, seen: &Seen) {
+    fn guarded(&mut self, seen: &Seen) {
         if let Some(observer) = self {
-            observer.instruction(seen);
+            observer.guarded(seen);
         }
     }
 
-    fn skipped(&mut self, seen: &Seen) {
+    fn instruction(&mut self, seen: &Seen) {
         if let Some(observer) = self {
-            observer.skipped(seen);
+            observer.instruction(seen);
         }
     }
 
@@ -106,6 +115,8 @@ pub(super) struct Seen<'a> {
     pub number: usize,
     pub warp: &'a Warp,
     pub file: &'a File,
+    /// The block's shared memory as the instruction finds it.
+    pub shared: &'a [u8],
     /// Bytes of the block's shared memory, and of a thread's local memory.
     pub shared_bytes: usize,
     pub local_bytes: usize,
@@ -151,6 +162,7 @@ impl<'a> Seen<'a> {
             number: machine.number,
             warp,
             file: &machine.file,
+            shared: machine.view.shared,
             shared_bytes: machine.view.shared.len(),
             local_bytes: machine.view.local_bytes,
             position,
@@ -158,6 +170,16 @@ impl<'a> Seen<'a> {
             mask,
             together,
         }
+    }
+
+    /// What `check` says of `lane` at this instruction.
+    pub(super) fn report(&self, check: Check, lane: usize, message: impl Into<String>) -> Report {
+        Report::of_check(check, message).at(self.grid.name, self.place(lane))
+    }
+
+    /// Where `lane` stands.
+    pub(super) fn place(&self, lane: usize) -> Place {
+        self.grid.place(self.block, self.number, Some(lane), self.position)
     }
 
     /// Shows every access that the instruction makes to memory; constants and directly named parameters are none. The
@@ -183,6 +205,8 @@ impl<'a> Seen<'a> {
             Op::StoreMatrix { count, address, .. } => {
                 self.access(Space::Shared, Write, false, row(*count), *address, 16, &mut see);
             }
+            Op::LoadFragment(matrix) => self.fragment(matrix, Read, &mut see),
+            Op::StoreFragment(matrix) => self.fragment(matrix, Write, &mut see),
             Op::CopyAsync { bytes, to, from, source_bytes } => {
                 let read = source_bytes.map(|reg| *self.file.get(reg));
                 let whole = lanes_of(self.mask).filter(|lane| read.is_none_or(|read| read[*lane] > 0));
@@ -208,6 +232,20 @@ impl<'a> Seen<'a> {
         see: &mut impl FnMut(&Access),
     ) {
         let access = Access { space, kind, strong, mask, addresses: addresses(self.file, address), bytes };
+        self.by_space(access, see);
+    }
+
+    /// The accesses of a matrix in registers, element by element or in runs of neighbours.
+    fn fragment(&self, matrix: &FragmentAccess, kind: AccessKind, see: &mut impl FnMut(&Access)) {
+        fragment::each_access(self.file, matrix, |addresses, bytes| {
+            let access = Access { space: matrix.space, kind, strong: false, mask: self.mask, addresses, bytes };
+            self.by_space(access, see);
+        });
+    }
+
+    /// Shows an access, a generic one for each space that its addresses lead to.
+    fn by_space(&self, access: Access, see: &mut impl FnMut(&Access)) {
+        let (space, mask) = (access.space, access.mask);
         if space != Space::Generic {
             return see(&access);
         }

@@ -19,7 +19,7 @@ fn source(mode: ShuffleMode, own: u32, b: u32, c: u32) -> (u32, u32) {
 
 /// The source lanes, with a lane's own where the other is not in reach, and the lanes that reach theirs.
 #[inline(always)]
-fn sources(mode: ShuffleMode, b: &Lanes, c: &Lanes, from: &mut Lanes, inside: &mut Lanes) {
+pub(super) fn sources(mode: ShuffleMode, b: &Lanes, c: &Lanes, from: &mut Lanes, inside: &mut Lanes) {
     for lane in 0..32 {
         let own = lane as u32;
         let (other, last) = source(mode, own, b[lane], c[lane]);

@@ -94,7 +94,7 @@ fn results(instruction: &str, guard: &str, level: SimdLevel) -> Vec<u32> {
     let program = module.programs[0].as_ref().unwrap_or_else(|report| panic!("{report}"));
     let mut grid = grid::Grid::new(("k", &ptx), program, &launch, &memory, 0);
     grid.level = level;
-    grid::run(&grid, Options { threads: 1, seed: 0 }, &|| ()).unwrap_or_else(|report| panic!("{report}"));
+    grid::run(&grid, Options::default(), &|| ()).unwrap_or_else(|report| panic!("{report}"));
     // SAFETY: the allocation holds that many words at this host address.
     (0..words as usize).map(|index| unsafe { (out as *const u32).add(index).read() }).collect()
 }

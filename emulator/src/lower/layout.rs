@@ -1,6 +1,8 @@
 //! Places variables: `.global` and `.const` in device memory, `.shared` in the block's, parameters in their block.
 
+use super::functions::Functions;
 use super::{Problem, Result};
+use crate::isa::SharedVariable;
 use crate::memory::Memory;
 use crate::ptx::ast::{self, Immediate, Init, Linking, Operand, Statement, Type, Variable};
 use std::collections::{HashMap, HashSet};
@@ -10,17 +12,18 @@ use std::collections::{HashMap, HashSet};
 pub struct ModuleVariables {
     /// Name to address and bytes.
     pub placed: HashMap<String, (u64, u64)>,
+    pub functions: Functions,
 }
 
 /// Bytes of a variable; `None` for an unsized one (`[]`).
-fn bytes(variable: &Variable) -> Option<u64> {
+pub(super) fn bytes(variable: &Variable) -> Option<u64> {
     match variable.count {
         Some(0) => None,
         count => Some(count.unwrap_or(1) * u64::from(variable.vector.max(1)) * variable.ty.bytes() as u64),
     }
 }
 
-fn align(variable: &Variable) -> u64 {
+pub(super) fn align(variable: &Variable) -> u64 {
     let natural = (variable.vector.max(1) as usize * variable.ty.bytes()) as u64;
     u64::from(variable.align.unwrap_or(0)).max(natural).max(1)
 }
@@ -28,7 +31,7 @@ fn align(variable: &Variable) -> u64 {
 impl ModuleVariables {
     /// Allocates and initialises every `.global` and `.const` variable of `module`.
     pub(crate) fn place(module: &ast::Module, memory: &mut Memory) -> Result<Self> {
-        let mut variables = ModuleVariables::default();
+        let mut variables = ModuleVariables { functions: Functions::of(module), ..ModuleVariables::default() };
         for variable in &module.variables {
             if matches!(variable.space, ast::Space::Global | ast::Space::Const) {
                 let at_line = |p: Problem| Problem { line: Some(variable.line), ..p };
@@ -40,6 +43,7 @@ impl ModuleVariables {
                 let image = variables.image(variable, bytes)?;
                 // SAFETY: `Memory` gave `bytes` host-addressable bytes at `address` to this module.
                 unsafe { std::ptr::copy_nonoverlapping(image.as_ptr(), address as *mut u8, image.len()) };
+                memory.mark_written(address, bytes);
             }
         }
         Ok(variables)
@@ -64,7 +68,8 @@ impl ModuleVariables {
             let value = match init {
                 Init::Number(number) => immediate_bits(*number, variable.ty),
                 Init::Address { symbol, offset, mask, .. } => {
-                    let (address, _) = self.placed.get(symbol).ok_or_else(|| {
+                    let placed = self.placed.get(symbol).map(|(address, _)| *address);
+                    let address = placed.or_else(|| self.functions.address(symbol)).ok_or_else(|| {
                         Problem::new(format!("initialiser of {} names unknown {symbol}", variable.name))
                     })?;
                     let address = address.wrapping_add_signed(*offset);
@@ -112,6 +117,8 @@ pub fn parameters(function: &ast::Function) -> (Vec<crate::exec::Parameter>, usi
 pub(crate) struct SharedLayout<'m> {
     /// Keyed by the declaration itself: names repeat across functions.
     offsets: HashMap<*const Variable, u32>,
+    /// Those of a fixed size.
+    pub variables: Vec<SharedVariable>,
     pub static_bytes: u32,
     /// First byte of the dynamic memory, where unsized externs begin.
     pub dynamic_offset: u32,
@@ -148,6 +155,8 @@ impl<'m> SharedLayout<'m> {
         };
         let offset = u64::from(self.static_bytes).next_multiple_of(align(variable));
         self.offsets.insert(variable, offset as u32);
+        let name = variable.name.clone();
+        self.variables.push(SharedVariable { name, offset: offset as u32, bytes: bytes as u32 });
         self.static_bytes = (offset + bytes) as u32;
     }
 

@@ -1,14 +1,16 @@
 //! Syntax tree to executable program, one pass a file.
 //!
-//! [`kernel`] reads as the table of contents: `layout` places variables, `build` resolves scopes, inlines calls and
-//! decodes instructions to [`crate::isa`] on virtual registers, `simplify` forwards copies, `flow` finds where diverged
+//! [`kernel`] reads as the table of contents: `layout` places variables, `functions` finds what cannot be inlined, `build`
+//! resolves scopes and decodes instructions to [`crate::isa`] on virtual registers, `call` inlines or calls, `simplify` forwards copies, `flow` finds where diverged
 //! lanes meet, `allocate` maps virtual registers to the slots of a warp's file, `rooms` finds fragments that several
 //! matrix products share.
 
 mod allocate;
 mod build;
+mod call;
 mod decode;
 mod flow;
+pub mod functions;
 pub mod layout;
 mod rooms;
 mod scope;
@@ -18,6 +20,7 @@ use crate::isa::Program;
 use crate::ptx::ast;
 use crate::report::{Class, Report};
 use layout::ModuleVariables;
+use std::cell::RefCell;
 
 /// A finding of a pass: what is wrong and the PTX line, where one is known.
 #[derive(Debug)]
@@ -29,6 +32,17 @@ pub(crate) struct Problem {
 impl Problem {
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Problem { message: message.into(), line: None }
+    }
+
+    /// What is said of the kernel `function` of the PTX `text`.
+    fn report(self, function: &ast::Function, text: &str) -> Report {
+        Report {
+            kernel: Some(function.name.clone()),
+            ptx_line: self.line,
+            instruction: self.line.and_then(|line| source_line(text, line)),
+            source: self.line.and_then(|line| crate::ptx::location::source(text, line)),
+            ..Report::new(Class::UnsupportedPtx, self.message)
+        }
     }
 }
 
@@ -53,16 +67,27 @@ pub fn kernel(
     variables: &ModuleVariables,
     text: &str,
 ) -> std::result::Result<Program, Report> {
-    passes(module, function, variables).map_err(|problem| Report {
-        kernel: Some(function.name.clone()),
-        ptx_line: problem.line,
-        instruction: problem.line.and_then(|line| source_line(text, line)),
-        ..Report::new(Class::UnsupportedPtx, problem.message)
-    })
+    passes(module, function, variables).map_err(|problem| problem.report(function, text))
+}
+
+/// Everything in the kernel `function` that the emulator does not execute, not only the first of it.
+pub fn problems(
+    module: &ast::Module,
+    function: &ast::Function,
+    variables: &ModuleVariables,
+    text: &str,
+) -> Vec<Report> {
+    let problems = RefCell::default();
+    let outcome = build::draft(module, function, variables, Some(&problems));
+    let mut problems = problems.into_inner();
+    if problems.is_empty() {
+        problems.extend(outcome.err());
+    }
+    problems.into_iter().map(|problem| problem.report(function, text)).collect()
 }
 
 fn passes(module: &ast::Module, function: &ast::Function, variables: &ModuleVariables) -> Result<Program> {
-    let mut draft = build::draft(module, function, variables)?;
+    let mut draft = build::draft(module, function, variables, None)?;
     simplify::forward_copies(&mut draft);
     let graph = flow::Graph::of(&draft.code);
     graph.set_reconvergence(&mut draft.code);

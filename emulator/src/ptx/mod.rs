@@ -2,6 +2,7 @@
 
 pub mod ast;
 mod lexer;
+pub mod location;
 mod parser;
 
 use crate::report::{Class, Report};

@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 
 use cuda_emulator::device::Description;
-use cuda_emulator::exec::{Launch, Module, Options};
+use cuda_emulator::exec::{Launch, Module, Numerics, Options};
 use cuda_emulator::memory::Memory;
 use cuda_emulator::report::Report;
+use cuda_emulator::{Checks, findings};
 
 /// A table's row: the text of an operation and its definition.
 pub type Case<F> = (&'static str, F);
@@ -38,16 +39,28 @@ pub struct Shape {
     pub shared_bytes: u32,
     pub threads: usize,
     pub seed: u64,
+    pub numerics: Numerics,
 }
 
 impl Shape {
     /// `blocks` of `threads` in a row.
     pub fn line(blocks: u32, threads: u32) -> Shape {
-        Shape { grid: [blocks, 1, 1], block: [threads, 1, 1], shared_bytes: 0, threads: 1, seed: 0 }
+        Shape {
+            grid: [blocks, 1, 1],
+            block: [threads, 1, 1],
+            shared_bytes: 0,
+            threads: 1,
+            seed: 0,
+            numerics: Numerics::Fast,
+        }
     }
 
     pub fn shared(self, shared_bytes: u32) -> Shape {
         Shape { shared_bytes, ..self }
+    }
+
+    pub fn numerics(self, numerics: Numerics) -> Shape {
+        Shape { numerics, ..self }
     }
 
     pub fn order(self, threads: usize, seed: u64) -> Shape {
@@ -60,9 +73,18 @@ thread_local! {
     static MEMORY: RefCell<Memory> = RefCell::new(Memory::new(MEMORY_BYTES));
 }
 
+/// The checks that every launch runs under, none unless the environment says so: with `CUDA_EMULATOR_CHECK=all` the
+/// kernels of all tests have to be clean.
+fn checks() -> Checks {
+    cuda_emulator::Config::from_environment().unwrap_or_else(|report| panic!("{report}")).checks
+}
+
 /// Runs the first kernel of `ptx`.
 pub fn launch(ptx: &str, shape: Shape, arguments: &mut [Argument]) -> Result<(), Report> {
     MEMORY.with_borrow_mut(|memory| {
+        if checks().initialised {
+            memory.track_writes();
+        }
         let serial = memory.serial();
         let result = launch_in(memory, ptx, shape, arguments);
         for start in memory.allocated_since(serial) {
@@ -82,9 +104,11 @@ fn launch_in(memory: &mut Memory, ptx: &str, shape: Shape, arguments: &mut [Argu
         let bytes = &address.to_le_bytes()[..parameter.bytes];
         parameters[parameter.offset..][..parameter.bytes].copy_from_slice(bytes);
     }
-    let Shape { grid, block, shared_bytes, threads, seed } = shape;
+    let Shape { grid, block, shared_bytes, threads, seed, numerics } = shape;
     let launch = Launch { kernel: 0, grid, block, dynamic_shared_bytes: shared_bytes, cooperative: false, parameters };
-    module.run(&launch, memory, Options { threads, seed })?;
+    let checks = checks();
+    module.run(&launch, memory, Options { threads, seed, numerics, checks })?;
+    assert!(findings().is_empty(), "{:?}", findings());
     for (argument, &address) in arguments.iter_mut().zip(&addresses) {
         if let Argument::Buffer(words) = argument {
             // SAFETY: device addresses are host addresses, and the allocation holds that many words.
@@ -102,6 +126,7 @@ fn upload(argument: &Argument, memory: &mut Memory) -> u64 {
             let address = memory.allocate(4 * words.len() as u64).expect("room on the device");
             // SAFETY: device addresses are host addresses, and the allocation holds that many words.
             unsafe { words.as_ptr().copy_to_nonoverlapping(address as *mut u32, words.len()) };
+            memory.mark_written(address, 4 * words.len() as u64);
             address
         }
     }

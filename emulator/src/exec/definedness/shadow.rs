@@ -1,0 +1,170 @@
+//! The undefined bits of a warp's registers and predicates.
+
+use super::plan::Operand;
+use crate::exec::lanes::lanes_of;
+use crate::isa::{Pred, Program, Reg, Space};
+
+/// Marks the absence of an instruction.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// A bit for each undefined bit of a register, lane by lane.
+pub(super) type Bits = [u64; 32];
+
+/// Where undefined bits come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// The instruction that read memory which was never written; `NONE` for a register that was never written.
+    pub load: u32,
+    /// The first instruction that did more than move the bits, or `NONE`.
+    pub used: u32,
+    /// What was read, where something was: a lane, its address and the space.
+    pub lane: u8,
+    pub space: Space,
+    pub address: u64,
+}
+
+impl Origin {
+    /// A register that was never written.
+    pub(super) const REGISTER: Origin = Origin { load: NONE, used: NONE, lane: 0, space: Space::Generic, address: 0 };
+
+    /// The same, used at `position` if not before.
+    pub(super) fn used_at(self, position: u32) -> Origin {
+        Origin { used: if self.used == NONE { position } else { self.used }, ..self }
+    }
+}
+
+/// One warp.
+#[derive(Debug, Default)]
+pub(super) struct Shadow {
+    slots: Vec<[u32; 32]>,
+    slot_origins: Vec<Origin>,
+    /// Undefined lanes.
+    predicates: Vec<u32>,
+    predicate_origins: Vec<Origin>,
+    /// A bit for each slot that has undefined bits.
+    dirty: Vec<u64>,
+    /// Slots and predicates that have undefined bits.
+    pub count: u32,
+    /// Predicates that have undefined lanes.
+    pub predicate_count: u32,
+}
+
+impl Shadow {
+    /// Begins a block, for the lanes of `mask`: what may be read unwritten is undefined.
+    pub(super) fn start(&mut self, program: &Program, mask: u32) {
+        let (slots, predicates) = (program.slots as usize, program.predicates as usize);
+        if self.slots.len() != slots || self.predicates.len() != predicates || self.count > 0 {
+            self.slots.clear();
+            self.slots.resize(slots, [0; 32]);
+            self.slot_origins.resize(slots, Origin::REGISTER);
+            self.predicates.clear();
+            self.predicates.resize(predicates, 0);
+            self.predicate_origins.resize(predicates, Origin::REGISTER);
+            self.dirty.clear();
+            self.dirty.resize(slots.div_ceil(64), 0);
+        }
+        (self.count, self.predicate_count) = (0, 0);
+        let bits = std::array::from_fn(|lane| u64::from(u32::MAX) * u64::from(mask >> lane & 1));
+        for slot in &program.uninitialised {
+            self.put(mask, Reg(*slot), false, &bits, Origin::REGISTER);
+        }
+        for predicate in &program.uninitialised_predicates {
+            self.put_predicate(mask, Pred(*predicate), mask, Origin::REGISTER);
+        }
+    }
+
+    #[inline(always)]
+    fn is_dirty(&self, slot: u32) -> bool {
+        self.dirty[slot as usize / 64] >> (slot % 64) & 1 != 0
+    }
+
+    /// Whether a register has undefined bits.
+    #[inline(always)]
+    pub(super) fn is_undefined(&self, reg: Reg, wide: bool) -> bool {
+        reg.bank_index().is_none() && (self.is_dirty(reg.0) || wide && self.is_dirty(reg.0 + 1))
+    }
+
+    /// Whether an operand, read or to be written, has undefined bits.
+    #[inline(always)]
+    pub(super) fn touches(&self, operand: Operand) -> bool {
+        match operand {
+            Operand::Source { reg, wide } | Operand::Destination { reg, wide } => self.is_undefined(reg, wide),
+            Operand::SourcePred(pred) | Operand::DestinationPred(pred) => self.predicates[pred.0 as usize] != 0,
+        }
+    }
+
+    /// The undefined bits of a register.
+    pub(super) fn get(&self, reg: Reg, wide: bool) -> Bits {
+        if !self.is_undefined(reg, wide) {
+            return [0; 32];
+        }
+        let slot = reg.0 as usize;
+        if wide {
+            // A 64-bit register is two slots read as 32 words of 64 bits.
+            let words = self.slots[slot..slot + 2].as_flattened();
+            std::array::from_fn(|lane| u64::from(words[2 * lane]) | u64::from(words[2 * lane + 1]) << 32)
+        } else {
+            self.slots[slot].map(u64::from)
+        }
+    }
+
+    /// Where the undefined bits of a register come from.
+    pub(super) fn origin(&self, reg: Reg, wide: bool) -> Origin {
+        match reg.bank_index() {
+            Some(_) => Origin::REGISTER,
+            None if wide && !self.is_dirty(reg.0) => self.slot_origins[reg.0 as usize + 1],
+            None => self.slot_origins[reg.0 as usize],
+        }
+    }
+
+    /// Writes the lanes of `mask`.
+    pub(super) fn put(&mut self, mask: u32, reg: Reg, wide: bool, bits: &Bits, origin: Origin) {
+        let slot = reg.0 as usize;
+        if wide {
+            let words = self.slots[slot..slot + 2].as_flattened_mut();
+            for lane in lanes_of(mask) {
+                (words[2 * lane], words[2 * lane + 1]) = (bits[lane] as u32, (bits[lane] >> 32) as u32);
+            }
+            self.settle(reg.0 + 1, origin);
+        } else {
+            lanes_of(mask).for_each(|lane| self.slots[slot][lane] = bits[lane] as u32);
+        }
+        self.settle(reg.0, origin);
+    }
+
+    /// Notes whether a slot that was just written has undefined bits.
+    fn settle(&mut self, slot: u32, origin: Origin) {
+        let undefined = self.slots[slot as usize].iter().any(|bits| *bits != 0);
+        let (word, bit) = (slot as usize / 64, 1u64 << (slot % 64));
+        self.count -= u32::from(self.is_dirty(slot));
+        self.dirty[word] &= !bit;
+        if undefined {
+            self.count += 1;
+            self.dirty[word] |= bit;
+            self.slot_origins[slot as usize] = origin;
+        }
+    }
+
+    /// The lanes whose predicate is undefined.
+    #[inline(always)]
+    pub(super) fn predicate(&self, pred: Pred) -> u32 {
+        self.predicates[pred.0 as usize]
+    }
+
+    pub(super) fn predicate_origin(&self, pred: Pred) -> Origin {
+        self.predicate_origins[pred.0 as usize]
+    }
+
+    /// Writes the lanes of `mask`.
+    pub(super) fn put_predicate(&mut self, mask: u32, pred: Pred, undefined: u32, origin: Origin) {
+        let entry = &mut self.predicates[pred.0 as usize];
+        let was = u32::from(*entry != 0);
+        *entry = *entry & !mask | undefined & mask;
+        let is = u32::from(*entry != 0);
+        self.count = self.count - was + is;
+        self.predicate_count = self.predicate_count - was + is;
+        if is != 0 && undefined & mask != 0 {
+            self.predicate_origins[pred.0 as usize] = origin;
+        }
+    }
+}
