@@ -5,8 +5,9 @@ mod common;
 
 use std::ffi::{CString, c_void};
 
+use cuda_emulator::check::Checks;
 use cuda_emulator::device::Description;
-use cuda_emulator::exec::{Launch, Module, Options};
+use cuda_emulator::exec::{Launch, Module, Numerics, Options};
 use cuda_emulator::memory::Memory;
 use cuda_emulator::profile::model::Parameters;
 use cuda_emulator::profile::{self, LaunchProfile, Limit};
@@ -18,7 +19,6 @@ struct Gemm {
     module: Module,
     memory: Memory,
     launch: Launch,
-    device: Description,
     out: (u64, usize),
 }
 
@@ -47,11 +47,11 @@ impl Gemm {
             cooperative: false,
             parameters,
         };
-        Gemm { module, memory, launch, device, out: (addresses[2], m * n) }
+        Gemm { module, memory, launch, out: (addresses[2], m * n) }
     }
 
     fn profile(&self, options: Options, sample: Option<u32>) -> LaunchProfile {
-        let profile = self.module.profile(&self.launch, &self.memory, options, &self.device, sample);
+        let profile = self.module.profile(&self.launch, &self.memory, options, sample);
         profile.unwrap_or_else(|report| panic!("{report}"))
     }
 
@@ -176,7 +176,7 @@ fn samples_of_a_stencil_count_as_the_whole_does() {
     let parameters = addresses.iter().flat_map(|address| address.to_le_bytes()).collect();
     let (grid, block) = ([4 * rows as u32, 1, 1], [256, 1, 1]);
     let launch = Launch { kernel: 0, grid, block, dynamic_shared_bytes: 0, cooperative: false, parameters };
-    let profile = |sample| module.profile(&launch, &memory, Options::default(), &device, sample).unwrap();
+    let profile = |sample| module.profile(&launch, &memory, Options::default(), sample).unwrap();
     let (whole, sample) = (profile(None), profile(Some(2)));
     assert_eq!(whole.counters.cache.dram_read_sectors, (rows + 2) * row_bytes / 32, "each row comes once");
     assert_eq!(whole.counters.cache.l2_read_sectors, 3 * rows * row_bytes / 32, "and is asked for three times");
@@ -224,7 +224,7 @@ fn strided(stride: u32) -> LaunchProfile {
     let parameters = parameters[..module.kernels()[0].parameter_bytes].to_vec();
     let (grid, block) = ([1, 1, 1], [32, 1, 1]);
     let launch = Launch { kernel: 0, grid, block, dynamic_shared_bytes: 0, cooperative: false, parameters };
-    module.profile(&launch, &memory, Options::default(), &device, None).unwrap()
+    module.profile(&launch, &memory, Options::default(), None).unwrap()
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn profile(measurement: &Measurement, compiler: &mut Compiler, length: u32) -> L
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let started = std::time::Instant::now();
     let options = Options { threads, ..Options::default() };
-    let profile = module.profile(&launch, &memory, options, &measurement.device, Some(1));
+    let profile = module.profile(&launch, &memory, options, Some(1));
     eprintln!("{}: counted in {:.1} s", measurement.name, started.elapsed().as_secs_f64());
     profile.unwrap_or_else(|report| panic!("{report}"))
 }

@@ -186,7 +186,7 @@ fn run_kernel(module: &Module, launch: &Launch, memory: &Memory) -> Result<(), R
         if !profile::is_on() {
             return module.run(launch, memory, options);
         }
-        module.profile(launch, memory, options, &config.device, config.sample).map(profile::add)
+        module.profile(launch, memory, options, config.sample).map(profile::add)
     };
     let outcome = catch_unwind(AssertUnwindSafe(run));
     let outcome = outcome.unwrap_or_else(|panic| Err(Report::new(Class::EmulatorBug, panic_text(&*panic))));

@@ -85,7 +85,6 @@ pub(super) fn run(
             observer.guarded(&Seen::of(machine, warp, position, mask, fragment.mask));
         }
         if mask == 0 {
-            observer.skipped(&Seen::of(machine, warp, position, mask, fragment.mask));
             continue;
         }
         let lanes = match instruction.flow {

@@ -54,8 +54,11 @@ use crate::profile::{LaunchProfile, Shape};
 use crate::ptx;
 use crate::report::{Class, Report};
 use definedness::{Definedness, Plans, Watch};
+use grid::Grid;
 use heap::Heap;
+use profile::Profiler;
 use races::Races;
+use registers::reported_registers;
 use std::sync::OnceLock;
 
 /// Where the shared memory of a block begins among generic addresses. The windows are no addresses of the host.
@@ -165,7 +168,7 @@ impl Module {
         let variables = place_variables(&module, memory)?;
         let mut kernels = Vec::new();
         let mut programs = Vec::new();
-        let registers = registers::reported(ptx);
+        let registers = reported_registers(ptx);
         for function in module.functions.iter().filter(|f| f.entry && f.body.is_some()) {
             let program = lower::kernel(&module, function, &variables, ptx);
             let registers = registers.get(&function.name).copied();
@@ -220,28 +223,38 @@ impl Module {
     /// # Errors
     /// The first fault that a thread of the host meets; memory is then as far as the kernel came.
     pub fn run(&self, launch: &Launch, memory: &Memory, options: Options) -> Result<(), Report> {
-        let program = self.programs[launch.kernel].as_ref().map_err(Report::clone)?;
-        let grid = self.grid(program, launch, memory, options);
-        let checks = options.checks;
-        if !checks.watch_instructions() {
-            return grid::run(&grid, options, &|| ()).map_err(|report| *report);
-        }
-        let options = Options { threads: 1, ..options };
-        let plans = checks.initialised.then(|| self.plans[launch.kernel].get_or_init(|| Plans::of(program)));
-        let watch = plans.map(Watch::new);
-        let shadow = checks.races.then(|| races::Launch::new(program));
-        let observer = || (watch.as_ref().map(Definedness::new), shadow.as_ref().map(Races::new));
-        grid::run(&grid, options, &observer).map_err(|report| *report)
+        self.execute(&self.grid(launch, memory, options)?, options, None)
     }
 
-    /// The launch of `program`, one of the module's, on its device.
-    fn grid<'a>(
-        &'a self,
-        program: &'a Program,
-        launch: &'a Launch,
-        memory: &'a Memory,
+    /// Runs one launch as [`Module::run`] does and counts what it does on the module's device. With `sample` only so many
+    /// waves of blocks run (and a few more, which warm the caches), spread over the grid: the counts are scaled to the
+    /// whole grid, and the results in memory are not those of the launch. Cooperative launches always run whole, and
+    /// kernels whose blocks wait for each other must not be sampled: what they wait for may not run.
+    ///
+    /// # Errors
+    /// As [`Module::run`].
+    pub fn profile(
+        &self,
+        launch: &Launch,
+        memory: &Memory,
         options: Options,
-    ) -> grid::Grid<'a> {
+        sample: Option<u32>,
+    ) -> Result<LaunchProfile, Report> {
+        let mut grid = self.grid(launch, memory, options)?;
+        let (info, device) = (&self.kernels[launch.kernel], &self.device);
+        let shape = Shape::of(device, info, launch);
+        let wave = u64::from(shape.occupancy.blocks.max(1)) * u64::from(device.multiprocessors);
+        let waves = profile::waves(shape.blocks(), wave, sample.filter(|_| !launch.cooperative));
+        grid.selection = waves.iter().map(|wave| wave.blocks.clone()).collect();
+        let profiler = Profiler::new(grid.program, device, &waves, shape.l1_bytes_per_block(device));
+        self.execute(&grid, options, Some(&profiler))?;
+        let ran = waves.iter().map(|wave| wave.blocks.end - wave.blocks.start).sum();
+        Ok(LaunchProfile::new(&info.name, device, shape, ran, &profiler.counters()))
+    }
+
+    /// What the blocks of a launch share.
+    fn grid<'a>(&'a self, launch: &'a Launch, memory: &'a Memory, options: Options) -> Result<Grid<'a>, Report> {
+        let program = self.programs[launch.kernel].as_ref().map_err(Report::clone)?;
         let info = &self.kernels[launch.kernel];
         let threads = launch.block.iter().product();
         let active = active_blocks(&self.device, info, threads, launch.dynamic_shared_bytes.into());
@@ -251,46 +264,35 @@ impl Module {
             // SAFETY: the workspace is this module's allocation, and launches of a context run one after the other.
             unsafe { std::ptr::write_bytes(workspace as *mut u8, 0, WORKSPACE_BYTES as usize) };
         }
-        let mut grid = grid::Grid::new((&info.name, &self.text), program, launch, memory, options.seed).on(
-            &self.device,
-            resident,
-            workspace,
-            self.heap.as_ref(),
-        );
+        let name = (&info.name[..], &self.text[..]);
+        let heap = self.heap.as_ref();
+        let mut grid =
+            Grid::new(name, program, launch, memory, options.seed).on(&self.device, resident, workspace, heap);
         grid.timeout = options.timeout;
         grid.model = match options.numerics {
             Numerics::Fast => None,
             Numerics::Hardware => Some(mma::Model::of(self.device.compute_capability)),
         };
-        grid
+        Ok(grid)
     }
 
-    /// Runs one launch as [`Module::run`] does and counts what it does on `device`. With `sample` only so many waves of
-    /// blocks run (a few more, which warm the caches, besides), spread over the grid: the counts are scaled to the whole
-    /// grid, and the results in memory are not those of the launch. Cooperative launches always run whole, and kernels
-    /// whose blocks wait for each other must not be sampled: what they wait for may not run.
-    ///
-    /// # Errors
-    /// As [`Module::run`].
-    pub fn profile(
-        &self,
-        launch: &Launch,
-        memory: &Memory,
-        options: Options,
-        device: &Description,
-        sample: Option<u32>,
-    ) -> Result<LaunchProfile, Report> {
-        let program = self.programs[launch.kernel].as_ref().map_err(Report::clone)?;
-        let info = &self.kernels[launch.kernel];
-        let shape = Shape::of(device, info, launch);
-        let wave = u64::from(shape.occupancy.blocks.max(1)) * u64::from(device.multiprocessors);
-        let waves = profile::waves(shape.blocks(), wave, sample.filter(|_| !launch.cooperative));
-        let mut grid = self.grid(program, launch, memory, options);
-        grid.selection = waves.iter().map(|wave| wave.blocks.clone()).collect();
-        let profiler = profile::Profiler::new(program, device, &waves, shape.l1_bytes_per_block(device));
-        grid::run(&grid, options, &|| profiler.observer()).map_err(|report| *report)?;
-        let ran = waves.iter().map(|wave| wave.blocks.end - wave.blocks.start).sum();
-        Ok(LaunchProfile::new(&info.name, device, shape, ran, &profiler.counters()))
+    /// Runs the blocks of a grid under the observers that are asked for.
+    fn execute(&self, grid: &Grid, options: Options, profiler: Option<&Profiler>) -> Result<(), Report> {
+        let checks = options.checks;
+        let outcome = match profiler {
+            _ if checks.watch_instructions() => {
+                let options = Options { threads: 1, ..options };
+                let plans = &self.plans[grid.launch.kernel];
+                let plans = checks.initialised.then(|| plans.get_or_init(|| Plans::of(grid.program)));
+                let watch = plans.map(Watch::new);
+                let shadow = checks.races.then(|| races::Launch::new(grid.program));
+                let checkers = || (watch.as_ref().map(Definedness::new), shadow.as_ref().map(Races::new));
+                grid::run(grid, options, &|| (profiler.map(Profiler::observer), checkers()))
+            }
+            Some(profiler) => grid::run(grid, options, &|| profiler.observer()),
+            None => grid::run(grid, options, &|| ()),
+        };
+        outcome.map_err(|report| *report)
     }
 }
 

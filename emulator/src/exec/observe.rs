@@ -33,10 +33,6 @@ pub(super) trait Observer {
     #[inline(always)]
     fn instruction(&mut self, _seen: &Seen) {}
 
-    /// An instruction is passed over, because its guard holds back every lane: `seen.mask` is empty.
-    #[inline(always)]
-    fn skipped(&mut self, _seen: &Seen) {}
-
     /// Barrier `id` lets threads go on: for each warp the lanes that waited at it.
     #[inline(always)]
     fn barrier_released(&mut self, _grid: &Grid, _id: u32, _lanes: &[u32]) {}
@@ -68,11 +64,6 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
         self.1.instruction(seen);
     }
 
-    fn skipped(&mut self, seen: &Seen) {
-        self.0.skipped(seen);
-        self.1.skipped(seen);
-    }
-
     fn barrier_released(&mut self, grid: &Grid, id: u32, lanes: &[u32]) {
         self.0.barrier_released(grid, id, lanes);
         self.1.barrier_released(grid, id, lanes);
@@ -100,12 +91,6 @@ impl<O: Observer> Observer for Option<O> {
     fn instruction(&mut self, seen: &Seen) {
         if let Some(observer) = self {
             observer.instruction(seen);
-        }
-    }
-
-    fn skipped(&mut self, seen: &Seen) {
-        if let Some(observer) = self {
-            observer.skipped(seen);
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 /// Registers of a thread by kernel. PTX itself does not say; but a program may append, as comments, what the assembler
 /// said of the same source (`--ptxas-options=-v`): `// ptxas info : Compiling entry function 'k' for 'sm_80'`, and for
 /// the function named last `// ptxas info : Used 40 registers, ...`.
-pub(super) fn reported(ptx: &str) -> HashMap<String, u32> {
+pub fn reported_registers(ptx: &str) -> HashMap<String, u32> {
     let mut registers = HashMap::new();
     let mut kernel = None;
     for line in ptx.lines().filter_map(|line| line.trim_start().strip_prefix("//")) {
@@ -32,6 +32,6 @@ mod tests {
                     .version 8.8\n// Used 7 registers\n\
                     // ptxas info    : Compiling entry function 'second' for 'sm_80'\n";
         let expected = HashMap::from([("first".to_owned(), 7)]);
-        assert_eq!(reported(text), expected, "the last word on a kernel counts");
+        assert_eq!(reported_registers(text), expected, "the last word on a kernel counts");
     }
 }

@@ -8,7 +8,8 @@
 
 use crate::device::Rates;
 use crate::isa::{
-    AtomicType, CvtType, FloatBinary, FloatUnary, IntBinary, IntTernary, IntUnary, MmaShape, Op, Space, Width,
+    AtomicType, CvtType, Element, FloatBinary, FloatUnary, IntBinary, IntTernary, IntUnary, MatrixProduct, MmaShape,
+    Op, Space, Width,
 };
 
 /// Kinds of instructions that a profile counts apart.
@@ -85,11 +86,12 @@ pub struct Cost {
     pub latency: f32,
     /// Of a matrix product.
     pub macs: u32,
+    pub rate: Rate,
 }
 
 impl Cost {
     const fn new(class: Class, pipe: Pipe, slots: f32, latency: f32) -> Cost {
-        Cost { class, pipe, slots, latency, macs: 0 }
+        Cost { class, pipe, slots, latency, macs: 0, rate: Rate::Half }
     }
 
     /// Clocks for which the operation keeps its unit. Memory accesses keep theirs for as long as their wavefronts take,
@@ -97,7 +99,7 @@ impl Cost {
     pub fn clocks(&self, rates: &Rates) -> f64 {
         let lanes = match self.pipe {
             Pipe::Issue | Pipe::Memory => return 0.0,
-            Pipe::Matrix => return f64::from(self.macs) / (rates.half_macs * rates.matrix_sync_share),
+            Pipe::Matrix => return f64::from(self.macs) / self.rate.macs(rates),
             Pipe::Integer => rates.int32_lanes,
             Pipe::Fp32 => rates.fp32_lanes,
             Pipe::Fp64 => rates.fp64_lanes,
@@ -157,7 +159,9 @@ pub fn of(op: &Op) -> Cost {
         Op::HalfBinary { op, .. } => float_binary(*op, HALF),
         Op::HalfFma { .. } | Op::SetpHalf2 { .. } => HALF,
         Op::Cvt { cvt, .. } => conversion(cvt.from, cvt.to),
-        Op::CvtPack { .. } => Cost { class: Class::Conversion, ..HALF },
+        Op::CvtPack { .. } | Op::CvtBytes { .. } | Op::ExpandBytes { .. } => Cost { class: Class::Conversion, ..HALF },
+        Op::PackIntegers { .. } => CONVERSION,
+        Op::Packed { .. } => INTEGER.times(2.0),
         Op::Setp { ty, .. } => {
             use crate::isa::CompareType::{F64, S64, U64};
             INTEGER.wide(if matches!(ty, U64 | S64 | F64) { Width::W64 } else { Width::W32 })
@@ -180,13 +184,23 @@ fn memory_or_control(op: &Op) -> Cost {
         Op::Load { space: at, .. } | Op::Store { space: at, .. } => memory(space(*at)),
         Op::Atomic { .. } => memory(Class::Atomic),
         Op::LoadMatrix { .. } | Op::StoreMatrix { .. } => memory(Class::Shared),
+        Op::LoadFragment(access) | Op::StoreFragment(access) => {
+            Cost { slots: access.operand.registers.len() as f32, ..memory(space(access.space)) }
+        }
+        Op::TransposeMatrix { .. } => Cost { class: Class::Warp, ..WARP },
         Op::CopyAsync { .. } => memory(Class::Global),
         Op::Shuffle { .. } => Cost::new(Class::Warp, Pipe::Memory, 1.0, 24.0),
         Op::Redux { .. } => Cost { class: Class::Warp, ..SPECIAL },
         Op::MatchAny { .. } | Op::MatchAll { .. } => WARP.times(8.0),
         Op::Vote { .. } | Op::Ballot { .. } | Op::ActiveMask { .. } | Op::Elect { .. } | Op::WarpBarrier { .. } => WARP,
         Op::Barrier { .. } => Cost::new(Class::Barrier, Pipe::Issue, 1.0, 24.0),
-        Op::Mma(mma) => matrix(mma.shape),
+        Op::Mma(mma) => matrix(macs(mma.shape), if sums_halves(mma.shape) { Rate::HalfSums } else { Rate::Half }),
+        Op::MatrixProduct(product) => {
+            let (a, b) = (product.a.fragment, product.b.fragment);
+            matrix(a.rows * a.columns * b.rows, Rate::of(a.element, product.c.fragment.element))
+        }
+        // Made for compute capability 7.0; later devices run it beside their matrix units.
+        Op::QuadPairProduct(_) => Cost { class: Class::Matrix, ..FP32.times(32.0) },
         Op::BranchIndexed { .. } => CONTROL.times(4.0),
         Op::Call(_) => CONTROL.times(50.0),
         _ => CONTROL,
@@ -259,10 +273,46 @@ fn conversion(from: CvtType, to: CvtType) -> Cost {
     }
 }
 
-fn matrix(shape: MmaShape) -> Cost {
-    let macs = macs(shape);
-    let latency = if macs == 16 * 8 * 16 { 33.0 } else { 18.0 };
-    Cost { macs, ..Cost::new(Class::Matrix, Pipe::Matrix, 1.0, latency) }
+/// At which rate matrix products are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rate {
+    Half,
+    HalfSums,
+    Tf32,
+    Int8,
+    Fp64,
+}
+
+impl Rate {
+    fn of(factor: Element, sum: Element) -> Rate {
+        match (factor, sum) {
+            (Element::F64, _) => Rate::Fp64,
+            (Element::Tf32 | Element::F32, _) => Rate::Tf32,
+            (Element::F16, Element::F16) => Rate::HalfSums,
+            (Element::F16 | Element::Bf16, _) => Rate::Half,
+            _ => Rate::Int8,
+        }
+    }
+
+    /// Multiply-accumulates a clock.
+    fn macs(self, rates: &Rates) -> f64 {
+        match self {
+            Rate::Half => rates.half_macs * rates.matrix_sync_share,
+            Rate::HalfSums => rates.half_sum_macs * rates.matrix_sync_share,
+            Rate::Tf32 => rates.tf32_macs * rates.matrix_sync_share,
+            Rate::Int8 => rates.int8_macs * rates.matrix_sync_share,
+            Rate::Fp64 => 2.0 * rates.fp64_lanes,
+        }
+    }
+}
+
+fn sums_halves(shape: MmaShape) -> bool {
+    matches!(shape, MmaShape::M16N8K16F16F16 | MmaShape::M16N8K8F16F16)
+}
+
+fn matrix(macs: u32, rate: Rate) -> Cost {
+    let latency = if macs >= 16 * 8 * 16 { 33.0 } else { 18.0 };
+    Cost { macs, rate, ..Cost::new(Class::Matrix, Pipe::Matrix, 1.0, latency) }
 }
 
 /// Multiply-accumulates of one matrix product.
@@ -282,6 +332,12 @@ pub fn shape_name(shape: MmaShape) -> &'static str {
         MmaShape::M16N8K16Bf16F32 => "m16n8k16.f32.bf16",
         MmaShape::M16N8K8Bf16F32 => "m16n8k8.f32.bf16",
     }
+}
+
+/// The name of a product of any element types, as [`shape_name`].
+pub fn product_name(product: &MatrixProduct) -> String {
+    let (a, b, sums) = (product.a.fragment, product.b.fragment, product.c.fragment);
+    format!("m{}n{}k{}.{:?}.{:?}", a.rows, b.rows, a.columns, sums.element, a.element).to_lowercase()
 }
 
 /// Lanes that an atomic in shared memory serves at once: additions and comparisons of words are native, floating-point

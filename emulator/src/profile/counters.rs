@@ -152,7 +152,7 @@ pub struct Counters {
     pub machine_instructions: f64,
     /// Clocks of one multiprocessor's units, estimated; memory's are wavefronts and requests.
     pub unit_clocks: [f64; PIPES],
-    pub matrix: BTreeMap<&'static str, MatrixProducts>,
+    pub matrix: BTreeMap<String, MatrixProducts>,
     pub global: Traffic,
     pub local: Traffic,
     pub shared: SharedTraffic,
@@ -172,7 +172,7 @@ impl Counters {
         self.machine_instructions += other.machine_instructions;
         self.unit_clocks.iter_mut().zip(other.unit_clocks).for_each(|(sum, clocks)| *sum += clocks);
         for (shape, products) in &other.matrix {
-            let sum = self.matrix.entry(shape).or_default();
+            let sum = self.matrix.entry(shape.clone()).or_default();
             sum.operations += products.operations;
             sum.macs += products.macs;
         }
@@ -200,7 +200,7 @@ impl Counters {
             thread_instructions: self.thread_instructions.map(|count| scaled(count, factor)),
             machine_instructions: self.machine_instructions * factor,
             unit_clocks: self.unit_clocks.map(|clocks| clocks * factor),
-            matrix: self.matrix.iter().map(|(&shape, sum)| (shape, products(sum))).collect(),
+            matrix: self.matrix.iter().map(|(shape, sum)| (shape.clone(), products(sum))).collect(),
             global: self.global.scaled(factor),
             local: self.local.scaled(factor),
             shared: self.shared.scaled(factor),
@@ -219,10 +219,10 @@ impl Counters {
         };
         let clocks = |long: f64, short: f64| extended(long, short, factor);
         let (long, short) = (&self.chain, &shorter.chain);
-        let products = |(&shape, long): (&&'static str, &MatrixProducts)| {
+        let products = |(shape, long): (&String, &MatrixProducts)| {
             let short = shorter.matrix.get(shape).copied().unwrap_or_default();
             let (operations, macs) = (count(long.operations, short.operations), count(long.macs, short.macs));
-            (shape, MatrixProducts { operations, macs })
+            (shape.clone(), MatrixProducts { operations, macs })
         };
         Counters {
             warp_instructions: counts(&self.warp_instructions, &shorter.warp_instructions),

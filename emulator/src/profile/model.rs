@@ -32,7 +32,7 @@ pub struct Parameters {
 impl Default for Parameters {
     /// Fitted to the measurements marked `fit` in `benches/published.toml`.
     fn default() -> Self {
-        Parameters { overlap: 6.0, dram_share: 0.94, issue_share: 0.8, l1_share: 1.0 }
+        Parameters { overlap: 8.0, dram_share: 0.94, issue_share: 0.75, l1_share: 1.0 }
     }
 }
 

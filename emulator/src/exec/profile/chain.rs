@@ -179,6 +179,8 @@ fn ends_line(op: &Op) -> bool {
             | Op::CopyWait { .. }
             | Op::Fence { .. }
             | Op::Call(_)
+            | Op::CallFunction { .. }
+            | Op::Return
             | Op::Exit
     )
 }

@@ -80,12 +80,15 @@ fn ends_line(op: &Op) -> bool {
     match op {
         Op::Store { space, .. } | Op::Atomic { space, .. } => matches!(space, Space::Shared | Space::Generic),
         Op::StoreMatrix { .. }
+        | Op::StoreFragment(_)
         | Op::CopyAsync { .. }
         | Op::CopyWait { .. }
         | Op::Barrier { .. }
         | Op::WarpBarrier { .. }
         | Op::Fence { .. }
         | Op::Call(_)
+        | Op::CallFunction { .. }
+        | Op::Return
         | Op::Branch { .. }
         | Op::BranchIndexed { .. } => true,
         _ => false,

@@ -199,7 +199,11 @@ impl Observer for BlockProfile<'_> {
         }
     }
 
-    fn skipped(&mut self, seen: &Seen) {
+    /// Counts instructions that every lane's guard holds back; the others are seen when they are executed.
+    fn guarded(&mut self, seen: &Seen) {
+        if seen.mask != 0 {
+            return;
+        }
         let position = seen.position as usize;
         self.executed[position].warps += 1;
         self.warps[seen.number].time += 1;
@@ -335,9 +339,14 @@ impl Drop for BlockProfile<'_> {
         for (executed, instruction) in self.executed.iter().zip(&self.profiler.program.code) {
             match &instruction.op {
                 Op::Mma(mma) => {
-                    let products = counters.matrix.entry(cost::shape_name(mma.shape)).or_default();
+                    let products = counters.matrix.entry(cost::shape_name(mma.shape).to_owned()).or_default();
                     products.operations += executed.warps;
                     products.macs += executed.warps * u64::from(cost::macs(mma.shape));
+                }
+                Op::MatrixProduct(product) => {
+                    let products = counters.matrix.entry(cost::product_name(product)).or_default();
+                    products.operations += executed.warps;
+                    products.macs += executed.warps * u64::from(cost::of(&instruction.op).macs);
                 }
                 Op::Branch { .. } | Op::BranchIndexed { .. } => counters.control.branches += executed.warps,
                 Op::Barrier { .. } => counters.control.barriers += executed.warps,
