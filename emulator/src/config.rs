@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use crate::check::Checks;
 use crate::device::{DEVICES, Description};
+use crate::exec::Numerics;
 use crate::report::{Class, Report};
 
 /// The settings of the emulator.
@@ -25,6 +26,8 @@ pub struct Config {
     pub driver_version: i32,
     /// What is checked while kernels run. `CUDA_EMULATOR_CHECK`: `all`, or the names of checks separated by commas.
     pub checks: Checks,
+    /// How matrix products are added up. `CUDA_EMULATOR_NUMERICS`: `fast`, the default, or `hardware`.
+    pub numerics: Numerics,
     /// Whether reports of faults stay off the standard error stream. Never by environment.
     pub quiet: bool,
 }
@@ -39,6 +42,7 @@ impl Default for Config {
             seed: 0,
             driver_version: 12090,
             checks: Checks::NONE,
+            numerics: Numerics::Fast,
             quiet: false,
         }
     }
@@ -61,6 +65,7 @@ impl Config {
             seed: number("CUDA_EMULATOR_SEED")?.unwrap_or(default.seed),
             driver_version: number("CUDA_EMULATOR_DRIVER_VERSION")?.unwrap_or(default.driver_version),
             checks: checks()?.unwrap_or(default.checks),
+            numerics: numerics()?.unwrap_or(default.numerics),
             quiet: default.quiet,
         })
     }
@@ -77,6 +82,18 @@ fn checks() -> Result<Option<Checks>, Report> {
     let parsed =
         text.parse().map_err(|message| Report::new(Class::BadApiCall, format!("CUDA_EMULATOR_CHECK: {message}")))?;
     Ok(Some(parsed))
+}
+
+fn numerics() -> Result<Option<Numerics>, Report> {
+    match env::var("CUDA_EMULATOR_NUMERICS").as_deref() {
+        Err(_) => Ok(None),
+        Ok("fast") => Ok(Some(Numerics::Fast)),
+        Ok("hardware") => Ok(Some(Numerics::Hardware)),
+        Ok(other) => {
+            let message = format!("CUDA_EMULATOR_NUMERICS is {other:?}, which is neither fast nor hardware");
+            Err(Report::new(Class::BadApiCall, message))
+        }
+    }
 }
 
 fn number<T: FromStr>(variable: &str) -> Result<Option<T>, Report> {
@@ -96,7 +113,8 @@ fn lock() -> MutexGuard<'static, Option<Config>> {
     CONFIG.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Sets the configuration, against whatever the environment says. Threads, seed, checks and quietness may change at any time.
+/// Sets the configuration, against whatever the environment says. Threads, seed, checks, numerics and quietness may
+/// change at any time.
 ///
 /// # Errors
 /// A change of device or driver version while a context lives; zero threads.

@@ -5,8 +5,10 @@
 //! one bit a lane. Constants, kernel parameters and launch-uniform special registers live in a *bank* of read-only
 //! slots shared by all warps of a launch, so that every source operand is a register.
 
+mod matrix;
 mod operands;
 
+pub use matrix::*;
 pub use operands::*;
 
 /// One operation. `d` are destinations; sources are `a`, `b`, `c` in the order of PTX.
@@ -77,6 +79,14 @@ pub enum Op {
         b: Reg,
         c: Reg,
     },
+    /// `d` = the parts of `a` and `b` combined, or `c` plus the sum of those.
+    Packed {
+        packed: Packed,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+        c: Reg,
+    },
     Lop3 {
         d: Reg,
         a: Reg,
@@ -139,16 +149,19 @@ pub enum Op {
     },
     F64Unary {
         op: FloatUnary,
+        rounding: Rounding,
         d: Reg,
         a: Reg,
     },
     F64Binary {
         op: FloatBinary,
+        rounding: Rounding,
         d: Reg,
         a: Reg,
         b: Reg,
     },
     F64Fma {
+        rounding: Rounding,
         d: Reg,
         a: Reg,
         b: Reg,
@@ -194,10 +207,37 @@ pub enum Op {
         format: HalfFormat,
         rounding: Rounding,
         relu: bool,
-        saturate: bool,
+        /// What is too large becomes the largest finite number.
+        finite: bool,
         d: Reg,
         a: Reg,
         b: Reg,
+    },
+    /// 16-bit `d` = pair of 8-bit floats nearest to fp32 numbers, `a` in the upper half; what is too large becomes the
+    /// largest finite number.
+    CvtBytes {
+        format: ByteFormat,
+        relu: bool,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+    },
+    /// `d` = pair of fp16 numbers from a 16-bit pair of 8-bit floats.
+    ExpandBytes {
+        format: ByteFormat,
+        relu: bool,
+        d: Reg,
+        a: Reg,
+    },
+    /// `d` = 32-bit integers with sign, clamped to `bits` of which `signed` says whether one is a sign: `b` lowest, then
+    /// `a`, then what fits of `c`.
+    PackIntegers {
+        bits: u8,
+        signed: bool,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+        c: Reg,
     },
 
     /// `d` = (a cmp b) combine `c`; `complement` = !(a cmp b) combine `c`.
@@ -315,7 +355,9 @@ pub enum Op {
     WarpBarrier {
         members: Reg,
     },
+    /// Lanes of a warp execute an `aligned` barrier together.
     Barrier {
+        aligned: bool,
         kind: BarrierKind,
         id: Reg,
         count: Option<Reg>,
@@ -351,6 +393,15 @@ pub enum Op {
         all: bool,
     },
     Mma(Box<Mma>),
+    MatrixProduct(Box<MatrixProduct>),
+    QuadPairProduct(Box<QuadPairProduct>),
+    LoadFragment(Box<FragmentAccess>),
+    StoreFragment(Box<FragmentAccess>),
+    /// `d` = the transpose of the 8x8 block of 16-bit numbers in `a`.
+    TransposeMatrix {
+        d: Reg,
+        a: Reg,
+    },
 
     /// `reconverge` is where lanes that part here meet again; `u32::MAX` where they do not.
     Branch {
@@ -362,6 +413,15 @@ pub enum Op {
         targets: Box<[u32]>,
         reconverge: u32,
     },
+    /// Calls a function of the program whose frame begins at `top`, bytes into local memory. Lanes return to the next
+    /// operation; `saved` are restored then.
+    CallFunction {
+        target: CallTarget,
+        top: Reg,
+        saved: Box<RegisterSet>,
+    },
+    /// Ends a function that was called.
+    Return,
     Exit,
     Trap,
     /// Lets others run.
@@ -405,15 +465,19 @@ impl Op {
             | F32Unary { d, a, .. }
             | F64Unary { d, a, .. }
             | HalfUnary { d, a, .. }
+            | ExpandBytes { d, a, .. }
             | Cvt { d, a, .. } => unary(v, d, a),
             IntBinary { d, a, b, .. }
             | Bmsk { d, a, b, .. }
             | F32Binary { d, a, b, .. }
             | F64Binary { d, a, b, .. }
             | HalfBinary { d, a, b, .. }
+            | CvtBytes { d, a, b, .. }
             | CvtPack { d, a, b, .. } => binary(v, d, a, b),
             IntTernary { d, a, b, c, .. }
             | Lop3 { d, a, b, c, .. }
+            | PackIntegers { d, a, b, c, .. }
+            | Packed { d, a, b, c, .. }
             | F32Fma { d, a, b, c, .. }
             | F64Fma { d, a, b, c, .. }
             | HalfFma { d, a, b, c, .. } => {
@@ -504,7 +568,7 @@ impl Op {
                 v.destination_pred(p);
             }
             WarpBarrier { members } => v.source(members),
-            Barrier { kind, id, count } => {
+            Barrier { kind, id, count, .. } => {
                 v.source(id);
                 count.iter_mut().for_each(|c| v.source(c));
                 match kind {
@@ -531,12 +595,42 @@ impl Op {
                 mma.c.iter_mut().take(c).for_each(|r| v.source(r));
                 mma.d.iter_mut().take(c).for_each(|r| v.destination(r));
             }
+            MatrixProduct(product) => {
+                for operand in [&mut product.a, &mut product.b, &mut product.c] {
+                    operand.registers.iter_mut().for_each(|r| v.source(r));
+                }
+                product.d.registers.iter_mut().for_each(|r| v.destination(r));
+            }
+            QuadPairProduct(product) => {
+                let sources = product.a.iter_mut().chain(&mut product.b).chain(&mut product.c);
+                sources.for_each(|r| v.source(r));
+                product.d.iter_mut().for_each(|r| v.destination(r));
+            }
+            LoadFragment(access) => {
+                v.source(&mut access.address.base);
+                v.source(&mut access.stride);
+                access.operand.registers.iter_mut().for_each(|r| v.destination(r));
+            }
+            StoreFragment(access) => {
+                v.source(&mut access.address.base);
+                v.source(&mut access.stride);
+                access.operand.registers.iter_mut().for_each(|r| v.source(r));
+            }
+            TransposeMatrix { d, a } => unary(v, d, a),
             BranchIndexed { index, .. } => v.source(index),
+            CallFunction { target, top, .. } => {
+                if let CallTarget::Pointer { pointer, .. } = target {
+                    v.source(pointer);
+                }
+                v.source(top);
+            }
             Call(Builtin::Printf { d, format, arguments }) => binary(v, d, format, arguments),
+            Call(Builtin::Malloc { d, bytes }) => unary(v, d, bytes),
+            Call(Builtin::Free { pointer }) => v.source(pointer),
             Call(Builtin::AssertFail { message, file, line, function }) => {
                 [message, file, line, function].into_iter().for_each(|r| v.source(r));
             }
-            Fence { .. } | CopyCommit | CopyWait { .. } | Branch { .. } | Exit | Trap | Yield => {}
+            Fence { .. } | CopyCommit | CopyWait { .. } | Branch { .. } | Return | Exit | Trap | Yield => {}
             other => unreachable!("{other:?} belongs to the first half"),
         }
     }
@@ -553,13 +647,60 @@ fn binary(v: &mut impl Visitor, d: &mut Reg, a: &mut Reg, b: &mut Reg) {
     v.destination(d);
 }
 
+/// How an operation takes part in the control flow of its warp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Each lane for itself, then the next instruction.
+    Plain,
+    /// Lanes wait for each other, then the next instruction.
+    Meeting,
+    /// It decides what is executed next.
+    Control,
+}
+
+impl Op {
+    /// The class of the operation, which every instruction carries so that the executor need not look for it.
+    pub fn flow(&self) -> Flow {
+        use Op::*;
+        match self {
+            Shuffle { .. }
+            | Vote { .. }
+            | Ballot { .. }
+            | MatchAny { .. }
+            | MatchAll { .. }
+            | Redux { .. }
+            | Elect { .. }
+            | WarpBarrier { .. }
+            | Mma(_)
+            | MatrixProduct(_)
+            | QuadPairProduct(_)
+            | LoadFragment(_)
+            | StoreFragment(_)
+            | TransposeMatrix { .. }
+            | LoadMatrix { .. }
+            | StoreMatrix { .. } => Flow::Meeting,
+            Branch { .. } | BranchIndexed { .. } | CallFunction { .. } | Return | Exit | Yield | Barrier { .. } => {
+                Flow::Control
+            }
+            _ => Flow::Plain,
+        }
+    }
+}
+
 /// An operation with its guard and its place in the PTX text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Instruction {
+    pub flow: Flow,
     pub op: Op,
     pub guard: PredSource,
     /// Line of the PTX text, counted from 1.
     pub line: u32,
+}
+
+impl Instruction {
+    pub fn new(op: Op, guard: PredSource, line: u32) -> Self {
+        Instruction { flow: op.flow(), op, guard, line }
+    }
 }
 
 /// A kernel, lowered: slots and predicates are allocated, branch targets are indices into `code`.
@@ -582,7 +723,11 @@ pub struct Program {
     pub shared_variables: Vec<SharedVariable>,
     /// First byte of the dynamic shared memory.
     pub dynamic_shared_offset: u32,
+    /// Local memory of the kernel's own variables, per thread.
     pub local_bytes: u32,
+    /// Local memory above them for the frames of called functions.
+    pub stack_bytes: u32,
+    pub functions: Vec<Function>,
     pub parameter_bytes: u32,
 }
 
@@ -592,4 +737,21 @@ pub struct SharedVariable {
     pub name: String,
     pub offset: u32,
     pub bytes: u32,
+}
+
+/// A function that [`Op::CallFunction`] calls.
+#[derive(Clone, Debug)]
+pub struct Function {
+    pub name: String,
+    /// What a pointer to it holds.
+    pub address: u64,
+    /// Its first operation.
+    pub position: u32,
+    /// Receives the address of its frame, if anything reads it.
+    pub frame: Option<Reg>,
+    pub frame_bytes: u32,
+    /// The beginning of the frame: returns and parameters, which are the caller's.
+    pub area_bytes: u32,
+    /// Registers that may be read before they are written.
+    pub uninitialised: RegisterSet,
 }

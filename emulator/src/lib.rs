@@ -12,7 +12,10 @@
 //! A program that links the crate calls [`install`] before it loads `libcuda.so`, and gets the emulator under that name;
 //! [`configure`] chooses the device, [`last_report`] says what went wrong, [`statistics`] counts what was asked. A program
 //! that does not know of the crate is given the shared library, `libcuda_emulator.so`, whose SONAME is `libcuda.so`; the
-//! environment then chooses the device (`CUDA_EMULATOR_DEVICE` and the other variables of [`Config`]).
+//! environment then chooses the device (`CUDA_EMULATOR_DEVICE` and the other variables of [`Config`]). The program
+//! `cuda-emulator` does that: `cuda-emulator run --check all -- PROGRAM`.
+//!
+//! [`check`] looks for bugs that hardware hides: undefined values, races, leaks; [`findings`] lists what it saw.
 //!
 //! It knows nothing of the program above it: nothing depends on a kernel's name, source or hash.
 

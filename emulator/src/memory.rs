@@ -8,12 +8,15 @@
 //! Allocations lie apart, with address space that belongs to nobody between them, and a freed range is not handed out
 //! again before all fresh address space is used up: a stale pointer and an overrun hit nothing instead of something.
 
+mod ranges;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use crate::check::written::Written;
 use crate::report::Nearby;
+pub use ranges::Physical;
 
 /// A live allocation: `[start, start + bytes)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +138,23 @@ impl Memory {
         match self.position(start) {
             Some(index) if self.entries[index].state == State::Reserved => {
                 self.entries[index].state = State::Live;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Makes the live allocation at `start` a reserved one again, whose content is lost; false if there is none.
+    pub fn deactivate(&mut self, start: u64) -> bool {
+        match self.position(start) {
+            Some(index) if self.entries[index].state == State::Live => {
+                self.entries[index].state = State::Reserved;
+                self.entries[index].written.iter().for_each(Written::clear);
+                let bytes = self.entries[index].allocation.bytes;
+                // Where the system refuses, the old content stays, which is as undefined as any.
+                if let Some(space) = &self.space {
+                    let _ = space.map_pattern(start - ALIGNMENT, region_bytes(bytes).unwrap_or(GAP_BYTES) - GAP_BYTES);
+                }
                 true
             }
             _ => false,
@@ -337,14 +357,20 @@ impl AddressSpace {
     fn map(&mut self, bytes: u64) -> Option<u64> {
         let region = self.take(region_bytes(bytes)?)?;
         let pages = region_bytes(bytes)? - GAP_BYTES;
-        for offset in (0..pages).step_by(PATTERN_BYTES as usize) {
-            let length = PATTERN_BYTES.min(pages - offset);
-            if map_pages(region + offset, length, Backing::Pattern(&self.pattern)).is_err() {
-                self.unmap(region + ALIGNMENT, bytes);
-                return None;
-            }
+        if self.map_pattern(region, pages).is_err() {
+            self.unmap(region + ALIGNMENT, bytes);
+            return None;
         }
         Some(region + ALIGNMENT)
+    }
+
+    /// Maps fresh pages over a part of the address space.
+    fn map_pattern(&self, start: u64, bytes: u64) -> io::Result<()> {
+        for offset in (0..bytes).step_by(PATTERN_BYTES as usize) {
+            let length = PATTERN_BYTES.min(bytes - offset);
+            map_pages(start + offset, length, Backing::Pattern(&self.pattern))?;
+        }
+        Ok(())
     }
 
     /// Gives the pages back to the system; touching them afterwards ends the process.

@@ -6,6 +6,7 @@ mod common;
 
 use std::ffi::{CStr, c_char};
 
+use cuda_emulator::exec::Numerics;
 use cuda_emulator::{Config, configure};
 use cudarc::driver::sys::{CUdevice_attribute, CUresult};
 
@@ -29,7 +30,9 @@ fn the_device_is_configurable() {
         std::env::set_var("CUDA_EMULATOR_DEVICE", "gtx480");
         std::env::set_var("CUDA_EMULATOR_DRIVER_VERSION", "13000");
         std::env::set_var("CUDA_EMULATOR_THREADS", "2");
+        std::env::set_var("CUDA_EMULATOR_NUMERICS", "exact");
     }
+    assert!(Config::from_environment().unwrap_err().message.contains("CUDA_EMULATOR_DEVICE"));
     cuda_emulator::install().unwrap();
     cuda_emulator::install().unwrap();
     let mut version = 0;
@@ -38,6 +41,10 @@ fn the_device_is_configurable() {
     assert!(cuda_emulator::last_report().unwrap().message.contains("a100, rtx3090"));
     // SAFETY: as above.
     unsafe { std::env::set_var("CUDA_EMULATOR_DEVICE", "RTX4090") };
+    assert!(Config::from_environment().unwrap_err().message.contains("neither fast nor hardware"));
+    // SAFETY: as above.
+    unsafe { std::env::set_var("CUDA_EMULATOR_NUMERICS", "hardware") };
+    assert_eq!(Config::from_environment().unwrap().numerics, Numerics::Hardware);
     succeed!(cuInit(0); cuDriverGetVersion(&mut version));
     assert_eq!(version, 13000);
     assert_eq!(name(), "NVIDIA GeForce RTX 4090 (emulated)");

@@ -7,7 +7,7 @@ use std::thread::ThreadId;
 
 use super::driver::Driver;
 use super::error::{CUresult, Result, refused};
-use super::graph::{Graph, Node};
+use super::graph::Task;
 use super::types::{CUcontext, CUgraph, CUgraphNode, CUstream};
 use super::work::Work;
 
@@ -50,30 +50,44 @@ pub struct Capture {
     pub context: CUcontext,
     mode: Mode,
     thread: ThreadId,
-    nodes: Vec<Node>,
+    /// The graph that the work becomes nodes of.
+    pub graph: CUgraph,
+    /// The graph was there before the capture, and stays if the capture fails.
+    graph_is_given: bool,
     /// The nodes that the next work of each stream depends on.
-    frontiers: HashMap<CUstream, Vec<usize>>,
+    frontiers: HashMap<CUstream, Vec<CUgraphNode>>,
     /// Set by a call that the capture forbids; nothing can be added after it.
     pub invalidated: bool,
 }
 
 impl Driver {
-    /// Begins a capture in `stream`.
-    pub fn begin_capture(&mut self, stream: CUstream, mode: Mode) -> Result {
+    /// Begins a capture in `stream`: into a new graph, or behind nodes of one that is there.
+    pub fn begin_capture(
+        &mut self,
+        stream: CUstream,
+        mode: Mode,
+        given: Option<(CUgraph, Vec<CUgraphNode>)>,
+    ) -> Result {
         let context = self.streams[&stream].context;
         if self.contexts[&context].legacy == stream {
             return refused(CUresult::STREAM_CAPTURE_UNSUPPORTED, "the legacy default stream cannot be captured");
         }
         if self.streams[&stream].capture.is_some() {
-            return refused(CUresult::INVALID_VALUE, "the stream is being captured already");
+            return refused(CUresult::ILLEGAL_STATE, "the stream is being captured already");
         }
+        let graph_is_given = given.is_some();
+        let (graph, frontier) = match given {
+            Some(given) => given,
+            None => (self.add_empty_graph(context), Vec::new()),
+        };
         let capture = Capture {
             origin: stream,
             context,
             mode,
             thread: std::thread::current().id(),
-            nodes: Vec::new(),
-            frontiers: HashMap::from([(stream, Vec::new())]),
+            graph,
+            graph_is_given,
+            frontiers: HashMap::from([(stream, frontier)]),
             invalidated: false,
         };
         let number = self.new_handle() as u64;
@@ -85,7 +99,7 @@ impl Driver {
     /// Ends the capture that began in `stream` and gives its graph.
     pub fn end_capture(&mut self, stream: CUstream) -> Result<CUgraph> {
         let Some(number) = self.streams[&stream].capture else {
-            return refused(CUresult::INVALID_VALUE, "the stream is not being captured");
+            return refused(CUresult::ILLEGAL_STATE, "the stream is not being captured");
         };
         let capture = &self.captures[&number];
         if capture.mode != Mode::Relaxed && capture.thread != std::thread::current().id() {
@@ -95,21 +109,44 @@ impl Driver {
             self.invalidate(&[number]);
             return refused(CUresult::STREAM_CAPTURE_UNMATCHED, "the capture began in another stream");
         }
-        let Some(capture) = self.drop_capture(number) else {
-            return refused(CUresult::INVALID_VALUE, "the stream is not being captured");
-        };
-        if capture.invalidated {
+        let joined = self.is_joined(capture);
+        let invalidated = capture.invalidated;
+        if joined && !invalidated {
+            let graph = capture.graph;
+            self.leave_capture(number);
+            return Ok(graph);
+        }
+        self.drop_capture(number);
+        if invalidated {
             return refused(CUresult::STREAM_CAPTURE_INVALIDATED, "a forbidden call invalidated the capture");
         }
-        if !capture.is_joined() {
-            let message = "work of another stream was captured and nothing in the first stream waits for it";
-            return refused(CUresult::STREAM_CAPTURE_UNJOINED, message);
+        let message = "work of another stream was captured and nothing in the first stream waits for it";
+        refused(CUresult::STREAM_CAPTURE_UNJOINED, message)
+    }
+
+    /// Whether all captured streams lead into what the first stream waits for.
+    fn is_joined(&self, capture: &Capture) -> bool {
+        let mut reached = BTreeSet::new();
+        let mut open = capture.frontiers.get(&capture.origin).cloned().unwrap_or_default();
+        while let Some(node) = open.pop() {
+            if reached.insert(node) {
+                open.extend(self.node(node).iter().flat_map(|node| &node.needs));
+            }
         }
-        Ok(self.add_graph(Graph { context: capture.context, nodes: capture.nodes }))
+        capture.frontiers.values().flatten().all(|node| reached.contains(node))
     }
 
     /// Ends a capture without a graph.
-    pub fn drop_capture(&mut self, number: u64) -> Option<Capture> {
+    pub fn drop_capture(&mut self, number: u64) {
+        if let Some(capture) = self.leave_capture(number)
+            && !capture.graph_is_given
+        {
+            self.destroy_graph(capture.graph);
+        }
+    }
+
+    /// Ends a capture for its streams.
+    fn leave_capture(&mut self, number: u64) -> Option<Capture> {
         let capture = self.captures.remove(&number)?;
         for stream in capture.frontiers.keys() {
             if let Some(stream) = self.streams.get_mut(stream) {
@@ -121,23 +158,45 @@ impl Driver {
 
     /// Makes `work` a node of the capture that `stream` is in.
     pub fn capture_work(&mut self, stream: CUstream, work: Work) -> Result {
-        let handle = CUgraphNode(self.new_handle());
+        self.capture_task(stream, Task::Work(Arc::new(work)))
+    }
+
+    /// Adds a node to the capture that `stream` is in.
+    pub fn capture_task(&mut self, stream: CUstream, task: Task) -> Result {
         let capture = self.capture_of(stream)?;
-        let frontier = capture.frontiers.entry(stream).or_default();
-        let needs = std::mem::replace(frontier, vec![capture.nodes.len()]);
-        capture.nodes.push(Node { handle, needs, work: Arc::new(work) });
+        let (graph, needs) = (capture.graph, capture.frontiers.get(&stream).cloned().unwrap_or_default());
+        let node = self.add_node(graph, needs, task)?;
+        self.capture_of(stream)?.frontiers.insert(stream, vec![node]);
         Ok(())
     }
 
     /// The nodes that the next work of `stream` would depend on, and the number of its capture.
-    pub fn capture_frontier(&mut self, stream: CUstream) -> Result<(u64, Vec<usize>)> {
+    pub fn capture_frontier(&mut self, stream: CUstream) -> Result<(u64, Vec<CUgraphNode>)> {
         let number = self.streams[&stream].capture.unwrap_or_default();
         let frontier = self.capture_of(stream)?.frontiers.get(&stream).cloned();
         Ok((number, frontier.unwrap_or_default()))
     }
 
+    /// Where the list of nodes lies that the next work of `stream` depends on. Good until the next call on the stream.
+    pub fn frontier_place(&self, capture: u64, stream: CUstream) -> (*const CUgraphNode, usize) {
+        let frontier = self.captures.get(&capture).and_then(|capture| capture.frontiers.get(&stream));
+        frontier.map_or((std::ptr::null(), 0), |nodes| (nodes.as_ptr(), nodes.len()))
+    }
+
+    /// Lets the next work of `stream`, which is being captured, depend on `nodes`, too or instead.
+    pub fn change_frontier(&mut self, stream: CUstream, nodes: &[CUgraphNode], replace: bool) -> Result {
+        let graph = self.capture_of(stream)?.graph;
+        self.check_nodes(graph, nodes)?;
+        let frontier = self.capture_of(stream)?.frontiers.entry(stream).or_default();
+        if replace {
+            frontier.clear();
+        }
+        extend_set(frontier, nodes);
+        Ok(())
+    }
+
     /// Lets the next work of `stream` depend on `nodes` of capture `number`, which it enters if it is in none.
-    pub fn depend_on_captured(&mut self, stream: CUstream, number: u64, nodes: &[usize]) -> Result {
+    pub fn depend_on_captured(&mut self, stream: CUstream, number: u64, nodes: &[CUgraphNode]) -> Result {
         let context = self.streams[&stream].context;
         let own = self.streams[&stream].capture;
         if own.is_some_and(|own| own != number) {
@@ -152,12 +211,7 @@ impl Driver {
             return refused(CUresult::STREAM_CAPTURE_IMPLICIT, "the legacy default stream cannot enter a capture");
         }
         self.join_stream(stream, number);
-        let frontier = self.capture_of(stream)?.frontiers.entry(stream).or_default();
-        for &node in nodes {
-            if !frontier.contains(&node) {
-                frontier.push(node);
-            }
-        }
+        extend_set(self.capture_of(stream)?.frontiers.entry(stream).or_default(), nodes);
         Ok(())
     }
 
@@ -232,16 +286,11 @@ impl Driver {
     }
 }
 
-impl Capture {
-    /// Whether all nodes lead into what the first stream waits for.
-    fn is_joined(&self) -> bool {
-        let mut reached = BTreeSet::new();
-        let mut open = self.frontiers.get(&self.origin).cloned().unwrap_or_default();
-        while let Some(node) = open.pop() {
-            if reached.insert(node) {
-                open.extend(&self.nodes[node].needs);
-            }
+/// Adds those of `more` that are not there yet.
+fn extend_set(nodes: &mut Vec<CUgraphNode>, more: &[CUgraphNode]) {
+    for &node in more {
+        if !nodes.contains(&node) {
+            nodes.push(node);
         }
-        reached.len() == self.nodes.len()
     }
 }

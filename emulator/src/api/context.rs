@@ -7,7 +7,7 @@ use super::driver::{Driver, call, with_context_stack};
 use super::error::{CUresult, Result, refused};
 use super::queue::Ticket;
 use super::stream::Stream;
-use super::types::{CUcontext, CUdevice, CUstream, Out};
+use super::types::{CUcontext, CUdevice, CUevent, CUstream, Out};
 use crate::check::leaks;
 use crate::config;
 use crate::statistics::count;
@@ -16,6 +16,8 @@ use crate::statistics::count;
 #[derive(Debug)]
 pub struct Context {
     pub flags: u32,
+    /// A number that no other context of the process has.
+    id: u64,
     /// The error of the work that failed: every later call answers with it.
     pub fault: Option<CUresult>,
     /// The legacy default stream.
@@ -29,9 +31,9 @@ pub struct Context {
 }
 
 impl Context {
-    /// Whether `stream` is a default stream of the context or of a thread in it.
+    /// Whether a stream is the legacy default stream, or that of a thread.
     pub fn has_default_stream(&self, stream: CUstream) -> bool {
-        self.legacy == stream || self.per_thread.values().any(|own| *own == stream)
+        self.legacy == stream || self.per_thread.values().any(|&other| other == stream)
     }
 }
 
@@ -51,6 +53,7 @@ impl Driver {
         self.streams.insert(legacy, Stream::new(handle, 0, 0));
         let context = Context {
             flags,
+            id: legacy.0 as u64,
             fault: None,
             legacy,
             per_thread: HashMap::new(),
@@ -76,6 +79,7 @@ impl Driver {
         self.events.retain(|_, event| event.context != handle);
         self.functions.retain(|_, function| function.context != handle);
         self.modules.retain(|_, module| module.context != handle);
+        self.forget_modules_of_libraries(handle);
         self.executables.retain(|_, executable| executable.context != handle);
         self.graphs.retain(|_, graph| graph.context != handle);
         self.nodes.retain(|_, graph| self.graphs.contains_key(graph));
@@ -354,6 +358,91 @@ pub unsafe extern "C" fn cuCtxSynchronize() -> CUresult {
     })
 }
 
+/// As [`cuCtxSynchronize`], for any context.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuCtxSynchronize_v2(context: CUcontext) -> CUresult {
+    call("cuCtxSynchronize_v2", |driver| {
+        let context = if context.0 == 0 { driver.current()? } else { context };
+        driver.context(context)?;
+        driver.forbid_captured_context(context, "waiting for")?;
+        count(|statistics| statistics.synchronisations += 1);
+        driver.wait_for_context(context)
+    })
+}
+
+/// The device of a context.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuCtxGetDevice_v2(device: Out<CUdevice>, context: CUcontext) -> CUresult {
+    call("cuCtxGetDevice_v2", |driver| {
+        let context = if context.0 == 0 { driver.current()? } else { context };
+        driver.context(context)?;
+        device.set(0)
+    })
+}
+
+/// A number that no other context has.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuCtxGetId(context: CUcontext, id: Out<u64>) -> CUresult {
+    call("cuCtxGetId", |driver| {
+        let context = if context.0 == 0 { driver.current()? } else { context };
+        id.set(driver.context(context)?.id)
+    })
+}
+
+/// Marks the place behind everything that was asked of a context.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuCtxRecordEvent(context: CUcontext, event: CUevent) -> CUresult {
+    call("cuCtxRecordEvent", |driver| {
+        driver.context(context)?;
+        driver.forbid_captured_context(context, "recording an event in")?;
+        driver.record_context(context, event)
+    })
+}
+
+/// Lets everything that will be asked of a context wait for an event.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuCtxWaitEvent(context: CUcontext, event: CUevent) -> CUresult {
+    call("cuCtxWaitEvent", |driver| {
+        driver.context(context)?;
+        driver.forbid_captured_context(context, "waiting for an event in")?;
+        let streams = driver.streams.iter().filter(|(_, stream)| stream.context == context);
+        let streams: Vec<CUstream> = streams.map(|(&handle, _)| handle).collect();
+        streams.into_iter().try_for_each(|stream| driver.stream_waits(stream, event, 0))
+    })
+}
+
+/// Ends the preference of cached lines, which changes nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuCtxResetPersistingL2Cache() -> CUresult {
+    call("cuCtxResetPersistingL2Cache", |driver| driver.current().map(|_| ()))
+}
+
+/// Lets the thread's context reach the memory of another. Contexts of one device do so without asking.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuCtxEnablePeerAccess(peer: CUcontext, flags: u32) -> CUresult {
+    call("cuCtxEnablePeerAccess", |driver| {
+        let context = driver.current()?;
+        driver.context(peer)?;
+        if flags != 0 {
+            return refused(CUresult::INVALID_VALUE, "access to a peer has no flags");
+        }
+        if peer == context {
+            return refused(CUresult::INVALID_DEVICE, "a context is no peer of itself");
+        }
+        refused(CUresult::PEER_ACCESS_UNSUPPORTED, "there is no other device")
+    })
+}
+
+/// Ends what [`cuCtxEnablePeerAccess`] began, which never begins.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuCtxDisablePeerAccess(peer: CUcontext) -> CUresult {
+    call("cuCtxDisablePeerAccess", |driver| {
+        driver.current()?;
+        driver.context(peer)?;
+        refused(CUresult::PEER_ACCESS_NOT_ENABLED, "access to the peer was not enabled")
+    })
+}
+
 /// The value of a limit of the thread's context.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuCtxGetLimit(value: Out<usize>, limit: u32) -> CUresult {
@@ -405,6 +494,33 @@ pub unsafe extern "C" fn cuCtxSetCacheConfig(preference: u32) -> CUresult {
     })
 }
 
+/// Refuses numbers that are no width of the banks of shared memory.
+pub fn check_bank_width(width: u32) -> Result {
+    match width {
+        0..=2 => Ok(()),
+        _ => refused(CUresult::INVALID_VALUE, format!("{width} is no width of shared memory's banks")),
+    }
+}
+
+/// The width of the banks of shared memory: 4 bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuCtxGetSharedMemConfig(width: Out<u32>) -> CUresult {
+    const FOUR_BYTES: u32 = 1;
+    call("cuCtxGetSharedMemConfig", |driver| {
+        driver.current()?;
+        width.set(FOUR_BYTES)
+    })
+}
+
+/// Sets the width of the banks of shared memory, which devices no longer choose.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuCtxSetSharedMemConfig(width: u32) -> CUresult {
+    call("cuCtxSetSharedMemConfig", |driver| {
+        driver.current()?;
+        check_bank_width(width)
+    })
+}
+
 /// The range of stream priorities: least, then greatest.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuCtxGetStreamPriorityRange(least: Out<i32>, greatest: Out<i32>) -> CUresult {
@@ -435,9 +551,19 @@ super::exports![
     cuCtxSetFlags,
     cuCtxGetApiVersion,
     cuCtxSynchronize,
+    cuCtxSynchronize_v2,
+    cuCtxGetDevice_v2,
+    cuCtxGetId,
+    cuCtxRecordEvent,
+    cuCtxWaitEvent,
+    cuCtxResetPersistingL2Cache,
+    cuCtxEnablePeerAccess,
+    cuCtxDisablePeerAccess,
     cuCtxGetLimit,
     cuCtxSetLimit,
     cuCtxGetCacheConfig,
     cuCtxSetCacheConfig,
+    cuCtxGetSharedMemConfig,
+    cuCtxSetSharedMemConfig,
     cuCtxGetStreamPriorityRange,
 ];

@@ -8,7 +8,7 @@ use super::driver::{Driver, call};
 use super::error::{CUresult, Result, refused};
 use super::memory::Origin;
 use super::types::{CUcontext, CUdeviceptr, CUstream, In, Out};
-use super::work::{Place, Source, Transfer, Work};
+use super::work::{Place, Source, Steps, Transfer, Work};
 
 /// One end of a copy, as the caller describes it.
 #[derive(Clone, Copy, Debug)]
@@ -19,29 +19,39 @@ enum End {
     Unified(u64),
 }
 
-/// A copy as the caller describes it: `height` rows of `width` bytes.
+/// A copy as the caller describes it: `depth` slices of `height` rows of `width` bytes.
 #[derive(Clone, Copy, Debug)]
 struct Request {
     source: End,
-    source_pitch: u64,
+    source_steps: Steps,
     target: End,
-    target_pitch: u64,
+    target_steps: Steps,
     width: u64,
     height: u64,
+    depth: u64,
 }
 
 impl Request {
     /// A range of `bytes`.
     fn range(target: End, source: End, bytes: usize) -> Self {
-        Request { source, source_pitch: 0, target, target_pitch: 0, width: bytes as u64, height: 1 }
+        let (source_steps, target_steps) = (Steps::default(), Steps::default());
+        Request { source, source_steps, target, target_steps, width: bytes as u64, height: 1, depth: 1 }
     }
 
-    /// Bytes from the first to the last of a rectangle with `pitch`.
-    fn span(&self, pitch: u64) -> Result<u64> {
-        if self.height > 1 && pitch < self.width {
+    fn is_empty(&self) -> bool {
+        self.width == 0 || self.height == 0 || self.depth == 0
+    }
+
+    /// Bytes from the first to the last of the box with `steps`.
+    fn span(&self, steps: Steps) -> Result<u64> {
+        if self.height > 1 && steps.row < self.width {
             return refused(CUresult::INVALID_VALUE, "rows overlap: the pitch is less than the width");
         }
-        match pitch.checked_mul(self.height - 1).and_then(|bytes| bytes.checked_add(self.width)) {
+        let rows = steps.row.checked_mul(self.height - 1).and_then(|bytes| bytes.checked_add(self.width));
+        if self.depth > 1 && rows.is_none_or(|rows| steps.slice < rows) {
+            return refused(CUresult::INVALID_VALUE, "slices overlap: their height is less than that of the copy");
+        }
+        match rows.zip(steps.slice.checked_mul(self.depth - 1)).and_then(|(rows, before)| rows.checked_add(before)) {
             Some(bytes) => Ok(bytes),
             None => refused(CUresult::INVALID_VALUE, "the size overflows"),
         }
@@ -49,13 +59,20 @@ impl Request {
 
     /// The bytes of a pageable source, row after row.
     fn capture(&self, source: u64) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity((self.width * self.height) as usize);
-        for row in 0..self.height {
-            let start = (source + row * self.source_pitch) as *const u8;
-            // SAFETY: the caller of the driver function vouched for the source.
-            bytes.extend_from_slice(unsafe { std::slice::from_raw_parts(start, self.width as usize) });
+        let mut bytes = Vec::with_capacity((self.width * self.height * self.depth) as usize);
+        for slice in 0..self.depth {
+            for row in 0..self.height {
+                let start = (source + self.source_steps.offset(slice, row)) as *const u8;
+                // SAFETY: the caller of the driver function vouched for the source.
+                bytes.extend_from_slice(unsafe { std::slice::from_raw_parts(start, self.width as usize) });
+            }
         }
         bytes
+    }
+
+    /// How [`Request::capture`] laid the bytes out.
+    fn captured_steps(&self) -> Steps {
+        Steps { row: self.width, slice: self.width * self.height }
     }
 }
 
@@ -73,11 +90,11 @@ impl Driver {
             Call::Stream(stream) => self.stream(stream)?,
             Call::Now => self.stream(CUstream(0))?,
         };
-        if request.width == 0 || request.height == 0 {
+        if request.is_empty() {
             return Ok(());
         }
-        let (source, source_kind) = self.place(request.source, request.span(request.source_pitch)?)?;
-        let (target, target_kind) = self.place(request.target, request.span(request.target_pitch)?)?;
+        let (source, source_kind) = self.place(request.source, request.span(request.source_steps)?)?;
+        let (target, target_kind) = self.place(request.target, request.span(request.target_steps)?)?;
         match call {
             Call::Now => self.forbid_in_capture("copying")?,
             Call::Stream(_) if source_kind == Place::Pageable || target_kind == Place::Pageable => {
@@ -95,12 +112,13 @@ impl Driver {
             } else {
                 Source::Memory(source, source_kind)
             },
-            source_pitch: if captured { request.width } else { request.source_pitch },
+            source_steps: if captured { request.captured_steps() } else { request.source_steps },
             target,
             target_kind,
-            target_pitch: request.target_pitch,
+            target_steps: request.target_steps,
             width: request.width,
             height: request.height,
+            depth: request.depth,
         };
         let waits = match (source_kind, target_kind, call) {
             (_, Place::Pageable, _) => true,
@@ -108,9 +126,27 @@ impl Driver {
             (Place::Device, Place::Device, _) => false,
             (_, _, Call::Now) => true,
             (_, _, Call::Stream(_)) => false,
-        };
+        } || [source, target].iter().any(|&address| self.waits_for_copies(address));
         self.enqueue(stream, Work::Copy(copy))?;
         if waits { self.wait_for_last(stream) } else { Ok(()) }
+    }
+
+    fn waits_for_copies(&self, address: u64) -> bool {
+        let block = self.memory.find_device(address).and_then(|range| self.blocks.get(&range.start));
+        block.is_some_and(|block| block.waits_for_copies)
+    }
+
+    /// The copy of a node of a graph, which reads and writes when it runs, whatever the memory is.
+    pub fn copy_for_graph(&self, copy: &CUDA_MEMCPY3D) -> Result<Transfer> {
+        let request = copy.request()?;
+        if request.is_empty() {
+            return refused(CUresult::INVALID_VALUE, "a copy of nothing");
+        }
+        let (source, source_kind) = self.place(request.source, request.span(request.source_steps)?)?;
+        let (target, target_kind) = self.place(request.target, request.span(request.target_steps)?)?;
+        let Request { source_steps, target_steps, width, height, depth, .. } = request;
+        let source = Source::Memory(source, source_kind);
+        Ok(Transfer { source, source_steps, target, target_kind, target_steps, width, height, depth })
     }
 
     /// Address and kind of the memory at one end.
@@ -173,6 +209,7 @@ macro_rules! copies {
         super::exports![
             $($now, $async,)*
             cuMemcpyPeer, cuMemcpyPeerAsync, cuMemcpy2D_v2, cuMemcpy2DUnaligned_v2, cuMemcpy2DAsync_v2,
+            cuMemcpy3D_v2, cuMemcpy3DAsync_v2, cuMemcpy3DPeer, cuMemcpy3DPeerAsync,
         ];
     };
 }
@@ -193,7 +230,8 @@ copies! {
 }
 
 impl Driver {
-    fn check_contexts(&self, contexts: [CUcontext; 2]) -> Result {
+    /// Refuses contexts that do not live.
+    pub fn check_contexts(&self, contexts: [CUcontext; 2]) -> Result {
         match contexts.iter().find(|context| !self.contexts.contains_key(context)) {
             Some(_) => refused(CUresult::INVALID_CONTEXT, "no such context, or it was destroyed"),
             None => Ok(()),
@@ -256,32 +294,38 @@ struct RectangleEnd {
 }
 
 impl RectangleEnd {
-    /// The first byte; arrays are not to be had.
     fn start(&self) -> Result<End> {
         let offset = self.y.checked_mul(self.pitch).and_then(|rows| rows.checked_add(self.x_bytes));
-        let Some(offset) = offset else {
-            return refused(CUresult::INVALID_VALUE, "the size overflows");
-        };
-        let offset = offset as u64;
-        match self.memory_type {
-            1 => Ok(End::Host(self.host.wrapping_add(offset))),
-            2 => Ok(End::Device(self.device.wrapping_add(offset))),
-            3 => refused(CUresult::NOT_SUPPORTED, "copies of arrays"),
-            4 => Ok(End::Unified(self.device.wrapping_add(offset))),
-            other => refused(CUresult::INVALID_VALUE, format!("{other} is no type of memory")),
-        }
+        end(self.memory_type, self.host, self.device, offset)
+    }
+}
+
+/// The place `offset` bytes behind the start of memory of a type; arrays are not to be had.
+fn end(memory_type: u32, host: u64, device: CUdeviceptr, offset: Option<usize>) -> Result<End> {
+    let Some(offset) = offset else {
+        return refused(CUresult::INVALID_VALUE, "the size overflows");
+    };
+    let offset = offset as u64;
+    match memory_type {
+        1 => Ok(End::Host(host.wrapping_add(offset))),
+        2 => Ok(End::Device(device.wrapping_add(offset))),
+        3 => refused(CUresult::NOT_SUPPORTED, "copies of arrays"),
+        4 => Ok(End::Unified(device.wrapping_add(offset))),
+        other => refused(CUresult::INVALID_VALUE, format!("{other} is no type of memory")),
     }
 }
 
 fn rectangle(copy: In<CUDA_MEMCPY2D>) -> Result<Request> {
     let copy = copy.get()?;
+    let steps = |end: &RectangleEnd| Steps { row: end.pitch as u64, slice: 0 };
     Ok(Request {
         source: copy.source.start()?,
-        source_pitch: copy.source.pitch as u64,
+        source_steps: steps(&copy.source),
         target: copy.target.start()?,
-        target_pitch: copy.target.pitch as u64,
+        target_steps: steps(&copy.target),
         width: copy.width_bytes as u64,
         height: copy.height as u64,
+        depth: 1,
     })
 }
 
@@ -301,4 +345,128 @@ pub unsafe extern "C" fn cuMemcpy2DUnaligned_v2(copy: In<CUDA_MEMCPY2D>) -> CUre
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuMemcpy2DAsync_v2(copy: In<CUDA_MEMCPY2D>, stream: CUstream) -> CUresult {
     call("cuMemcpy2DAsync_v2", |driver| driver.copy(rectangle(copy)?, Call::Stream(stream)))
+}
+
+/// A box to copy, as the driver's header lays it out.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct CUDA_MEMCPY3D {
+    source: BoxEnd,
+    target: BoxEnd,
+    width_bytes: usize,
+    height: usize,
+    depth: usize,
+}
+
+/// One end of a box.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+struct BoxEnd {
+    x_bytes: usize,
+    y: usize,
+    z: usize,
+    mipmap_level: usize,
+    memory_type: u32,
+    host: u64,
+    device: CUdeviceptr,
+    array: usize,
+    /// The context that the memory is of, in copies between contexts; else reserved.
+    context: CUcontext,
+    pitch: usize,
+    /// Rows from one slice to the next.
+    height: usize,
+}
+
+impl BoxEnd {
+    fn start(&self) -> Result<End> {
+        let rows = self.z.checked_mul(self.height).and_then(|rows| rows.checked_add(self.y));
+        let offset = rows.and_then(|rows| rows.checked_mul(self.pitch)).and_then(|rows| rows.checked_add(self.x_bytes));
+        end(self.memory_type, self.host, self.device, offset)
+    }
+
+    fn steps(&self) -> Result<Steps> {
+        match self.pitch.checked_mul(self.height) {
+            Some(slice) => Ok(Steps { row: self.pitch as u64, slice: slice as u64 }),
+            None => refused(CUresult::INVALID_VALUE, "the size overflows"),
+        }
+    }
+
+    /// The end of a copy that begins at `address`.
+    fn at(address: u64, kind: Place, steps: Steps) -> Self {
+        let is_device = kind == Place::Device;
+        BoxEnd {
+            x_bytes: 0,
+            y: 0,
+            z: 0,
+            mipmap_level: 0,
+            memory_type: if is_device { 2 } else { 1 },
+            host: if is_device { 0 } else { address },
+            device: if is_device { address } else { 0 },
+            array: 0,
+            context: CUcontext(0),
+            pitch: steps.row as usize,
+            height: steps.slice.checked_div(steps.row).unwrap_or(0) as usize,
+        }
+    }
+}
+
+impl CUDA_MEMCPY3D {
+    fn request(&self) -> Result<Request> {
+        Ok(Request {
+            source: self.source.start()?,
+            source_steps: self.source.steps()?,
+            target: self.target.start()?,
+            target_steps: self.target.steps()?,
+            width: self.width_bytes as u64,
+            height: self.height as u64,
+            depth: self.depth as u64,
+        })
+    }
+
+    /// The description of a copy.
+    pub fn of(transfer: &Transfer) -> Self {
+        let (source, kind) = match &transfer.source {
+            Source::Captured(bytes) => (bytes.as_ptr() as u64, Place::Pageable),
+            Source::Memory(address, kind) => (*address, *kind),
+        };
+        CUDA_MEMCPY3D {
+            source: BoxEnd::at(source, kind, transfer.source_steps),
+            target: BoxEnd::at(transfer.target, transfer.target_kind, transfer.target_steps),
+            width_bytes: transfer.width as usize,
+            height: transfer.height as usize,
+            depth: transfer.depth as usize,
+        }
+    }
+}
+
+/// Copies a box.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemcpy3D_v2(copy: In<CUDA_MEMCPY3D>) -> CUresult {
+    call("cuMemcpy3D_v2", |driver| driver.copy(copy.get()?.request()?, Call::Now))
+}
+
+/// Copies a box in the order of a stream.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemcpy3DAsync_v2(copy: In<CUDA_MEMCPY3D>, stream: CUstream) -> CUresult {
+    call("cuMemcpy3DAsync_v2", |driver| driver.copy(copy.get()?.request()?, Call::Stream(stream)))
+}
+
+/// Copies a box between the memory of two contexts.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemcpy3DPeer(copy: In<CUDA_MEMCPY3D>) -> CUresult {
+    call("cuMemcpy3DPeer", |driver| {
+        let copy = copy.get()?;
+        driver.check_contexts([copy.target.context, copy.source.context])?;
+        driver.copy(copy.request()?, Call::Now)
+    })
+}
+
+/// Copies a box between the memory of two contexts in the order of a stream.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemcpy3DPeerAsync(copy: In<CUDA_MEMCPY3D>, stream: CUstream) -> CUresult {
+    call("cuMemcpy3DPeerAsync", |driver| {
+        let copy = copy.get()?;
+        driver.check_contexts([copy.target.context, copy.source.context])?;
+        driver.copy(copy.request()?, Call::Stream(stream))
+    })
 }

@@ -167,6 +167,7 @@ fn device_attribute(device: &Description, attribute: u32) -> Result<i32> {
         // Alignment of textures and of surfaces, and of the pitch of textures.
         14 | 30 => 512,
         51 => 32,
+        21..=29 | 42..=49 | 52..=74 | 77 => largest_texture(attribute),
         16 => device.multiprocessors,
         33 => PCI_BUS,
         36 => device.memory_clock_khz,
@@ -187,6 +188,10 @@ fn device_attribute(device: &Description, attribute: u32) -> Result<i32> {
                 64
             }
         }
+        // Number of the node of the device's memory, and of the host's beside it, if there were several.
+        131 | 134 => u32::MAX,
+        // Domains of memory order.
+        126 => 1,
         97 => device.shared_bytes_per_block_optin,
         106 => device.blocks_per_multiprocessor,
         111 => SHARED_BYTES_RESERVED_PER_BLOCK,
@@ -195,17 +200,108 @@ fn device_attribute(device: &Description, attribute: u32) -> Result<i32> {
     Ok(value as i32)
 }
 
-/// Attributes that say whether there is something. Everything that the emulator lacks it does not claim, textures,
-/// virtual memory management, sharing between processes and clusters among them.
+/// The most elements that textures and surfaces have in one direction, and the most layers: the same for all supported
+/// compute capabilities (CUDA C++ programming guide, "technical specifications per compute capability"). There are no
+/// functions for them yet.
+fn largest_texture(attribute: u32) -> u32 {
+    match attribute {
+        // One and two dimensions, of surfaces and of textures in linear memory, too.
+        21 | 22 | 56 | 70 => 131_072,
+        23 | 57 => 65_536,
+        71 => 65_000,
+        // Pitch in bytes, and one dimension in linear memory.
+        72 => 2_097_120,
+        69 => 1 << 28,
+        // Three dimensions.
+        24..=26 | 58..=60 => 16_384,
+        47 | 48 => 8_192,
+        // Layers, and layers of cubes.
+        29 | 43 | 62 | 65 => 2_048,
+        54 | 68 => 2_046,
+        // Whether four neighbours can be gathered.
+        44 => 1,
+        // Layered, gathered, in cubes, with mipmaps.
+        _ => 32_768,
+    }
+}
+
+/// Attributes that say whether there is something. Everything that the emulator lacks it does not claim: sharing
+/// between processes and clusters among them.
 fn has_feature(attribute: u32) -> Result<bool> {
     match attribute {
         // Copies beside kernels, mapped host memory, concurrent kernels, unified addressing, stream priorities, caching
-        // in L1 (global, local), managed memory, preemption, registered memory under its own address, cooperative
-        // launches, registration of host memory, memory pools.
-        15 | 19 | 31 | 41 | 78 | 79 | 80 | 83 | 90 | 91 | 95 | 99 | 115 => Ok(true),
-        1..=142 => Ok(false),
+        // in L1 (global, local), managed memory, also while kernels run, preemption, registered memory under its own
+        // address, cooperative launches, registration of host memory, also read-only, memory pools, waits of streams
+        // for 64-bit values and for bits that are clear.
+        15 | 19 | 31 | 41 | 78 | 79 | 80 | 83 | 89 | 90 | 91 | 95 | 99 | 102 | 113 | 115 | 122 | 123 => Ok(true),
+        1..=148 => Ok(false),
         _ => refused(CUresult::INVALID_VALUE, format!("there is no attribute {attribute} of a device")),
     }
+}
+
+/// How the device reaches another one; there is no other.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuDeviceGetP2PAttribute(
+    value: Out<i32>,
+    attribute: u32,
+    source: CUdevice,
+    target: CUdevice,
+) -> CUresult {
+    call("cuDeviceGetP2PAttribute", |_| {
+        check_device(source)?;
+        check_device(target)?;
+        if !(1..=5).contains(&attribute) || value.is_null() {
+            return refused(CUresult::INVALID_VALUE, format!("there is no attribute {attribute} of two devices"));
+        }
+        refused(CUresult::INVALID_DEVICE, "a device is no peer of itself")
+    })
+}
+
+/// Properties of a device as the driver's header lays them out.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct CUdevprop {
+    threads_per_block: i32,
+    block: [u32; 3],
+    grid: [u32; 3],
+    shared_bytes_per_block: i32,
+    constant_bytes: i32,
+    warp_threads: i32,
+    pitch_bytes: i32,
+    registers_per_block: i32,
+    clock_khz: i32,
+    texture_alignment: i32,
+}
+
+/// The properties of a device that its first programs asked for.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuDeviceGetProperties(properties: Out<CUdevprop>, device: CUdevice) -> CUresult {
+    call("cuDeviceGetProperties", |driver| {
+        check_device(device)?;
+        let device = driver.config()?.device;
+        let attribute = |number| device_attribute(&device, number);
+        properties.set(CUdevprop {
+            threads_per_block: attribute(1)?,
+            block: BLOCK_DIMENSIONS,
+            grid: GRID_DIMENSIONS,
+            shared_bytes_per_block: attribute(8)?,
+            constant_bytes: attribute(9)?,
+            warp_threads: attribute(10)?,
+            pitch_bytes: attribute(11)?,
+            registers_per_block: attribute(12)?,
+            clock_khz: attribute(13)?,
+            texture_alignment: attribute(14)?,
+        })
+    })
+}
+
+/// Whether contexts can have a share of the multiprocessors: they cannot.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuDeviceGetExecAffinitySupport(can: Out<i32>, _kind: u32, device: CUdevice) -> CUresult {
+    call("cuDeviceGetExecAffinitySupport", |_| {
+        check_device(device)?;
+        can.set(0)
+    })
 }
 
 super::exports![
@@ -222,4 +318,7 @@ super::exports![
     cuDeviceGetByPCIBusId,
     cuDeviceCanAccessPeer,
     cuDeviceGetAttribute,
+    cuDeviceGetP2PAttribute,
+    cuDeviceGetProperties,
+    cuDeviceGetExecAffinitySupport,
 ];

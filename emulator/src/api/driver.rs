@@ -1,7 +1,7 @@
 //! The state behind the driver API, and the way every call goes into it.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::thread::ThreadId;
@@ -12,16 +12,23 @@ use super::context::Context;
 use super::error::{CUresult, Failure, Result, fault_code, refused};
 use super::event::Event;
 use super::function::Function;
-use super::graph::{Executable, Graph};
+use super::graph::Graph;
+use super::graph_exec::Executable;
 use super::host::HostBlock;
+use super::library::{Kernel, Library};
+use super::link::Link;
+use super::managed::Advice;
 use super::memory::Block;
 use super::module::LoadedModule;
 use super::pool::Pool;
 use super::queue::{Queue, Ticket};
 use super::stream::Stream;
 use super::types::{
-    CUcontext, CUevent, CUfunction, CUgraph, CUgraphExec, CUgraphNode, CUmemoryPool, CUmodule, CUstream,
+    CUcontext, CUevent, CUfunction, CUgraph, CUgraphExec, CUgraphNode, CUkernel, CUlibrary, CUlinkState, CUmemoryPool,
+    CUmodule, CUstream, CUuserObject,
 };
+use super::user_object::UserObject;
+use super::virtual_memory::{MemoryHandle, Range};
 use super::work::{Work, in_host_function, panic_text};
 use crate::check::leaks::Ledger;
 use crate::config::{self, Config};
@@ -37,6 +44,12 @@ pub struct Driver {
     pub memory: Memory,
     /// Device allocations by start.
     pub blocks: HashMap<u64, Block>,
+    /// What the program said of managed memory, by start.
+    pub advice: HashMap<u64, Advice>,
+    /// Reserved ranges of addresses by start.
+    pub ranges: BTreeMap<u64, Range>,
+    /// Memory without an address.
+    pub memory_handles: HashMap<u64, MemoryHandle>,
     /// Page-locked host memory by start.
     pub host_blocks: HashMap<u64, HostBlock>,
     pub contexts: HashMap<CUcontext, Context>,
@@ -47,6 +60,11 @@ pub struct Driver {
     pub events: HashMap<CUevent, Event>,
     pub modules: HashMap<CUmodule, LoadedModule>,
     pub functions: HashMap<CUfunction, Function>,
+    pub libraries: HashMap<CUlibrary, Library>,
+    /// Kernels of libraries.
+    pub kernels: HashMap<CUkernel, Kernel>,
+    pub links: HashMap<CUlinkState, Link>,
+    pub user_objects: HashMap<CUuserObject, UserObject>,
     pub graphs: HashMap<CUgraph, Graph>,
     /// The graph of a node.
     pub nodes: HashMap<CUgraphNode, CUgraph>,
@@ -66,6 +84,19 @@ static DRIVER: Mutex<Option<Driver>> = Mutex::new(None);
 thread_local! {
     /// The contexts that were pushed on this thread; the last is current. A null handle stands for none.
     static CURRENT: RefCell<Vec<CUcontext>> = const { RefCell::new(Vec::new()) };
+}
+
+thread_local! {
+    /// Whether the call that this thread is in means its own default stream by a null stream.
+    static OWN_DEFAULT_STREAM: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `body` with a null stream standing for the calling thread's own default stream.
+pub fn with_own_default_stream<T>(body: impl FnOnce() -> T) -> T {
+    OWN_DEFAULT_STREAM.set(true);
+    let result = body();
+    OWN_DEFAULT_STREAM.set(false);
+    result
 }
 
 /// Lets `change` at this thread's stack of contexts.
@@ -115,6 +146,11 @@ pub(crate) fn try_with_driver<T>(look: impl FnOnce(&Driver) -> T) -> Option<T> {
     DRIVER.try_lock().ok()?.as_ref().map(look)
 }
 
+/// Lets `look` at the state, outside any call of the program; `None` before the first call.
+pub fn with_driver<T>(look: impl FnOnce(&Driver) -> T) -> Option<T> {
+    DRIVER.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).as_ref().map(look)
+}
+
 /// A report that prevents a call, before anything ran.
 pub fn failed_with(code: CUresult) -> impl Fn(Report) -> Failure {
     move |report| Failure { code, report: Some(Box::new(report)) }
@@ -160,6 +196,7 @@ impl Driver {
     pub fn stream(&mut self, handle: CUstream) -> Result<CUstream> {
         let context = self.current()?;
         match handle.0 {
+            0 if OWN_DEFAULT_STREAM.get() => Ok(self.thread_stream(context, std::thread::current().id())),
             0 | 1 => Ok(self.contexts[&context].legacy),
             2 => Ok(self.thread_stream(context, std::thread::current().id())),
             _ => match self.streams.get(&handle) {
@@ -248,11 +285,10 @@ impl Driver {
         let seed = self.config()?.seed;
         let start = Instant::now();
         for ticket in self.queue.schedule(targets, seed) {
-            // A fault earlier in the order may have dropped it.
-            let Some(item) = self.queue.take(ticket) else { continue };
-            if let Err(report) = item.work.run(self) {
-                self.fault(item.context, report);
+            if !self.wait_for_value(ticket, enough) {
+                break;
             }
+            self.run_item(ticket);
             if enough.is_some_and(|enough| start.elapsed() >= enough) {
                 break;
             }
@@ -260,11 +296,69 @@ impl Driver {
         Ok(())
     }
 
+    fn run_item(&mut self, ticket: Ticket) {
+        // A fault earlier in the order may have dropped it.
+        let Some(item) = self.queue.take(ticket) else { return };
+        if let Err(report) = item.work.run(self) {
+            self.fault(item.context, report);
+        }
+    }
+
+    /// Whether `ticket` waits for a value in memory that is not there yet.
+    fn is_blocked(&self, ticket: Ticket) -> bool {
+        matches!(self.queue.work(ticket), Some(Work::Poll(poll)) if !poll.is_over(&self.memory))
+    }
+
+    /// If `ticket` waits for a value in memory, lets everything else run that may write it, and gives other threads of
+    /// the host the time to do so. False when the value is not there after `enough`; a wait without end is a fault.
+    fn wait_for_value(&mut self, ticket: Ticket, enough: Option<Duration>) -> bool {
+        /// How long the host may take to write a value that no work of the device writes.
+        const HOST_TIME: Duration = Duration::from_secs(10);
+        let start = Instant::now();
+        let mut blocked = BTreeSet::new();
+        while self.is_blocked(ticket) {
+            let ready = self.queue.ready(&blocked);
+            match ready {
+                Some(ready) if self.is_blocked(ready) => {
+                    blocked.insert(ready);
+                    continue;
+                }
+                Some(ready) => {
+                    self.run_item(ready);
+                    blocked.clear();
+                }
+                None => {
+                    std::thread::sleep(Duration::from_millis(1));
+                    blocked.clear();
+                }
+            }
+            if enough.is_some_and(|enough| start.elapsed() >= enough) {
+                return false;
+            }
+            if start.elapsed() >= HOST_TIME && ready.is_none() {
+                self.give_up_wait(ticket);
+            }
+        }
+        true
+    }
+
+    fn give_up_wait(&mut self, ticket: Ticket) {
+        if let Some(item) = self.queue.take(ticket)
+            && let Work::Poll(poll) = &*item.work
+        {
+            self.fault(item.context, Report::new(Class::BadApiCall, poll.text()));
+        }
+    }
+
     /// Ends a context by `report`: nothing of it runs any more, and every call answers with the same error.
     fn fault(&mut self, context: CUcontext, report: Report) {
-        self.queue.drop_context(context);
+        let code = fault_code(&report);
         if let Some(context) = self.contexts.get_mut(&context) {
-            context.fault = Some(fault_code(&report));
+            context.fault = Some(code);
+        }
+        // Callbacks are called all the same, to learn of the fault.
+        for item in self.queue.drop_context(context) {
+            item.work.call_back(code);
         }
         announce(&report);
         remember(report);

@@ -6,21 +6,92 @@ use super::driver::{call, call_uninitialised};
 use super::error::{CUresult, Result, refused};
 use super::types::{In, Out};
 
-/// Functions of which there are several versions: the plain name, and from which CUDA version on it means which one.
+/// Functions whose newest version is not simply called `_v2` since CUDA 4: the plain name, and from which CUDA version
+/// on it means which function (`cudaTypedefs.h`).
 const VERSIONS: &[(&str, &[(i32, &str)])] = &[
     ("cuCtxCreate", &[(3020, "cuCtxCreate_v2"), (11040, "cuCtxCreate_v3"), (12050, "cuCtxCreate_v4")]),
+    ("cuCtxGetDevice", &[(2000, "cuCtxGetDevice"), (13000, "cuCtxGetDevice_v2")]),
+    ("cuCtxSynchronize", &[(2000, "cuCtxSynchronize"), (13000, "cuCtxSynchronize_v2")]),
     ("cuDeviceGetUuid", &[(9020, "cuDeviceGetUuid"), (11040, "cuDeviceGetUuid_v2")]),
+    ("cuDevicePrimaryCtxRelease", &[(7000, "cuDevicePrimaryCtxRelease"), (11000, "cuDevicePrimaryCtxRelease_v2")]),
+    ("cuDevicePrimaryCtxReset", &[(7000, "cuDevicePrimaryCtxReset"), (11000, "cuDevicePrimaryCtxReset_v2")]),
+    ("cuDevicePrimaryCtxSetFlags", &[(7000, "cuDevicePrimaryCtxSetFlags"), (11000, "cuDevicePrimaryCtxSetFlags_v2")]),
     ("cuEventElapsedTime", &[(2000, "cuEventElapsedTime"), (12080, "cuEventElapsedTime_v2")]),
     ("cuGetProcAddress", &[(11030, "cuGetProcAddress"), (12000, "cuGetProcAddress_v2")]),
+    ("cuGraphAddDependencies", &[(10000, "cuGraphAddDependencies"), (12030, "cuGraphAddDependencies_v2")]),
+    ("cuGraphAddKernelNode", &[(10000, "cuGraphAddKernelNode"), (12000, "cuGraphAddKernelNode_v2")]),
+    ("cuGraphAddNode", &[(12020, "cuGraphAddNode"), (12030, "cuGraphAddNode_v2")]),
+    (
+        "cuGraphExecKernelNodeSetParams",
+        &[(10010, "cuGraphExecKernelNodeSetParams"), (12000, "cuGraphExecKernelNodeSetParams_v2")],
+    ),
+    ("cuGraphExecUpdate", &[(10020, "cuGraphExecUpdate"), (12000, "cuGraphExecUpdate_v2")]),
+    ("cuGraphGetEdges", &[(10000, "cuGraphGetEdges"), (12030, "cuGraphGetEdges_v2")]),
+    (
+        "cuGraphInstantiate",
+        &[(10000, "cuGraphInstantiate"), (11000, "cuGraphInstantiate_v2"), (12000, "cuGraphInstantiateWithFlags")],
+    ),
+    ("cuGraphKernelNodeGetParams", &[(10000, "cuGraphKernelNodeGetParams"), (12000, "cuGraphKernelNodeGetParams_v2")]),
+    ("cuGraphKernelNodeSetParams", &[(10000, "cuGraphKernelNodeSetParams"), (12000, "cuGraphKernelNodeSetParams_v2")]),
+    ("cuGraphNodeGetDependencies", &[(10000, "cuGraphNodeGetDependencies"), (12030, "cuGraphNodeGetDependencies_v2")]),
+    (
+        "cuGraphNodeGetDependentNodes",
+        &[(10000, "cuGraphNodeGetDependentNodes"), (12030, "cuGraphNodeGetDependentNodes_v2")],
+    ),
+    ("cuGraphRemoveDependencies", &[(10000, "cuGraphRemoveDependencies"), (12030, "cuGraphRemoveDependencies_v2")]),
+    ("cuLaunchHostFunc", &[(10000, "cuLaunchHostFunc"), (13010, "cuLaunchHostFunc_v2")]),
+    ("cuMemAdvise", &[(8000, "cuMemAdvise"), (12020, "cuMemAdvise_v2")]),
+    ("cuMemPrefetchAsync", &[(8000, "cuMemPrefetchAsync"), (12020, "cuMemPrefetchAsync_v2")]),
+    ("cuMemcpy3DBatchAsync", &[(12080, "cuMemcpy3DBatchAsync"), (13000, "cuMemcpy3DBatchAsync_v2")]),
+    ("cuMemcpyBatchAsync", &[(12080, "cuMemcpyBatchAsync"), (13000, "cuMemcpyBatchAsync_v2")]),
+    ("cuMulticastBindAddr", &[(12010, "cuMulticastBindAddr"), (13010, "cuMulticastBindAddr_v2")]),
+    ("cuMulticastBindMem", &[(12010, "cuMulticastBindMem"), (13010, "cuMulticastBindMem_v2")]),
+    ("cuStreamBatchMemOp", &[(8000, "cuStreamBatchMemOp"), (11070, "cuStreamBatchMemOp_v2")]),
+    ("cuStreamBeginCapture", &[(10000, "cuStreamBeginCapture"), (10010, "cuStreamBeginCapture_v2")]),
+    (
+        "cuStreamGetCaptureInfo",
+        &[
+            (10010, "cuStreamGetCaptureInfo"),
+            (11030, "cuStreamGetCaptureInfo_v2"),
+            (12030, "cuStreamGetCaptureInfo_v3"),
+        ],
+    ),
+    ("cuStreamGetCtx", &[(9020, "cuStreamGetCtx"), (12050, "cuStreamGetCtx_v2")]),
+    (
+        "cuStreamUpdateCaptureDependencies",
+        &[(11030, "cuStreamUpdateCaptureDependencies"), (12030, "cuStreamUpdateCaptureDependencies_v2")],
+    ),
+    ("cuStreamWaitValue32", &[(8000, "cuStreamWaitValue32"), (11070, "cuStreamWaitValue32_v2")]),
+    ("cuStreamWaitValue64", &[(9000, "cuStreamWaitValue64"), (11070, "cuStreamWaitValue64_v2")]),
+    ("cuStreamWriteValue32", &[(8000, "cuStreamWriteValue32"), (11070, "cuStreamWriteValue32_v2")]),
+    ("cuStreamWriteValue64", &[(9000, "cuStreamWriteValue64"), (11070, "cuStreamWriteValue64_v2")]),
+    ("cuTexRefSetAddress2D", &[(2020, "cuTexRefSetAddress2D"), (4010, "cuTexRefSetAddress2D_v3")]),
 ];
 
-/// The exported name that a program of CUDA `version` means by `name`.
-fn exported_name(name: &str, version: i32) -> Option<String> {
-    if let Some((_, versions)) = VERSIONS.iter().find(|entry| entry.0 == name) {
-        return versions.iter().rev().find(|entry| entry.0 <= version).map(|entry| entry.1.to_owned());
-    }
-    let candidates = [name.to_owned(), format!("{name}_v2")];
-    candidates.into_iter().find(|candidate| address(candidate).is_some())
+/// What a search finds.
+enum Found {
+    Function(*const c_void),
+    /// The function is known, but not in so early a version.
+    Later,
+    Nothing,
+}
+
+/// The function that a program of CUDA `version` means by `name`; of those with default streams of threads if
+/// `per_thread` says so and there is one.
+fn function_of(name: &str, version: i32, per_thread: bool) -> Found {
+    let exported = match VERSIONS.iter().find(|entry| entry.0 == name) {
+        Some((_, versions)) => match versions.iter().rev().find(|entry| entry.0 <= version) {
+            Some(entry) => entry.1.to_owned(),
+            None => return Found::Later,
+        },
+        None => {
+            let second = format!("{name}_v2");
+            if address(&second).is_some() { second } else { name.to_owned() }
+        }
+    };
+    let variants = ["_ptsz", "_ptds"].map(|suffix| format!("{exported}{suffix}"));
+    let variant = variants.iter().filter(|_| per_thread).find_map(|name| address(name));
+    variant.or_else(|| address(&exported)).map_or(Found::Nothing, Found::Function)
 }
 
 fn address(name: &str) -> Option<*const c_void> {
@@ -31,23 +102,31 @@ fn address(name: &str) -> Option<*const c_void> {
 /// Whether the search found something, in the driver's numbers.
 const FOUND: u32 = 0;
 const NOT_FOUND: u32 = 1;
-/// The flag that asks for functions of the legacy default stream, as 0 does.
-const LEGACY_STREAM: u64 = 1;
+const VERSION_NOT_SUFFICIENT: u32 = 2;
+/// The flag that asks for functions of the default streams of threads; 1, as 0, asks for those of the legacy one.
+const PER_THREAD_STREAM: u64 = 2;
 
 fn find(name: In<c_char>, function: Out<*const c_void>, version: i32, flags: u64, status: Out<u32>) -> Result {
     let name = name.text()?;
-    if flags > 2 {
+    if flags > PER_THREAD_STREAM {
         return refused(CUresult::INVALID_VALUE, format!("{flags:#x} are no flags of a search"));
     }
-    // There are no functions for the default stream of the thread.
-    let exported = exported_name(&name, version).filter(|_| flags <= LEGACY_STREAM);
-    let found = exported.and_then(|name| address(&name));
-    function.set(found.unwrap_or(std::ptr::null()))?;
-    status.set_if_wanted(if found.is_some() { FOUND } else { NOT_FOUND });
-    match found {
-        Some(_) => Ok(()),
-        None => refused(CUresult::NOT_FOUND, format!("the emulator has no {name}")),
+    let (found, code) = match function_of(&name, version, flags == PER_THREAD_STREAM) {
+        Found::Function(found) => (found, FOUND),
+        Found::Later => (std::ptr::null(), VERSION_NOT_SUFFICIENT),
+        Found::Nothing => (std::ptr::null(), NOT_FOUND),
+    };
+    function.set(found)?;
+    // Who asks for the status learns from it; the call itself succeeds then.
+    if !status.is_null() {
+        status.set(code)?;
+        return if code == NOT_FOUND { not_found(&name) } else { Ok(()) };
     }
+    if code == FOUND { Ok(()) } else { not_found(&name) }
+}
+
+fn not_found(name: &str) -> Result {
+    refused(CUresult::NOT_FOUND, format!("the emulator has no {name}"))
 }
 
 /// The address of a function of the driver API.

@@ -1,11 +1,13 @@
 //! Events: marks in streams, to wait for and to measure time between.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::driver::{Driver, call};
 use super::error::{CUresult, Result, refused};
+use super::graph::Task;
 use super::queue::Ticket;
-use super::types::{CUcontext, CUevent, CUstream, Out};
+use super::types::{CUcontext, CUevent, CUgraphNode, CUstream, Out};
 use super::work::Work;
 use crate::statistics::count;
 
@@ -25,7 +27,7 @@ enum Recorded {
     Never,
     Stream(Ticket),
     /// In a capture: the nodes that the event stands for.
-    Capture(u64, Vec<usize>),
+    Capture(u64, Vec<CUgraphNode>),
 }
 
 const DISABLE_TIMING: u32 = 2;
@@ -39,6 +41,21 @@ impl Driver {
     pub fn event_reached(&mut self, event: CUevent) {
         if let Some(event) = self.events.get_mut(&event) {
             event.reached = Some(Instant::now());
+        }
+    }
+
+    /// The work that has `ticket`, of a graph or of a whole context, recorded `event`.
+    pub fn recorded_by(&mut self, event: CUevent, ticket: Ticket) {
+        if let Some(event) = self.events.get_mut(&event) {
+            event.recorded = Recorded::Stream(ticket);
+        }
+    }
+
+    /// The work that recorded `event` last, outside captures.
+    pub fn recorded_ticket(&self, event: CUevent) -> Option<Ticket> {
+        match self.events.get(&event)?.recorded {
+            Recorded::Stream(ticket) => Some(ticket),
+            Recorded::Never | Recorded::Capture(..) => None,
         }
     }
 
@@ -72,21 +89,35 @@ impl Driver {
         Ok(())
     }
 
+    /// Records `handle` behind all work of a context.
+    pub fn record_context(&mut self, context: CUcontext, handle: CUevent) -> Result {
+        if self.events.get(&handle).is_none_or(|event| event.context != context) {
+            return refused(CUresult::INVALID_HANDLE, "no such event of the context, or it was destroyed");
+        }
+        let before = self.queue.of_context(context);
+        let ticket = self.queue.add(context, &before, Arc::new(Work::Record(handle)));
+        self.recorded_by(handle, ticket);
+        Ok(())
+    }
+
     /// Lets later work of `stream` wait for `event`.
-    pub fn stream_waits(&mut self, stream: CUstream, event: CUevent, flags: u32) -> Result {
+    pub fn stream_waits(&mut self, stream: CUstream, handle: CUevent, flags: u32) -> Result {
         if flags & !EXTERNAL != 0 {
             return refused(CUresult::INVALID_VALUE, format!("{flags:#x} are no flags of a wait"));
         }
         // Events of other contexts may be waited for, too.
-        let Some(event) = self.events.get(&event) else {
+        let Some(event) = self.events.get(&handle) else {
             return refused(CUresult::INVALID_HANDLE, "no such event, or it was destroyed");
         };
         match event.recorded.clone() {
+            Recorded::Never if self.streams[&stream].capture.is_some() && flags & EXTERNAL != 0 => {
+                self.capture_task(stream, Task::Wait(handle))
+            }
             Recorded::Never => Ok(()),
             Recorded::Capture(number, nodes) => self.depend_on_captured(stream, number, &nodes),
             Recorded::Stream(_) if self.streams[&stream].capture.is_some() => {
                 if flags & EXTERNAL != 0 {
-                    return refused(CUresult::NOT_SUPPORTED, "waiting for an external event inside a graph");
+                    return self.capture_task(stream, Task::Wait(handle));
                 }
                 // The event lies outside the graph: the graph could not wait for it.
                 let _ = self.forbid_captured_stream(stream, "");

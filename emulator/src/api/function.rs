@@ -1,5 +1,6 @@
 //! Kernels as the driver sees them: attributes and limits.
 
+use std::ffi::{CString, c_char};
 use std::sync::Arc;
 
 use super::driver::{Driver, call};
@@ -17,6 +18,8 @@ pub struct Function {
     /// The kernel's place in the module.
     pub kernel: usize,
     pub info: KernelInfo,
+    /// The kernel's name as programs are told it.
+    name: CString,
     /// The architecture that the PTX was made for, as 80.
     target: u32,
     /// The most dynamic shared memory that a launch may ask for.
@@ -30,7 +33,9 @@ impl Function {
     pub fn new(context: CUcontext, module: CUmodule, code: Arc<Module>, kernel: usize, target: u32) -> Self {
         let info = code.kernels()[kernel].clone();
         let dynamic_shared_limit = SHARED_BYTES_PER_BLOCK.saturating_sub(info.static_shared_bytes);
-        Function { context, module, code, kernel, info, target, dynamic_shared_limit, carveout: -1, cluster: [0; 2] }
+        let name = CString::new(info.name.as_str()).unwrap_or_default();
+        let (carveout, cluster) = (-1, [0; 2]);
+        Function { context, module, code, kernel, info, name, target, dynamic_shared_limit, carveout, cluster }
     }
 
     /// The same function with a known number of registers.
@@ -70,7 +75,8 @@ impl Driver {
         }
     }
 
-    fn function_attribute(&self, handle: CUfunction, attribute: u32) -> Result<i32> {
+    /// The value of an attribute.
+    pub fn function_attribute(&self, handle: CUfunction, attribute: u32) -> Result<i32> {
         let device = self.config()?.device;
         let function = self.function(handle)?;
         let info = &function.info;
@@ -92,7 +98,8 @@ impl Driver {
         Ok(value as i32)
     }
 
-    fn set_function_attribute(&mut self, handle: CUfunction, attribute: u32, value: i32) -> Result {
+    /// Sets an attribute, if it can be.
+    pub fn set_function_attribute(&mut self, handle: CUfunction, attribute: u32, value: i32) -> Result {
         let device = self.config()?.device;
         let info = &self.function(handle)?.info;
         let static_bytes = info.static_shared_bytes;
@@ -146,10 +153,76 @@ pub unsafe extern "C" fn cuFuncSetAttribute(function: CUfunction, attribute: u32
 pub unsafe extern "C" fn cuFuncSetCacheConfig(function: CUfunction, preference: u32) -> CUresult {
     call("cuFuncSetCacheConfig", |driver| {
         driver.function(function)?;
-        if preference > 3 {
-            return refused(CUresult::INVALID_VALUE, format!("{preference} is no cache preference"));
-        }
-        Ok(())
+        check_cache_preference(preference)
+    })
+}
+
+/// Refuses numbers that are no preference between L1 and shared memory.
+pub fn check_cache_preference(preference: u32) -> Result {
+    match preference {
+        0..=3 => Ok(()),
+        _ => refused(CUresult::INVALID_VALUE, format!("{preference} is no cache preference")),
+    }
+}
+
+impl Driver {
+    /// Tells where a parameter lies among the parameters of a kernel.
+    pub fn parameter_info(&self, handle: CUfunction, index: usize, offset: Out<usize>, bytes: Out<usize>) -> Result {
+        let info = &self.function(handle)?.info;
+        let Some(parameter) = info.parameters.get(index) else {
+            let message = format!("kernel {} has {} parameters", info.name, info.parameters.len());
+            return refused(CUresult::INVALID_VALUE, message);
+        };
+        bytes.set_if_wanted(parameter.bytes);
+        offset.set(parameter.offset)
+    }
+}
+
+/// Where a parameter of a kernel lies among its parameters.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuFuncGetParamInfo(
+    function: CUfunction,
+    index: usize,
+    offset: Out<usize>,
+    bytes: Out<usize>,
+) -> CUresult {
+    call("cuFuncGetParamInfo", |driver| driver.parameter_info(function, index, offset, bytes))
+}
+
+/// How many parameters a kernel has.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuFuncGetParamCount(function: CUfunction, parameter_count: Out<usize>) -> CUresult {
+    call("cuFuncGetParamCount", |driver| parameter_count.set(driver.function(function)?.info.parameters.len()))
+}
+
+/// The name of a kernel, good as long as its module.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuFuncGetName(name: Out<*const c_char>, function: CUfunction) -> CUresult {
+    call("cuFuncGetName", |driver| name.set(driver.function(function)?.name.as_ptr()))
+}
+
+/// Whether a kernel is loaded: it is.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuFuncIsLoaded(state: Out<u32>, function: CUfunction) -> CUresult {
+    const LOADED: u32 = 1;
+    call("cuFuncIsLoaded", |driver| {
+        driver.function(function)?;
+        state.set(LOADED)
+    })
+}
+
+/// Loads a kernel, which is loaded.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuFuncLoad(function: CUfunction) -> CUresult {
+    call("cuFuncLoad", |driver| driver.function(function).map(|_| ()))
+}
+
+/// Sets the width of the banks of shared memory, which devices no longer choose.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuFuncSetSharedMemConfig(function: CUfunction, width: u32) -> CUresult {
+    call("cuFuncSetSharedMemConfig", |driver| {
+        driver.function(function)?;
+        super::context::check_bank_width(width)
     })
 }
 
@@ -159,4 +232,15 @@ pub unsafe extern "C" fn cuFuncGetModule(module: Out<CUmodule>, function: CUfunc
     call("cuFuncGetModule", |driver| module.set(driver.function(function)?.module))
 }
 
-super::exports![cuFuncGetAttribute, cuFuncSetAttribute, cuFuncSetCacheConfig, cuFuncGetModule];
+super::exports![
+    cuFuncGetAttribute,
+    cuFuncSetAttribute,
+    cuFuncSetCacheConfig,
+    cuFuncSetSharedMemConfig,
+    cuFuncGetModule,
+    cuFuncGetParamInfo,
+    cuFuncGetParamCount,
+    cuFuncGetName,
+    cuFuncIsLoaded,
+    cuFuncLoad,
+];

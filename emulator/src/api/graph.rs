@@ -1,42 +1,97 @@
-//! Graphs: captured work that is launched as a whole.
+//! Graphs: work and what it waits for, built node by node or by capture.
 
 use std::sync::Arc;
 
 use super::driver::{Driver, call};
 use super::error::{CUresult, Result, refused};
-use super::queue::Ticket;
-use super::types::{CUcontext, CUgraph, CUgraphExec, CUgraphNode, CUstream, In, Out};
+use super::types::{CUcontext, CUevent, CUgraph, CUgraphNode, In, Out};
 use super::work::Work;
-use crate::statistics::count;
 
-/// A graph. Its nodes come after those that they depend on.
+/// A graph.
 #[derive(Debug)]
 pub struct Graph {
     pub context: CUcontext,
+    /// In the order in which they were added.
     pub nodes: Vec<Node>,
+    /// The node whose child the graph is: it ends with that node.
+    pub parent: Option<CUgraphNode>,
 }
 
-/// Work and the nodes that must be done before it, by their places in the graph.
+/// A node and the nodes of the same graph that must be done before it.
 #[derive(Clone, Debug)]
 pub struct Node {
     pub handle: CUgraphNode,
-    pub needs: Vec<usize>,
-    pub work: Arc<Work>,
+    pub needs: Vec<CUgraphNode>,
+    pub task: Task,
+    /// The node that this one was cloned from.
+    original: Option<CUgraphNode>,
+    /// What the last question for a kernel's parameters was answered with.
+    pub parameter_pointers: Vec<usize>,
 }
 
-/// A graph that is ready to launch: a copy, which later changes of the graph do not reach.
-#[derive(Debug)]
-pub struct Executable {
-    pub context: CUcontext,
-    nodes: Arc<Vec<Node>>,
-    flags: u64,
-    /// The end of the newest launch: launches of one graph do not overlap.
-    last: Option<Ticket>,
+/// What a node does.
+#[derive(Clone, Debug)]
+pub enum Task {
+    Work(Arc<Work>),
+    /// Waits for an event as it was recorded before the launch.
+    Wait(CUevent),
+    /// Runs a graph that belongs to the node.
+    Child(CUgraph),
 }
 
-const AUTO_FREE_ON_LAUNCH: u64 = 1;
-const DEVICE_LAUNCH: u64 = 4;
-const INSTANTIATE_FLAGS: u64 = 15;
+impl Task {
+    /// The driver's number for the kind of the node.
+    pub fn kind(&self) -> u32 {
+        match self {
+            Task::Child(_) => 4,
+            Task::Wait(_) => 6,
+            Task::Work(work) => match **work {
+                Work::Kernel { .. } => 0,
+                Work::Copy(_) => 1,
+                Work::Fill(_) => 2,
+                // Callbacks are not captured.
+                Work::Host { .. } | Work::Callback { .. } => 3,
+                Work::Nothing => 5,
+                Work::Record(_) => 7,
+                Work::Allocate(_) => 10,
+                Work::Free(_) => 11,
+                Work::Poll(_) | Work::Write(_) => 12,
+            },
+        }
+    }
+}
+
+/// What kinds of nodes are called, by number.
+const KIND_NAMES: [&str; 13] = [
+    "KERNEL",
+    "MEMCPY",
+    "MEMSET",
+    "HOST",
+    "GRAPH",
+    "EMPTY",
+    "WAIT_EVENT",
+    "EVENT_RECORD",
+    "EXT_SEMAS_SIGNAL",
+    "EXT_SEMAS_WAIT",
+    "MEM_ALLOC",
+    "MEM_FREE",
+    "BATCH_MEM_OP",
+];
+
+/// What an edge of a graph says besides its ends, as the driver's header lays it out; only zeros are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct CUgraphEdgeData([u8; 8]);
+
+const PLAIN_EDGE: CUgraphEdgeData = CUgraphEdgeData([0; 8]);
+
+/// Refuses edges that are more than an order.
+pub fn check_edges(edges: In<CUgraphEdgeData>, count: usize) -> Result {
+    if !edges.is_null() && edges.to_vec(count)?.iter().any(|&edge| edge != PLAIN_EDGE) {
+        return refused(CUresult::NOT_SUPPORTED, "edges of a graph with ports or types");
+    }
+    Ok(())
+}
 
 impl Driver {
     /// Gives a graph a handle.
@@ -47,83 +102,165 @@ impl Driver {
         handle
     }
 
-    fn graph(&self, handle: CUgraph) -> Result<&Graph> {
+    /// A graph without nodes.
+    pub fn add_empty_graph(&mut self, context: CUcontext) -> CUgraph {
+        self.add_graph(Graph { context, nodes: Vec::new(), parent: None })
+    }
+
+    pub fn graph(&self, handle: CUgraph) -> Result<&Graph> {
         match self.graphs.get(&handle) {
             Some(graph) => Ok(graph),
             None => refused(CUresult::INVALID_VALUE, "no such graph, or it was destroyed"),
         }
     }
 
-    /// The graph that a node is in, and its place there.
-    fn node(&self, handle: CUgraphNode) -> Result<(&Graph, usize)> {
+    /// A node, which its graph holds as long as it lives.
+    pub fn node(&self, handle: CUgraphNode) -> Result<&Node> {
         let graph = self.nodes.get(&handle).and_then(|graph| self.graphs.get(graph));
-        let found = graph.and_then(|graph| Some((graph, graph.nodes.iter().position(|node| node.handle == handle)?)));
-        match found {
-            Some(found) => Ok(found),
+        match graph.and_then(|graph| graph.nodes.iter().find(|node| node.handle == handle)) {
+            Some(node) => Ok(node),
             None => refused(CUresult::INVALID_VALUE, "no such node, or its graph was destroyed"),
         }
     }
 
-    fn executable(&self, handle: CUgraphExec) -> Result<&Executable> {
-        match self.executables.get(&handle) {
-            Some(executable) => Ok(executable),
-            None => refused(CUresult::INVALID_VALUE, "no such executable graph, or it was destroyed"),
+    /// A node, to change it.
+    pub fn node_mut(&mut self, handle: CUgraphNode) -> Result<&mut Node> {
+        self.node(handle)?;
+        let graph = self.nodes.get(&handle).and_then(|graph| self.graphs.get_mut(graph));
+        match graph.and_then(|graph| graph.nodes.iter_mut().find(|node| node.handle == handle)) {
+            Some(node) => Ok(node),
+            None => refused(CUresult::INVALID_VALUE, "no such node, or its graph was destroyed"),
         }
     }
 
-    fn launch_graph(&mut self, handle: CUgraphExec, stream: CUstream) -> Result {
-        let stream = self.stream(stream)?;
-        let executable = self.executable(handle)?;
-        let (nodes, before) = (executable.nodes.clone(), executable.last);
-        if executable.context != self.streams[&stream].context {
-            return refused(CUresult::INVALID_HANDLE, "the graph belongs to another context");
+    /// Adds a node to a graph. All `needs` must be its nodes.
+    pub fn add_node(&mut self, graph: CUgraph, needs: Vec<CUgraphNode>, task: Task) -> Result<CUgraphNode> {
+        self.check_nodes(graph, &needs)?;
+        if needs.iter().enumerate().any(|(index, need)| needs[..index].contains(need)) {
+            return refused(CUresult::INVALID_VALUE, "the same dependency twice");
         }
-        count(|statistics| statistics.graph_launches += 1);
-        if self.streams[&stream].capture.is_some() {
-            self.enqueue(stream, Work::Graph(nodes))?;
-            return Ok(());
+        let handle = CUgraphNode(self.new_handle());
+        if let Task::Child(child) = task
+            && let Some(child) = self.graphs.get_mut(&child)
+        {
+            child.parent = Some(handle);
         }
-        let mut start = self.needs(stream)?;
-        start.extend(before);
-        let end = self.enqueue_nodes(stream, &nodes, &start);
-        self.set_last(stream, end);
-        if let Some(executable) = self.executables.get_mut(&handle) {
-            executable.last = Some(end);
+        self.nodes.insert(handle, graph);
+        if let Some(graph) = self.graphs.get_mut(&graph) {
+            graph.nodes.push(Node { handle, needs, task, original: None, parameter_pointers: Vec::new() });
+        }
+        Ok(handle)
+    }
+
+    /// Refuses nodes that are not of `graph`.
+    pub fn check_nodes(&self, graph: CUgraph, nodes: &[CUgraphNode]) -> Result {
+        self.graph(graph)?;
+        match nodes.iter().all(|node| self.nodes.get(node) == Some(&graph)) {
+            true => Ok(()),
+            false => refused(CUresult::INVALID_VALUE, "a node that is none of the graph"),
+        }
+    }
+
+    /// Copies a graph with its children; the nodes get handles of their own.
+    pub fn clone_graph(&mut self, handle: CUgraph) -> Result<CUgraph> {
+        let original = self.graph(handle)?;
+        let (context, mut nodes) = (original.context, original.nodes.clone());
+        let handles: Vec<CUgraphNode> = nodes.iter().map(|_| CUgraphNode(self.new_handle())).collect();
+        let renamed = |old: CUgraphNode, nodes: &[Node]| {
+            nodes.iter().position(|node| node.handle == old).map(|place| handles[place])
+        };
+        let needs: Vec<Vec<CUgraphNode>> =
+            nodes.iter().map(|node| node.needs.iter().filter_map(|&need| renamed(need, &nodes)).collect()).collect();
+        for ((node, handle), needs) in nodes.iter_mut().zip(&handles).zip(needs) {
+            node.original = Some(node.handle);
+            node.handle = *handle;
+            node.needs = needs;
+            node.parameter_pointers = Vec::new();
+            if let Task::Child(child) = node.task {
+                let child = self.clone_graph(child)?;
+                node.task = Task::Child(child);
+                if let Some(child) = self.graphs.get_mut(&child) {
+                    child.parent = Some(*handle);
+                }
+            }
+        }
+        Ok(self.add_graph(Graph { context, nodes, parent: None }))
+    }
+
+    /// Ends a graph and the graphs of its nodes.
+    pub fn destroy_graph(&mut self, handle: CUgraph) {
+        let Some(graph) = self.graphs.remove(&handle) else { return };
+        for node in graph.nodes {
+            self.nodes.remove(&node.handle);
+            if let Task::Child(child) = node.task {
+                self.destroy_graph(child);
+            }
+        }
+        self.release_objects_of_graph(handle);
+        self.release_graph_memory();
+    }
+
+    fn destroy_node(&mut self, handle: CUgraphNode) -> Result {
+        if let Task::Child(child) = self.node(handle)?.task {
+            self.destroy_graph(child);
+        }
+        let graph = self.nodes.remove(&handle).and_then(|graph| self.graphs.get_mut(&graph));
+        if let Some(graph) = graph {
+            graph.nodes.retain(|node| node.handle != handle);
+            graph.nodes.iter_mut().for_each(|node| node.needs.retain(|&need| need != handle));
+        }
+        self.release_graph_memory();
+        Ok(())
+    }
+
+    /// Refuses to take away from a graph that allocates memory.
+    fn forbid_change(&self, graph: CUgraph) -> Result {
+        match self.graph(graph)?.nodes.iter().any(|node| matches!(node.task.kind(), 10 | 11)) {
+            true => refused(CUresult::NOT_SUPPORTED, "taking nodes or edges from a graph that allocates memory"),
+            false => Ok(()),
+        }
+    }
+
+    fn edit_edges(&mut self, graph: CUgraph, from: &[CUgraphNode], to: &[CUgraphNode], add: bool) -> Result {
+        self.check_nodes(graph, from)?;
+        self.check_nodes(graph, to)?;
+        for (&from, &to) in from.iter().zip(to) {
+            let node = self.node_mut(to)?;
+            match (node.needs.iter().position(|&need| need == from), add) {
+                (None, true) if from != to => node.needs.push(from),
+                (Some(place), false) => {
+                    node.needs.remove(place);
+                }
+                (_, true) => return refused(CUresult::INVALID_VALUE, "an edge that exists, or from a node to itself"),
+                (None, false) => return refused(CUresult::INVALID_VALUE, "there is no such edge"),
+            }
         }
         Ok(())
     }
 
-    /// Adds all nodes to the queue, the first ones after `start`, and gives the ticket of their end.
-    fn enqueue_nodes(&mut self, stream: CUstream, nodes: &[Node], start: &[Ticket]) -> Ticket {
-        let context = self.streams[&stream].context;
-        let mut tickets: Vec<Ticket> = Vec::with_capacity(nodes.len());
-        let mut is_leaf = vec![true; nodes.len()];
-        for node in nodes {
-            let needs: Vec<Ticket> = node.needs.iter().map(|&need| tickets[need]).collect();
-            node.needs.iter().for_each(|&need| is_leaf[need] = false);
-            let needs = if needs.is_empty() { start } else { &needs };
-            tickets.push(self.queue.add(context, needs, node.work.clone()));
+    /// The graph as text in the language of Graphviz.
+    fn dot(&self, handle: CUgraph) -> Result<String> {
+        let nodes = &self.graph(handle)?.nodes;
+        let place = |handle: CUgraphNode| nodes.iter().position(|node| node.handle == handle);
+        let mut text = "digraph dot {\nsubgraph cluster_1 {\nlabel=\"graph_1\" graph[style=\"dashed\"];\n".to_owned();
+        for (index, node) in nodes.iter().enumerate() {
+            let label = match &node.task {
+                Task::Work(work) => match &**work {
+                    Work::Kernel { module, launch, .. } => {
+                        format!("KERNEL\\n{}", module.kernels()[launch.kernel].name)
+                    }
+                    _ => KIND_NAMES[node.task.kind() as usize].to_owned(),
+                },
+                task => KIND_NAMES[task.kind() as usize].to_owned(),
+            };
+            text += &format!("\"graph_1_node_{index}\"[shape=\"rectangle\" label=\"{index}\\n{label}\"];\n");
         }
-        let mut ends: Vec<Ticket> = tickets.iter().zip(is_leaf).filter(|end| end.1).map(|end| *end.0).collect();
-        if ends.is_empty() {
-            ends = start.to_vec();
+        for (index, node) in nodes.iter().enumerate() {
+            for need in node.needs.iter().filter_map(|&need| place(need)) {
+                text += &format!("\"graph_1_node_{need}\" -> \"graph_1_node_{index}\";\n");
+            }
         }
-        self.queue.add(context, &ends, Arc::new(Work::Nothing))
-    }
-}
-
-/// The driver's number for the kind of a node.
-fn node_type(work: &Work) -> u32 {
-    match work {
-        Work::Kernel { .. } => 0,
-        Work::Copy(_) => 1,
-        Work::Fill(_) => 2,
-        Work::Host { .. } => 3,
-        Work::Graph(_) => 4,
-        Work::Nothing => 5,
-        Work::Record(_) => 7,
-        Work::Allocate(_) => 10,
-        Work::Free(_) => 11,
+        Ok(text + "}\n}\n")
     }
 }
 
@@ -135,62 +272,56 @@ pub unsafe extern "C" fn cuGraphCreate(graph: Out<CUgraph>, flags: u32) -> CUres
         if flags != 0 {
             return refused(CUresult::INVALID_VALUE, "graphs have no flags");
         }
-        graph.set(driver.add_graph(Graph { context, nodes: Vec::new() }))
+        graph.set(driver.add_empty_graph(context))
     })
 }
 
 /// Copies a graph; its nodes get handles of their own.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuGraphClone(clone: Out<CUgraph>, graph: CUgraph) -> CUresult {
-    call("cuGraphClone", |driver| {
-        let original = driver.graph(graph)?;
-        let (context, mut nodes) = (original.context, original.nodes.clone());
-        nodes.iter_mut().for_each(|node| node.handle = CUgraphNode(driver.new_handle()));
-        clone.set(driver.add_graph(Graph { context, nodes }))
-    })
+    call("cuGraphClone", |driver| clone.set(driver.clone_graph(graph)?))
 }
 
 /// Ends a graph; executable graphs made of it stay.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuGraphDestroy(graph: CUgraph) -> CUresult {
     call("cuGraphDestroy", |driver| {
-        driver.graph(graph)?;
-        driver.graphs.remove(&graph);
-        driver.nodes.retain(|_, of| *of != graph);
+        if driver.graph(graph)?.parent.is_some() {
+            return refused(CUresult::INVALID_VALUE, "the graph belongs to a node");
+        }
+        driver.destroy_graph(graph);
         Ok(())
     })
 }
 
-/// Adds a node that joins others.
+/// Ends a node with its edges.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuGraphAddEmptyNode(
+pub unsafe extern "C" fn cuGraphDestroyNode(node: CUgraphNode) -> CUresult {
+    call("cuGraphDestroyNode", |driver| {
+        driver.node(node)?;
+        driver.forbid_change(driver.nodes[&node])?;
+        driver.destroy_node(node)
+    })
+}
+
+/// The node of a clone that a node of the original became.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuGraphNodeFindInClone(
     node: Out<CUgraphNode>,
-    graph: CUgraph,
-    dependencies: In<CUgraphNode>,
-    dependency_count: usize,
+    original: CUgraphNode,
+    clone: CUgraph,
 ) -> CUresult {
-    call("cuGraphAddEmptyNode", |driver| {
-        let nodes = &driver.graph(graph)?.nodes;
-        let mut needs = Vec::with_capacity(dependency_count);
-        for dependency in dependencies.to_vec(dependency_count)? {
-            match nodes.iter().position(|node| node.handle == dependency) {
-                Some(place) => needs.push(place),
-                None => return refused(CUresult::INVALID_VALUE, "a dependency is no node of the graph"),
-            }
+    call("cuGraphNodeFindInClone", |driver| {
+        match driver.graph(clone)?.nodes.iter().find(|node| node.original == Some(original)) {
+            Some(found) => node.set(found.handle),
+            None => refused(CUresult::INVALID_VALUE, "the graph has no clone of the node"),
         }
-        let handle = CUgraphNode(driver.new_handle());
-        node.set(handle)?;
-        driver.nodes.insert(handle, graph);
-        if let Some(graph) = driver.graphs.get_mut(&graph) {
-            graph.nodes.push(Node { handle, needs, work: Arc::new(Work::Nothing) });
-        }
-        Ok(())
     })
 }
 
 /// Writes `values` into an array of `*capacity` places and sets `*capacity` to the number of values; without an array
 /// only the number. Places too many become null.
-fn write_list<T: Copy>(out: Out<T>, capacity: Out<usize>, values: &[T], null: T) -> Result {
+pub fn write_list<T: Copy>(out: Out<T>, capacity: Out<usize>, values: &[T], null: T) -> Result {
     if !out.is_null() {
         for index in 0..capacity.get()? {
             out.element(index).set(values.get(index).copied().unwrap_or(null))?;
@@ -223,6 +354,30 @@ pub unsafe extern "C" fn cuGraphGetRootNodes(
     })
 }
 
+fn edges(
+    driver: &Driver,
+    graph: CUgraph,
+    (from, to): (Out<CUgraphNode>, Out<CUgraphNode>),
+    data: Out<CUgraphEdgeData>,
+    edge_count: Out<usize>,
+) -> Result {
+    if from.is_null() != to.is_null() {
+        return refused(CUresult::INVALID_VALUE, "one array of two");
+    }
+    let nodes = &driver.graph(graph)?.nodes;
+    let edges = nodes.iter().flat_map(|node| node.needs.iter().map(|&need| (need, node.handle)));
+    let (sources, targets): (Vec<CUgraphNode>, Vec<CUgraphNode>) = edges.unzip();
+    if !from.is_null() {
+        for index in 0..edge_count.get()? {
+            from.element(index).set(sources.get(index).copied().unwrap_or(CUgraphNode(0)))?;
+            if !data.is_null() {
+                data.element(index).set(PLAIN_EDGE)?;
+            }
+        }
+    }
+    write_list(to, edge_count, &targets, CUgraphNode(0))
+}
+
 /// The dependencies between the nodes of a graph, or their number.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuGraphGetEdges(
@@ -231,98 +386,138 @@ pub unsafe extern "C" fn cuGraphGetEdges(
     to: Out<CUgraphNode>,
     edge_count: Out<usize>,
 ) -> CUresult {
-    call("cuGraphGetEdges", |driver| {
-        if from.is_null() != to.is_null() {
-            return refused(CUresult::INVALID_VALUE, "one array of two");
+    call("cuGraphGetEdges", |driver| edges(driver, graph, (from, to), Out::at(0), edge_count))
+}
+
+/// As [`cuGraphGetEdges`], with what each edge says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuGraphGetEdges_v2(
+    graph: CUgraph,
+    from: Out<CUgraphNode>,
+    to: Out<CUgraphNode>,
+    data: Out<CUgraphEdgeData>,
+    edge_count: Out<usize>,
+) -> CUresult {
+    call("cuGraphGetEdges_v2", |driver| edges(driver, graph, (from, to), data, edge_count))
+}
+
+/// The neighbours of a node in one direction, or their number.
+fn neighbours(
+    driver: &Driver,
+    node: CUgraphNode,
+    before: bool,
+    (neighbours, data): (Out<CUgraphNode>, Out<CUgraphEdgeData>),
+    count: Out<usize>,
+) -> Result {
+    let own = driver.node(node)?;
+    let handles = if before {
+        own.needs.clone()
+    } else {
+        let nodes = &driver.graph(driver.nodes[&node])?.nodes;
+        nodes.iter().filter(|other| other.needs.contains(&node)).map(|other| other.handle).collect()
+    };
+    if !data.is_null() && !neighbours.is_null() {
+        for index in 0..count.get()? {
+            data.element(index).set(PLAIN_EDGE)?;
         }
-        let nodes = &driver.graph(graph)?.nodes;
-        let edges = nodes.iter().flat_map(|node| node.needs.iter().map(|&need| (nodes[need].handle, node.handle)));
-        let (sources, targets): (Vec<CUgraphNode>, Vec<CUgraphNode>) = edges.unzip();
-        if !from.is_null() {
-            for index in 0..edge_count.get()? {
-                from.element(index).set(sources.get(index).copied().unwrap_or(CUgraphNode(0)))?;
-            }
-        }
-        write_list(to, edge_count, &targets, CUgraphNode(0))
-    })
+    }
+    write_list(neighbours, count, &handles, CUgraphNode(0))
 }
 
 /// The nodes that a node depends on, or their number.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuGraphNodeGetDependencies(
     node: CUgraphNode,
-    dependencies: Out<CUgraphNode>,
-    dependency_count: Out<usize>,
+    nodes: Out<CUgraphNode>,
+    count: Out<usize>,
 ) -> CUresult {
-    call("cuGraphNodeGetDependencies", |driver| {
-        let (graph, place) = driver.node(node)?;
-        let handles: Vec<CUgraphNode> = graph.nodes[place].needs.iter().map(|&need| graph.nodes[need].handle).collect();
-        write_list(dependencies, dependency_count, &handles, CUgraphNode(0))
-    })
+    call("cuGraphNodeGetDependencies", |driver| neighbours(driver, node, true, (nodes, Out::at(0)), count))
+}
+
+/// As [`cuGraphNodeGetDependencies`], with what each edge says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuGraphNodeGetDependencies_v2(
+    node: CUgraphNode,
+    nodes: Out<CUgraphNode>,
+    data: Out<CUgraphEdgeData>,
+    count: Out<usize>,
+) -> CUresult {
+    call("cuGraphNodeGetDependencies_v2", |driver| neighbours(driver, node, true, (nodes, data), count))
+}
+
+/// The nodes that depend on a node, or their number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuGraphNodeGetDependentNodes(
+    node: CUgraphNode,
+    nodes: Out<CUgraphNode>,
+    count: Out<usize>,
+) -> CUresult {
+    call("cuGraphNodeGetDependentNodes", |driver| neighbours(driver, node, false, (nodes, Out::at(0)), count))
+}
+
+/// As [`cuGraphNodeGetDependentNodes`], with what each edge says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuGraphNodeGetDependentNodes_v2(
+    node: CUgraphNode,
+    nodes: Out<CUgraphNode>,
+    data: Out<CUgraphEdgeData>,
+    count: Out<usize>,
+) -> CUresult {
+    call("cuGraphNodeGetDependentNodes_v2", |driver| neighbours(driver, node, false, (nodes, data), count))
+}
+
+macro_rules! edge_functions {
+    ($($(#[$doc:meta])* $plain:ident, $with_data:ident, $add:literal;)*) => {
+        $(
+            $(#[$doc])*
+            #[unsafe(no_mangle)]
+            pub unsafe extern "C" fn $plain(
+                graph: CUgraph, from: In<CUgraphNode>, to: In<CUgraphNode>, count: usize,
+            ) -> CUresult {
+                // SAFETY: the arguments are the caller's.
+                unsafe { $with_data(graph, from, to, In::at(0), count) }
+            }
+
+            $(#[$doc])*
+            /// Edges may say no more than an order.
+            #[unsafe(no_mangle)]
+            pub unsafe extern "C" fn $with_data(
+                graph: CUgraph, from: In<CUgraphNode>, to: In<CUgraphNode>, data: In<CUgraphEdgeData>, count: usize,
+            ) -> CUresult {
+                call(stringify!($plain), |driver| {
+                    check_edges(data, count)?;
+                    if !$add {
+                        driver.forbid_change(graph)?;
+                    }
+                    driver.edit_edges(graph, &from.to_vec(count)?, &to.to_vec(count)?, $add)
+                })
+            }
+        )*
+    };
+}
+
+edge_functions! {
+    /// Lets nodes depend on others.
+    cuGraphAddDependencies, cuGraphAddDependencies_v2, true;
+    /// Ends dependencies between nodes.
+    cuGraphRemoveDependencies, cuGraphRemoveDependencies_v2, false;
 }
 
 /// What a node does.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuGraphNodeGetType(node: CUgraphNode, kind: Out<u32>) -> CUresult {
-    call("cuGraphNodeGetType", |driver| {
-        let (graph, place) = driver.node(node)?;
-        kind.set(node_type(&graph.nodes[place].work))
-    })
+    call("cuGraphNodeGetType", |driver| kind.set(driver.node(node)?.task.kind()))
 }
 
-/// Makes a graph ready to launch.
+/// Writes a graph to a file, as text for Graphviz. The flags, which ask for details, change nothing.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuGraphInstantiateWithFlags(
-    executable: Out<CUgraphExec>,
-    graph: CUgraph,
-    flags: u64,
-) -> CUresult {
-    call("cuGraphInstantiateWithFlags", |driver| {
-        let graph = driver.graph(graph)?;
-        if flags & !INSTANTIATE_FLAGS != 0 || flags & DEVICE_LAUNCH != 0 && flags & AUTO_FREE_ON_LAUNCH != 0 {
-            return refused(CUresult::INVALID_VALUE, format!("{flags:#x} are no flags of an executable graph"));
+pub unsafe extern "C" fn cuGraphDebugDotPrint(graph: CUgraph, path: In<std::ffi::c_char>, _flags: u32) -> CUresult {
+    call("cuGraphDebugDotPrint", |driver| {
+        let path = path.text()?;
+        match std::fs::write(&path, driver.dot(graph)?) {
+            Ok(()) => Ok(()),
+            Err(error) => refused(CUresult::OPERATING_SYSTEM, format!("{path}: {error}")),
         }
-        if flags & DEVICE_LAUNCH != 0 {
-            return refused(CUresult::NOT_SUPPORTED, "graphs that a device launches");
-        }
-        let made = Executable { context: graph.context, nodes: Arc::new(graph.nodes.clone()), flags, last: None };
-        let handle = CUgraphExec(driver.new_handle());
-        executable.set(handle)?;
-        driver.executables.insert(handle, made);
-        Ok(())
-    })
-}
-
-/// The flags of an executable graph.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuGraphExecGetFlags(executable: CUgraphExec, flags: Out<u64>) -> CUresult {
-    call("cuGraphExecGetFlags", |driver| flags.set(driver.executable(executable)?.flags))
-}
-
-/// Adds all work of a graph to a stream.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuGraphLaunch(executable: CUgraphExec, stream: CUstream) -> CUresult {
-    call("cuGraphLaunch", |driver| driver.launch_graph(executable, stream))
-}
-
-/// Brings a graph to the device before its first launch, which changes nothing.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuGraphUpload(executable: CUgraphExec, stream: CUstream) -> CUresult {
-    call("cuGraphUpload", |driver| {
-        let stream = driver.stream(stream)?;
-        driver.executable(executable)?;
-        driver.enqueue(stream, Work::Nothing)?;
-        Ok(())
-    })
-}
-
-/// Ends an executable graph; launches of it still run.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuGraphExecDestroy(executable: CUgraphExec) -> CUresult {
-    call("cuGraphExecDestroy", |driver| {
-        driver.executable(executable)?;
-        driver.executables.remove(&executable);
-        Ok(())
     })
 }
 
@@ -330,15 +525,20 @@ super::exports![
     cuGraphCreate,
     cuGraphClone,
     cuGraphDestroy,
-    cuGraphAddEmptyNode,
+    cuGraphDestroyNode,
+    cuGraphNodeFindInClone,
     cuGraphGetNodes,
     cuGraphGetRootNodes,
     cuGraphGetEdges,
+    cuGraphGetEdges_v2,
     cuGraphNodeGetDependencies,
+    cuGraphNodeGetDependencies_v2,
+    cuGraphNodeGetDependentNodes,
+    cuGraphNodeGetDependentNodes_v2,
+    cuGraphAddDependencies,
+    cuGraphAddDependencies_v2,
+    cuGraphRemoveDependencies,
+    cuGraphRemoveDependencies_v2,
     cuGraphNodeGetType,
-    cuGraphInstantiateWithFlags,
-    cuGraphExecGetFlags,
-    cuGraphLaunch,
-    cuGraphUpload,
-    cuGraphExecDestroy,
+    cuGraphDebugDotPrint,
 ];

@@ -16,6 +16,11 @@ pub struct HostBlock {
 }
 
 impl HostBlock {
+    /// What the memory is called in reports.
+    pub fn kind(&self) -> &'static str {
+        if self.layout.is_some() { "page-locked memory" } else { "registered memory" }
+    }
+
     /// Gives the memory back, if the driver allocated it.
     pub fn release(&self, start: u64) {
         if let Some(layout) = self.layout {

@@ -13,21 +13,23 @@ use crate::exec::{KernelInfo, Launch};
 use crate::statistics::count;
 
 /// A launch as the caller describes it.
-struct Request {
-    grid: [u32; 3],
-    block: [u32; 3],
-    dynamic_shared_bytes: u32,
-    stream: CUstream,
-    cooperative: bool,
+pub struct Request {
+    pub grid: [u32; 3],
+    pub block: [u32; 3],
+    pub dynamic_shared_bytes: u32,
+    pub stream: CUstream,
+    pub cooperative: bool,
     /// One pointer a parameter, or null.
-    parameters: In<In<u8>>,
+    pub parameters: In<In<u8>>,
     /// The packed parameter block in the form of a list of options, or null.
-    extra: In<usize>,
+    pub extra: In<usize>,
 }
 
 impl Driver {
-    fn launch(&mut self, handle: CUfunction, request: &Request) -> Result {
+    /// The work that a launch asks for, once it is known to fit the kernel and the device.
+    pub fn kernel_work(&mut self, handle: CUfunction, request: &Request) -> Result<Work> {
         let device = self.config()?.device;
+        let handle = self.function_of_handle(handle)?;
         let function = self.function(handle)?;
         check_shape(request)?;
         check_resources(function, request, &device)?;
@@ -39,9 +41,13 @@ impl Driver {
             cooperative: request.cooperative,
             parameters: parameter_block(&function.info, request)?,
         };
-        let module = Arc::clone(&function.code);
+        Ok(Work::Kernel { module: Arc::clone(&function.code), launch, function: handle })
+    }
+
+    fn launch(&mut self, handle: CUfunction, request: &Request) -> Result {
+        let work = self.kernel_work(handle, request)?;
         let stream = self.stream(request.stream)?;
-        self.enqueue(stream, Work::Kernel { module, launch })?;
+        self.enqueue(stream, work)?;
         count(|statistics| statistics.launches += 1);
         Ok(())
     }
@@ -221,7 +227,15 @@ struct LaunchAttribute {
 const IGNORE: u32 = 0;
 const ACCESS_POLICY_WINDOW: u32 = 1;
 const COOPERATIVE: u32 = 2;
+const SYNCHRONIZATION_POLICY: u32 = 3;
+const CLUSTER: u32 = 4;
+const CLUSTER_POLICY: u32 = 5;
+/// Leave to begin before the kernel before has ended.
+const SERIALIZATION: u32 = 6;
 const PRIORITY: u32 = 8;
+const MEMORY_DOMAIN_MAP: u32 = 9;
+const MEMORY_DOMAIN: u32 = 10;
+const CARVEOUT: u32 = 14;
 
 /// Adds a kernel to a stream, with attributes.
 #[unsafe(no_mangle)]
@@ -236,8 +250,17 @@ pub unsafe extern "C" fn cuLaunchKernelEx(
         let mut cooperative = false;
         for attribute in config.attributes.to_vec(config.attribute_count as usize)? {
             match attribute.id {
-                // Caching and priorities change no result.
-                IGNORE | ACCESS_POLICY_WINDOW | PRIORITY => {}
+                // They change no result: kernels of a stream run one after another.
+                IGNORE
+                | ACCESS_POLICY_WINDOW
+                | SYNCHRONIZATION_POLICY
+                | CLUSTER_POLICY
+                | SERIALIZATION
+                | PRIORITY
+                | MEMORY_DOMAIN_MAP
+                | MEMORY_DOMAIN
+                | CARVEOUT => {}
+                CLUSTER if attribute.value[..3] == [1; 3] => {}
                 COOPERATIVE => cooperative = attribute.value[0] != 0,
                 other => return refused(CUresult::NOT_SUPPORTED, format!("attribute {other} of a launch")),
             }

@@ -1,8 +1,12 @@
 //! Device memory: allocation, release, and questions about addresses.
 
+use std::collections::BTreeSet;
+
 use super::driver::{Driver, call};
 use super::error::{CUresult, Result, refused};
-use super::types::{CUcontext, CUdevice, CUdeviceptr, CUmemoryPool, CUstream, In, Out};
+use super::graph::Task;
+use super::stream::Stream;
+use super::types::{CUcontext, CUdeviceptr, CUmemoryPool, CUstream, In, Out};
 use super::work::Work;
 use crate::memory::Allocation;
 use crate::statistics::count;
@@ -14,6 +18,16 @@ pub struct Block {
     pub origin: Origin,
     /// Its release is in a stream and has not run.
     pub releasing: bool,
+    /// Copies of the memory wait until they are done (`CU_POINTER_ATTRIBUTE_SYNC_MEMOPS`).
+    pub waits_for_copies: bool,
+    /// Of memory of a graph: a launch allocated it, and no call or launch has freed it since.
+    pub held: bool,
+}
+
+impl Block {
+    pub fn new(context: CUcontext, origin: Origin) -> Self {
+        Block { context, origin, releasing: false, waits_for_copies: false, held: false }
+    }
 }
 
 /// Which call made an allocation.
@@ -23,6 +37,8 @@ pub enum Origin {
     /// Memory that the host may touch, too.
     Managed,
     Stream(CUmemoryPool),
+    /// A node of a graph, whose launches allocate and free it again and again at one address.
+    Graph,
     /// A variable of a module.
     Module,
 }
@@ -31,7 +47,8 @@ pub enum Origin {
 const PITCH_ALIGNMENT: usize = 512;
 
 impl Driver {
-    fn allocate(&mut self, bytes: usize, origin: Origin) -> Result<CUdeviceptr> {
+    /// Allocates device memory in the current context.
+    pub fn allocate(&mut self, bytes: usize, origin: Origin) -> Result<CUdeviceptr> {
         let context = self.current()?;
         self.forbid_in_capture("allocating memory")?;
         let start = self.reserve(context, bytes, origin)?;
@@ -44,7 +61,7 @@ impl Driver {
     }
 
     /// Finds room for `bytes`, if need be by letting all work run that may free some.
-    fn reserve(&mut self, context: CUcontext, bytes: usize, origin: Origin) -> Result<CUdeviceptr> {
+    pub fn reserve(&mut self, context: CUcontext, bytes: usize, origin: Origin) -> Result<CUdeviceptr> {
         if bytes == 0 {
             return refused(CUresult::INVALID_VALUE, "an allocation of no bytes");
         }
@@ -61,7 +78,7 @@ impl Driver {
             let message = format!("no room for {bytes} bytes: {free} of the device's {total} are free");
             return refused(CUresult::OUT_OF_MEMORY, message);
         };
-        self.blocks.insert(start, Block { context, origin, releasing: false });
+        self.blocks.insert(start, Block::new(context, origin));
         count(|statistics| statistics.allocations += 1);
         Ok(start)
     }
@@ -71,6 +88,9 @@ impl Driver {
         match self.blocks.get(&start) {
             Some(block) if block.releasing => {
                 refused(CUresult::INVALID_VALUE, format!("{start:#x} was released already, in a stream"))
+            }
+            Some(Block { origin: Origin::Graph, held: false, .. }) => {
+                refused(CUresult::INVALID_VALUE, format!("{start:#x} is allocated by a graph, and not at present"))
             }
             Some(Block { origin: Origin::Module, .. }) => {
                 refused(CUresult::INVALID_VALUE, format!("{start:#x} is a variable of a module"))
@@ -88,40 +108,79 @@ impl Driver {
         if !matches!(block.origin, Origin::Stream(_)) {
             self.wait_for_context(block.context)?;
         }
-        self.blocks.remove(&start);
-        self.memory.free(start);
+        self.release(start);
         count(|statistics| statistics.frees += 1);
         Ok(())
+    }
+
+    /// Ends an allocation; that of a graph only until the next launch.
+    pub fn release(&mut self, start: CUdeviceptr) {
+        match self.blocks.get_mut(&start) {
+            Some(block) if block.origin == Origin::Graph => {
+                (block.held, block.releasing) = (false, false);
+                self.memory.deactivate(start);
+            }
+            _ => {
+                self.blocks.remove(&start);
+                self.advice.remove(&start);
+                self.memory.free(start);
+            }
+        }
+    }
+
+    /// Ends the allocations of graphs that are gone, unless a launch still holds them.
+    pub fn release_graph_memory(&mut self) {
+        let mut used = BTreeSet::new();
+        let mut note = |work: &Work| {
+            if let Work::Allocate(start) = work {
+                used.insert(*start);
+            }
+        };
+        for node in self.graphs.values().flat_map(|graph| &graph.nodes) {
+            if let Task::Work(work) = &node.task {
+                note(work);
+            }
+        }
+        self.executables.values().for_each(|executable| executable.visit_work(&mut note));
+        self.queue.visit_work(&mut note);
+        let is_over = |start: &u64, block: &mut Block| {
+            block.origin == Origin::Graph && !block.held && !block.releasing && !used.contains(start)
+        };
+        for (start, _) in self.blocks.extract_if(is_over) {
+            self.memory.free(start);
+        }
     }
 
     /// Allocates from `pool` in the order of `stream`.
     pub fn allocate_in_stream(&mut self, bytes: usize, pool: CUmemoryPool, stream: CUstream) -> Result<CUdeviceptr> {
         let stream = self.stream(stream)?;
-        self.forbid_memory_nodes(stream)?;
-        let context = self.streams[&stream].context;
-        let start = self.reserve(context, bytes, Origin::Stream(pool))?;
+        let Stream { context, capture, .. } = self.streams[&stream];
+        let origin = if capture.is_some() { Origin::Graph } else { Origin::Stream(pool) };
+        let start = self.reserve(context, bytes, origin)?;
         self.enqueue(stream, Work::Allocate(start))?;
         Ok(start)
     }
 
     fn free_in_stream(&mut self, start: CUdeviceptr, stream: CUstream) -> Result {
         let stream = self.stream(stream)?;
-        self.forbid_memory_nodes(stream)?;
+        if self.streams[&stream].capture.is_some() {
+            return self.free_in_capture(start, stream);
+        }
         self.releasable(start)?;
         self.enqueue(stream, Work::Free(start))?;
         if let Some(block) = self.blocks.get_mut(&start) {
-            block.releasing = true;
+            (block.releasing, block.held) = (true, false);
         }
         count(|statistics| statistics.frees += 1);
         Ok(())
     }
 
-    fn forbid_memory_nodes(&mut self, stream: CUstream) -> Result {
-        if self.streams[&stream].capture.is_none() {
-            return Ok(());
+    /// Adds a node that frees what another node of a graph, or a stream, allocated.
+    fn free_in_capture(&mut self, start: CUdeviceptr, stream: CUstream) -> Result {
+        match self.blocks.get(&start).map(|block| block.origin) {
+            Some(Origin::Graph | Origin::Stream(_)) => self.enqueue(stream, Work::Free(start)).map(|_| ()),
+            _ => refused(CUresult::INVALID_VALUE, format!("no stream-ordered allocation starts at {start:#x}")),
         }
-        let _ = self.forbid_captured_stream(stream, "allocating in");
-        refused(CUresult::NOT_SUPPORTED, "the emulator's graphs do not allocate or release memory")
     }
 
     /// The device memory, or page-locked host memory, that holds `bytes` from `address`.
@@ -153,11 +212,18 @@ impl Driver {
             3 => data.cast().set(address),
             4 if device.is_none() || is_managed => data.cast().set(address),
             4 => refused(CUresult::INVALID_VALUE, "device memory has no host address"),
-            6 | 10 | 16 => data.cast().set(0u32),
+            6 => {
+                let waits = self.blocks.get(&range.start).is_some_and(|block| block.waits_for_copies);
+                data.cast().set(u32::from(waits))
+            }
+            10 | 15 | 21 => data.cast().set(0u32),
+            // Reads and writes are allowed.
+            16 => data.cast().set(3u32),
+            14 => data.cast().set(0u64),
             7 => data.cast().set(range.start),
             8 => data.cast().set(u32::from(is_managed)),
             9 => data.cast().set(0i32),
-            11 | 19 => data.cast().set(range.start),
+            11 | 19 | 20 => data.cast().set(range.start),
             12 | 18 => data.cast().set(range.bytes as usize),
             13 => data.cast().set(1u32),
             17 => match origin {
@@ -197,17 +263,6 @@ pub unsafe extern "C" fn cuMemAllocPitch_v2(
         };
         pitch.set(row)?;
         address.set(driver.allocate(total, Origin::Call)?)
-    })
-}
-
-/// Allocates memory that host and device reach under one address.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemAllocManaged(address: Out<CUdeviceptr>, bytes: usize, flags: u32) -> CUresult {
-    call("cuMemAllocManaged", |driver| {
-        if !matches!(flags, 1 | 2) {
-            return refused(CUresult::INVALID_VALUE, format!("{flags:#x} are no flags of managed memory"));
-        }
-        address.set(driver.allocate(bytes, Origin::Managed)?)
     })
 }
 
@@ -279,9 +334,9 @@ pub unsafe extern "C" fn cuPointerGetAttributes(
             let (attribute, place) = (attributes.element(index)?, data.element(index)?);
             if driver.attribute(place, attribute, address).is_err() {
                 match attribute {
-                    2 | 6 | 8 | 10 | 13 | 16 => place.cast().set(0u32)?,
+                    2 | 6 | 8 | 10 | 13 | 15 | 16 | 21 => place.cast().set(0u32)?,
                     9 => place.cast().set(-2i32)?,
-                    1 | 3 | 4 | 7 | 11 | 12 | 17 | 18 | 19 => place.cast().set(0u64)?,
+                    1 | 3 | 4 | 7 | 11 | 12 | 14 | 17..=20 => place.cast().set(0u64)?,
                     _ => return refused(CUresult::INVALID_VALUE, format!("{attribute} is no attribute of an address")),
                 }
             }
@@ -290,67 +345,26 @@ pub unsafe extern "C" fn cuPointerGetAttributes(
     })
 }
 
-/// Tells how managed memory will be used, which changes nothing.
+/// Sets whether copies of an allocation wait until they are done; nothing else of an address can be set.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemAdvise(address: CUdeviceptr, bytes: usize, advice: u32, _device: CUdevice) -> CUresult {
-    call("cuMemAdvise", |driver| {
-        driver.current()?;
-        if !(1..=6).contains(&advice) {
-            return refused(CUresult::INVALID_VALUE, format!("{advice} is no advice"));
+pub unsafe extern "C" fn cuPointerSetAttribute(value: In<u32>, attribute: u32, address: CUdeviceptr) -> CUresult {
+    const SYNC_MEMOPS: u32 = 6;
+    call("cuPointerSetAttribute", |driver| {
+        let start = driver.device_range(address, 0)?.start;
+        if attribute != SYNC_MEMOPS {
+            return refused(CUresult::INVALID_VALUE, format!("attribute {attribute} of an address cannot be set"));
         }
-        driver.managed_range(address, bytes)
-    })
-}
-
-/// Moves managed memory to where it will be used, which changes nothing but the order of the stream.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemPrefetchAsync(
-    address: CUdeviceptr,
-    bytes: usize,
-    _device: CUdevice,
-    stream: CUstream,
-) -> CUresult {
-    call("cuMemPrefetchAsync", |driver| {
-        let stream = driver.stream(stream)?;
-        driver.managed_range(address, bytes)?;
-        driver.enqueue(stream, Work::Nothing)?;
+        let waits = value.get()? != 0;
+        if let Some(block) = driver.blocks.get_mut(&start) {
+            block.waits_for_copies = waits;
+        }
         Ok(())
     })
-}
-
-/// Ties managed memory to a stream, which changes nothing but the order of the stream.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuStreamAttachMemAsync(
-    stream: CUstream,
-    address: CUdeviceptr,
-    bytes: usize,
-    flags: u32,
-) -> CUresult {
-    call("cuStreamAttachMemAsync", |driver| {
-        let stream = driver.stream(stream)?;
-        if !matches!(flags, 1 | 2 | 4) {
-            return refused(CUresult::INVALID_VALUE, format!("{flags:#x} are no flags of an attachment"));
-        }
-        driver.managed_range(address, bytes)?;
-        driver.enqueue(stream, Work::Nothing)?;
-        Ok(())
-    })
-}
-
-impl Driver {
-    fn managed_range(&self, address: CUdeviceptr, bytes: usize) -> Result {
-        let range = self.device_range(address, bytes as u64)?;
-        match self.blocks.get(&range.start) {
-            Some(Block { origin: Origin::Managed, .. }) => Ok(()),
-            _ => refused(CUresult::INVALID_VALUE, format!("{address:#x} is not managed memory")),
-        }
-    }
 }
 
 super::exports![
     cuMemAlloc_v2,
     cuMemAllocPitch_v2,
-    cuMemAllocManaged,
     cuMemFree_v2,
     cuMemAllocAsync,
     cuMemFreeAsync,
@@ -358,7 +372,5 @@ super::exports![
     cuMemGetAddressRange_v2,
     cuPointerGetAttribute,
     cuPointerGetAttributes,
-    cuMemAdvise,
-    cuMemPrefetchAsync,
-    cuStreamAttachMemAsync,
+    cuPointerSetAttribute,
 ];

@@ -6,32 +6,41 @@ use super::memory::Origin;
 use super::types::{CUdeviceptr, CUstream};
 use super::work::{Fill, Work};
 
+impl Driver {
+    /// Refuses fills that are not aligned, overlap themselves or leave their allocation.
+    pub fn check_fill(&self, fill: &Fill) -> Result {
+        let element = fill.element.len() as u64;
+        if fill.width == 0 || fill.height == 0 {
+            return Ok(());
+        }
+        if !fill.target.is_multiple_of(element) || !fill.pitch.is_multiple_of(element) {
+            let message = format!("{:#x} with pitch {} is not aligned to {element} bytes", fill.target, fill.pitch);
+            return refused(CUresult::INVALID_VALUE, message);
+        }
+        let row = fill.width.checked_mul(element);
+        if fill.height > 1 && row.is_none_or(|row| fill.pitch < row) {
+            return refused(CUresult::INVALID_VALUE, "rows overlap: the pitch is less than the width");
+        }
+        let before_last = fill.pitch.checked_mul(fill.height - 1);
+        let Some(total) = row.zip(before_last).and_then(|(row, before)| row.checked_add(before)) else {
+            return refused(CUresult::INVALID_VALUE, "the size overflows");
+        };
+        self.device_range(fill.target, total).map(|_| ())
+    }
+}
+
 /// Adds a fill to a stream.
-fn fill(driver: &mut Driver, fill: Fill, stream: CUstream) -> Result<()> {
+fn fill(driver: &mut Driver, fill: Fill, stream: CUstream) -> Result {
     let stream = driver.stream(stream)?;
-    let element = fill.element.len() as u64;
-    if fill.width == 0 || fill.height == 0 {
-        return Ok(());
+    driver.check_fill(&fill)?;
+    if fill.width > 0 && fill.height > 0 {
+        driver.enqueue(stream, Work::Fill(fill))?;
     }
-    if !fill.target.is_multiple_of(element) || !fill.pitch.is_multiple_of(element) {
-        let message = format!("{:#x} with pitch {} is not aligned to {element} bytes", fill.target, fill.pitch);
-        return refused(CUresult::INVALID_VALUE, message);
-    }
-    let row = fill.width.checked_mul(element);
-    if fill.height > 1 && row.is_none_or(|row| fill.pitch < row) {
-        return refused(CUresult::INVALID_VALUE, "rows overlap: the pitch is less than the width");
-    }
-    let before_last = fill.pitch.checked_mul(fill.height - 1);
-    let Some(total) = row.zip(before_last).and_then(|(row, before)| row.checked_add(before)) else {
-        return refused(CUresult::INVALID_VALUE, "the size overflows");
-    };
-    driver.device_range(fill.target, total)?;
-    driver.enqueue(stream, Work::Fill(fill))?;
     Ok(())
 }
 
 /// A fill by a call without a stream: the host waits only if it may see the memory, too.
-fn fill_now(driver: &mut Driver, request: Fill) -> Result<()> {
+fn fill_now(driver: &mut Driver, request: Fill) -> Result {
     driver.forbid_in_capture("filling memory")?;
     let target = request.target;
     fill(driver, request, CUstream(0))?;

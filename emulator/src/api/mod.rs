@@ -19,16 +19,30 @@ mod error;
 mod event;
 mod function;
 mod graph;
+mod graph_exec;
+mod graph_node;
 mod host;
+mod image;
 mod launch;
-pub(crate) mod memory;
+pub(crate) mod leaks;
+mod legacy;
+mod library;
+mod link;
+mod managed;
+mod memory;
 mod memset;
+mod missing;
 mod module;
-mod occupancy;
+pub(crate) mod occupancy;
+mod per_thread;
 mod pool;
 mod queue;
 mod stream;
+mod stream_capture;
+mod stream_memory;
 pub(crate) mod types;
+mod user_object;
+mod virtual_memory;
 mod work;
 
 pub use module::reported_registers;
@@ -36,6 +50,7 @@ pub use module::reported_registers;
 use std::ffi::CStr;
 
 use crate::install::Symbol;
+pub use leaks::unreleased;
 
 /// Lists the exported functions of a file as its `SYMBOLS`.
 macro_rules! exports {
@@ -61,17 +76,29 @@ const TABLES: &[&[Symbol]] = &[
     event::SYMBOLS,
     function::SYMBOLS,
     graph::SYMBOLS,
+    graph_exec::SYMBOLS,
+    graph_node::SYMBOLS,
     host::SYMBOLS,
     launch::SYMBOLS,
+    legacy::SYMBOLS,
+    library::SYMBOLS,
+    link::SYMBOLS,
+    managed::SYMBOLS,
     memory::SYMBOLS,
     memset::SYMBOLS,
+    missing::SYMBOLS,
     module::SYMBOLS,
     occupancy::SYMBOLS,
+    per_thread::SYMBOLS,
     pool::SYMBOLS,
     stream::SYMBOLS,
+    stream_capture::SYMBOLS,
+    stream_memory::SYMBOLS,
+    user_object::SYMBOLS,
+    virtual_memory::SYMBOLS,
 ];
 
-/// Every function of the driver API that the emulator has.
+/// Every function that the emulator exports, those included that only say that they are missing.
 pub fn symbols() -> impl Iterator<Item = &'static Symbol> {
     TABLES.iter().copied().flatten()
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::driver::{Driver, call, failed_with};
 use super::error::{CUresult, Failure, Result, refused};
 use super::function::Function;
+use super::image::text_of;
 use super::memory::{Block, Origin};
 use super::types::{CUcontext, CUdeviceptr, CUfunction, CUmodule, In, Out, write_text};
 use crate::config::Config;
@@ -26,6 +27,21 @@ pub struct LoadedModule {
     /// Registers of a thread by kernel, from the assembler's report in comments of the PTX.
     registers: HashMap<String, u32>,
     functions: HashMap<String, CUfunction>,
+}
+
+impl LoadedModule {
+    /// Address and size of a variable.
+    pub fn variable(&self, name: &str) -> Result<(u64, u64)> {
+        match self.code.variable(name) {
+            Some(found) => Ok(found),
+            None => refused(CUresult::NOT_FOUND, format!("the module has no variable {name}")),
+        }
+    }
+
+    /// Whether a kernel was asked for already.
+    pub fn has_function(&self, name: &str) -> bool {
+        self.functions.contains_key(name)
+    }
 }
 
 /// What the first directives of a PTX text say.
@@ -132,23 +148,14 @@ pub fn reported_registers(ptx: &str) -> HashMap<String, u32> {
     registers
 }
 
-/// Magic numbers of images that hold machine code: ELF, and the containers of nvcc.
-const MACHINE_CODE: [[u8; 4]; 3] = [[0x7f, b'E', b'L', b'F'], [0xb1, 0x43, 0x62, 0x46], [0x50, 0xed, 0x55, 0xba]];
-
-/// The PTX text that `image` points to.
-fn text_of(image: In<u8>) -> Result<String> {
-    let start: Vec<u8> = (0..4).map_while(|index| image.element(index).ok().filter(|&byte| byte != 0)).collect();
-    if MACHINE_CODE.iter().any(|magic| start == magic) {
-        return refused(CUresult::NO_BINARY_FOR_GPU, "the image holds machine code; the emulator executes PTX");
-    }
-    if start.is_empty() && !image.is_null() {
-        return refused(CUresult::INVALID_IMAGE, "the image is empty");
-    }
-    image.cast().text()
-}
-
 impl Driver {
-    fn load(&mut self, ptx: &str) -> Result<CUmodule> {
+    /// Refuses PTX that a driver of this version cannot compile for this device.
+    pub fn check_header(&self, ptx: &str) -> Result {
+        Header::of(ptx).check(&self.config()?)
+    }
+
+    /// Loads PTX into the current context.
+    pub fn load_module(&mut self, ptx: &str) -> Result<CUmodule> {
         let context = self.current()?;
         self.forbid_in_capture("loading a module")?;
         let config = self.config()?;
@@ -165,7 +172,7 @@ impl Driver {
         }
         let code = Arc::new(loaded?);
         for &start in &variables {
-            self.blocks.insert(start, Block { context, origin: Origin::Module, releasing: false });
+            self.blocks.insert(start, Block::new(context, Origin::Module));
         }
         count(|statistics| statistics.module_loads += 1);
         let target = header.target.map_or(0, |target| target.0);
@@ -175,8 +182,9 @@ impl Driver {
         Ok(handle)
     }
 
-    fn unload(&mut self, handle: CUmodule) -> Result {
-        let context = self.module(handle)?.context;
+    /// Ends a module, of whatever context, once the work that may use it is done.
+    pub fn unload_module(&mut self, handle: CUmodule) -> Result {
+        let Some(context) = self.modules.get(&handle).map(|module| module.context) else { return Ok(()) };
         self.forbid_in_capture("unloading a module")?;
         self.wait_for_context(context)?;
         let Some(module) = self.modules.remove(&handle) else { return Ok(()) };
@@ -198,7 +206,8 @@ impl Driver {
         }
     }
 
-    fn function_of(&mut self, handle: CUmodule, name: &str) -> Result<CUfunction> {
+    /// A kernel of a module as a function.
+    pub fn function_of_module(&mut self, handle: CUmodule, name: &str) -> Result<CUfunction> {
         let module = self.module(handle)?;
         if let Some(&known) = module.functions.get(name) {
             return Ok(known);
@@ -241,33 +250,52 @@ fn check_kernels(code: &Module) -> Result {
     Ok(())
 }
 
-/// The options of a load that the emulator follows: the buffer for error messages. All others tune the compiler.
+/// The options of a load that the emulator follows: the buffers for messages. All others tune the compiler.
 #[derive(Clone, Copy, Debug, Default)]
-struct LoadOptions {
-    /// Buffer, and its size.
-    error_log: Option<(u64, usize)>,
-    /// Where the lengths of the info log and of the error log go.
-    info_length: Option<Out<usize>>,
-    error_length: Option<Out<usize>>,
+pub struct LoadOptions {
+    info: Log,
+    error: Log,
 }
 
+/// A buffer for messages: addresses that the caller gave.
+#[derive(Clone, Copy, Debug, Default)]
+struct Log {
+    buffer: u64,
+    bytes: usize,
+    /// Where the length of the text goes; 0 for nowhere.
+    length: u64,
+}
+
+impl Log {
+    fn write(&self, text: &str) -> Result {
+        let has_buffer = self.buffer != 0 && self.bytes > 0;
+        if has_buffer {
+            write_text(Out::at(self.buffer), self.bytes, text)?;
+        }
+        Out::<usize>::at(self.length).set_if_wanted(if has_buffer { text.len().min(self.bytes - 1) } else { 0 });
+        Ok(())
+    }
+}
+
+const JIT_INFO_LOG_BUFFER: u32 = 3;
 const JIT_INFO_LOG_BUFFER_SIZE: u32 = 4;
 const JIT_ERROR_LOG_BUFFER: u32 = 5;
 const JIT_ERROR_LOG_BUFFER_SIZE: u32 = 6;
 const JIT_OPTIONS: u32 = 37;
 
 impl LoadOptions {
-    fn read(option_count: u32, options: In<u32>, values: Out<usize>) -> Result<Self> {
+    /// Reads the options of a load.
+    pub fn read(option_count: u32, options: In<u32>, values: Out<usize>) -> Result<Self> {
         let mut found = LoadOptions::default();
-        let (mut buffer, mut bytes) = (0, 0);
         for index in 0..option_count as usize {
             let place = values.element(index);
-            match options.element(index)? {
-                JIT_INFO_LOG_BUFFER_SIZE => found.info_length = Some(place),
-                JIT_ERROR_LOG_BUFFER => buffer = place.get()? as u64,
-                JIT_ERROR_LOG_BUFFER_SIZE => {
-                    bytes = place.get()? as u32 as usize;
-                    found.error_length = Some(place);
+            let option = options.element(index)?;
+            let log = if option <= JIT_INFO_LOG_BUFFER_SIZE { &mut found.info } else { &mut found.error };
+            match option {
+                JIT_INFO_LOG_BUFFER | JIT_ERROR_LOG_BUFFER => log.buffer = place.get()? as u64,
+                JIT_INFO_LOG_BUFFER_SIZE | JIT_ERROR_LOG_BUFFER_SIZE => {
+                    log.bytes = place.get()? as u32 as usize;
+                    log.length = place.address() as u64;
                 }
                 option if option >= JIT_OPTIONS => {
                     return refused(CUresult::INVALID_VALUE, format!("there is no option {option}"));
@@ -275,30 +303,27 @@ impl LoadOptions {
                 _ => {}
             }
         }
-        found.error_log = (buffer != 0 && bytes > 0).then_some((buffer, bytes));
         Ok(found)
     }
 
     /// Writes what went wrong, or nothing, as the driver's compiler does.
-    fn write(&self, report: Option<&Report>) -> Result {
+    pub fn write(&self, report: Option<&Report>) -> Result {
         let text = report.map_or(String::new(), |report| match report.ptx_line {
             Some(line) => format!("ptxas application ptx input, line {line}; error   : {}\n", report.message),
             None => format!("ptxas fatal   : {}\n", report.message),
         });
-        if let Some((buffer, bytes)) = self.error_log {
-            write_text(Out::at(buffer), bytes, &text)?;
-        }
-        if let Some(length) = self.error_length {
-            length.set(text.len().min(self.error_log.map_or(0, |(_, bytes)| bytes - 1)))?;
-        }
-        self.info_length.map_or(Ok(()), |length| length.set(0))
+        self.error.write(&text)?;
+        self.info.write("")
     }
 }
 
 /// Loads a module from PTX text in memory.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuModuleLoadData(module: Out<CUmodule>, image: In<u8>) -> CUresult {
-    call("cuModuleLoadData", |driver| module.set(driver.load(&text_of(image)?)?))
+    call("cuModuleLoadData", |driver| {
+        let text = text_of(image, &driver.config()?.device)?;
+        module.set(driver.load_module(&text)?)
+    })
 }
 
 /// As [`cuModuleLoadData`], with options for the compiler.
@@ -312,9 +337,28 @@ pub unsafe extern "C" fn cuModuleLoadDataEx(
 ) -> CUresult {
     call("cuModuleLoadDataEx", |driver| {
         let options = LoadOptions::read(option_count, options, values)?;
-        let loaded = text_of(image).and_then(|text| driver.load(&text));
+        let device = driver.config()?.device;
+        let loaded = text_of(image, &device).and_then(|text| driver.load_module(&text));
         options.write(loaded.as_ref().err().and_then(|failure| failure.report.as_deref()))?;
         module.set(loaded?)
+    })
+}
+
+/// The bytes of a file, terminated as a text in memory is.
+pub fn read_image(path: &str) -> Result<Vec<u8>> {
+    let Ok(mut image) = std::fs::read(path) else {
+        return refused(CUresult::FILE_NOT_FOUND, format!("{path} cannot be read"));
+    };
+    image.push(0);
+    Ok(image)
+}
+
+/// Loads a module from PTX in a container of nvcc.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuModuleLoadFatBinary(module: Out<CUmodule>, image: In<u8>) -> CUresult {
+    call("cuModuleLoadFatBinary", |driver| {
+        let text = text_of(image, &driver.config()?.device)?;
+        module.set(driver.load_module(&text)?)
     })
 }
 
@@ -322,19 +366,19 @@ pub unsafe extern "C" fn cuModuleLoadDataEx(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuModuleLoad(module: Out<CUmodule>, path: In<std::ffi::c_char>) -> CUresult {
     call("cuModuleLoad", |driver| {
-        let path = path.text()?;
-        let Ok(mut image) = std::fs::read(&path) else {
-            return refused(CUresult::FILE_NOT_FOUND, format!("{path} cannot be read"));
-        };
-        image.push(0);
-        module.set(driver.load(&text_of(In::at(image.as_ptr() as u64))?)?)
+        let image = read_image(&path.text()?)?;
+        let text = text_of(In::at(image.as_ptr() as u64), &driver.config()?.device)?;
+        module.set(driver.load_module(&text)?)
     })
 }
 
 /// Ends a module, once the work that may use it is done.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuModuleUnload(module: CUmodule) -> CUresult {
-    call("cuModuleUnload", |driver| driver.unload(module))
+    call("cuModuleUnload", |driver| {
+        driver.module(module)?;
+        driver.unload_module(module)
+    })
 }
 
 /// A kernel of a module.
@@ -344,7 +388,7 @@ pub unsafe extern "C" fn cuModuleGetFunction(
     module: CUmodule,
     name: In<std::ffi::c_char>,
 ) -> CUresult {
-    call("cuModuleGetFunction", |driver| function.set(driver.function_of(module, &name.text()?)?))
+    call("cuModuleGetFunction", |driver| function.set(driver.function_of_module(module, &name.text()?)?))
 }
 
 /// Address and size of a variable of a module.
@@ -357,11 +401,31 @@ pub unsafe extern "C" fn cuModuleGetGlobal_v2(
 ) -> CUresult {
     call("cuModuleGetGlobal_v2", |driver| {
         let name = name.text()?;
-        let Some((start, length)) = driver.module(module)?.code.variable(&name) else {
-            return refused(CUresult::NOT_FOUND, format!("the module has no variable {name}"));
-        };
+        let (start, length) = driver.module(module)?.variable(&name)?;
         address.set_if_wanted(start);
         bytes.set_if_wanted(length as usize);
+        Ok(())
+    })
+}
+
+/// How many kernels a module has.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuModuleGetFunctionCount(function_count: Out<u32>, module: CUmodule) -> CUresult {
+    call("cuModuleGetFunctionCount", |driver| function_count.set(driver.module(module)?.code.kernels().len() as u32))
+}
+
+/// The first `capacity` kernels of a module.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuModuleEnumerateFunctions(
+    functions: Out<CUfunction>,
+    capacity: u32,
+    module: CUmodule,
+) -> CUresult {
+    call("cuModuleEnumerateFunctions", |driver| {
+        let code = Arc::clone(&driver.module(module)?.code);
+        for (index, kernel) in code.kernels().iter().take(capacity as usize).enumerate() {
+            functions.element(index).set(driver.function_of_module(module, &kernel.name)?)?;
+        }
         Ok(())
     })
 }
@@ -377,6 +441,9 @@ super::exports![
     cuModuleLoadDataEx,
     cuModuleLoad,
     cuModuleUnload,
+    cuModuleLoadFatBinary,
+    cuModuleGetFunctionCount,
+    cuModuleEnumerateFunctions,
     cuModuleGetFunction,
     cuModuleGetGlobal_v2,
     cuModuleGetLoadingMode,

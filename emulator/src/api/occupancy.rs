@@ -3,7 +3,8 @@
 use super::driver::{Driver, call};
 use super::error::{CUresult, Result, refused};
 use super::function::{registers_per_warp, threads_limit};
-use super::types::{CUfunction, Out};
+use super::launch::CUlaunchConfig;
+use super::types::{CUfunction, In, Out};
 use crate::device::{Description, SHARED_BYTES_RESERVED_PER_BLOCK, THREADS_PER_BLOCK, WARP_THREADS};
 use crate::exec::KernelInfo;
 
@@ -29,8 +30,9 @@ pub fn active_blocks(device: &Description, info: &KernelInfo, threads: u32, dyna
 
 impl Driver {
     /// Blocks of a kernel per multiprocessor, 0 when not even one can be launched.
-    fn occupancy(&self, function: CUfunction, threads: i32, dynamic_shared: usize, flags: u32) -> Result<u32> {
+    fn occupancy(&mut self, function: CUfunction, threads: i32, dynamic_shared: usize, flags: u32) -> Result<u32> {
         let device = self.config()?.device;
+        let function = self.function_of_handle(function)?;
         let function = self.function(function)?;
         if threads <= 0 || flags > 1 {
             return refused(CUresult::INVALID_VALUE, format!("{threads} threads, flags {flags:#x}"));
@@ -84,6 +86,7 @@ pub unsafe extern "C" fn cuOccupancyAvailableDynamicSMemPerBlock(
         if blocks <= 0 || blocks as u32 > most {
             return refused(CUresult::INVALID_VALUE, format!("{blocks} blocks where {most} fit without shared memory"));
         }
+        let function = driver.function_of_handle(function)?;
         let function = driver.function(function)?;
         let share = device.shared_bytes_per_multiprocessor / blocks as u32;
         let share = share / SHARED_ALLOCATION_UNIT * SHARED_ALLOCATION_UNIT;
@@ -103,7 +106,7 @@ struct BestBlock {
 impl Driver {
     /// The block size that keeps most threads on a multiprocessor, the larger of equals.
     fn best_block(
-        &self,
+        &mut self,
         function: CUfunction,
         shared_of: Option<SharedBytesOfBlock>,
         dynamic_shared: usize,
@@ -111,6 +114,7 @@ impl Driver {
         flags: u32,
     ) -> Result<BestBlock> {
         let device = self.config()?.device;
+        let function = self.function_of_handle(function)?;
         let most = threads_limit(&self.function(function)?.info);
         let most = if limit > 0 { most.min(limit as u32) } else { most }.min(THREADS_PER_BLOCK);
         let smaller = (1..=most / WARP_THREADS).map(|warps| warps * WARP_THREADS).chain([most]);
@@ -162,7 +166,36 @@ pub unsafe extern "C" fn cuOccupancyMaxPotentialBlockSizeWithFlags(
     })
 }
 
+/// Clusters of blocks, which the emulator does not run.
+fn forbid_clusters(driver: &mut Driver, function: CUfunction) -> Result {
+    let function = driver.function_of_handle(function)?;
+    let name = &driver.function(function)?.info.name;
+    refused(CUresult::NOT_SUPPORTED, format!("kernel {name} in clusters of blocks"))
+}
+
+/// Clusters of a kernel that the device holds at once: there are none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuOccupancyMaxActiveClusters(
+    _clusters: Out<i32>,
+    function: CUfunction,
+    _config: In<CUlaunchConfig>,
+) -> CUresult {
+    call("cuOccupancyMaxActiveClusters", |driver| forbid_clusters(driver, function))
+}
+
+/// The most blocks of a cluster: there are none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuOccupancyMaxPotentialClusterSize(
+    _blocks: Out<i32>,
+    function: CUfunction,
+    _config: In<CUlaunchConfig>,
+) -> CUresult {
+    call("cuOccupancyMaxPotentialClusterSize", |driver| forbid_clusters(driver, function))
+}
+
 super::exports![
+    cuOccupancyMaxActiveClusters,
+    cuOccupancyMaxPotentialClusterSize,
     cuOccupancyMaxActiveBlocksPerMultiprocessor,
     cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags,
     cuOccupancyAvailableDynamicSMemPerBlock,

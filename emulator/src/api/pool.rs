@@ -23,7 +23,48 @@ pub struct PoolProperties {
     location_type: u32,
     location: i32,
     security: usize,
-    reserved: [u8; 64],
+    /// The most that the pool holds; 0 for as much as there is.
+    max_bytes: usize,
+    usage: u16,
+    reserved: [u8; 54],
+}
+
+/// Attributes that say how a pool was made.
+const ALLOCATION_TYPE: u32 = 9;
+const HANDLE_TYPES: u32 = 10;
+const LOCATION_NUMBER: u32 = 11;
+const LOCATION_TYPE: u32 = 12;
+const MOST_BYTES: u32 = 13;
+
+impl PoolProperties {
+    /// What the device's default pool is.
+    pub fn of_device() -> Self {
+        PoolProperties {
+            allocation_type: ALLOCATION_PINNED,
+            handle_types: 0,
+            location_type: LOCATION_DEVICE,
+            location: 0,
+            security: 0,
+            max_bytes: 0,
+            usage: 0,
+            reserved: [0; 54],
+        }
+    }
+
+    /// Refuses pools that are not of the device's memory, or that other processes share.
+    pub fn check(&self) -> Result {
+        if self.allocation_type != ALLOCATION_PINNED || self.location_type != LOCATION_DEVICE {
+            return refused(CUresult::INVALID_VALUE, "a pool of other than device memory");
+        }
+        check_device(self.location)?;
+        if self.handle_types != 0 || self.security != 0 {
+            return refused(CUresult::NOT_SUPPORTED, "pools that other processes share");
+        }
+        if self.reserved != [0; 54] {
+            return refused(CUresult::INVALID_VALUE, "reserved bytes that are not zero");
+        }
+        Ok(())
+    }
 }
 
 const ALLOCATION_PINNED: u32 = 1;
@@ -100,17 +141,7 @@ pub unsafe extern "C" fn cuDeviceSetMemPool(device: CUdevice, pool: CUmemoryPool
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuMemPoolCreate(pool: Out<CUmemoryPool>, properties: In<PoolProperties>) -> CUresult {
     call("cuMemPoolCreate", |driver| {
-        let properties = properties.get()?;
-        if properties.allocation_type != ALLOCATION_PINNED || properties.location_type != LOCATION_DEVICE {
-            return refused(CUresult::INVALID_VALUE, "a pool of other than device memory");
-        }
-        check_device(properties.location)?;
-        if properties.handle_types != 0 || properties.security != 0 {
-            return refused(CUresult::NOT_SUPPORTED, "pools that other processes share");
-        }
-        if properties.reserved != [0; 64] {
-            return refused(CUresult::INVALID_VALUE, "reserved bytes that are not zero");
-        }
+        properties.get()?.check()?;
         pool.set(driver.new_pool())
     })
 }
@@ -139,6 +170,11 @@ pub unsafe extern "C" fn cuMemPoolGetAttribute(pool: CUmemoryPool, attribute: u3
             1..=3 => value.cast().set(pool.reuse[attribute as usize - 1]),
             4 => value.set(pool.release_threshold),
             5..=8 => value.set(used),
+            ALLOCATION_TYPE => value.cast().set(ALLOCATION_PINNED),
+            LOCATION_TYPE => value.cast().set(LOCATION_DEVICE),
+            HANDLE_TYPES | LOCATION_NUMBER => value.cast().set(0u32),
+            // Without a bound.
+            MOST_BYTES => value.set(0),
             _ => refused(CUresult::INVALID_VALUE, format!("{attribute} is no attribute of a pool")),
         }
     })
@@ -165,6 +201,50 @@ pub unsafe extern "C" fn cuMemPoolTrimTo(pool: CUmemoryPool, _bytes_to_keep: usi
     call("cuMemPoolTrimTo", |driver| driver.pool(pool).map(|_| ()))
 }
 
+/// Who may do what with memory, as the driver's header lays it out.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct CUmemAccessDesc {
+    pub location_type: u32,
+    pub location: i32,
+    pub flags: u32,
+}
+
+/// Reads and writes.
+pub const ACCESS_ALL: u32 = 3;
+
+/// Lets devices use a pool's memory. The only device does already, and it cannot be forbidden.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemPoolSetAccess(pool: CUmemoryPool, access: In<CUmemAccessDesc>, count: usize) -> CUresult {
+    call("cuMemPoolSetAccess", |driver| {
+        driver.pool(pool)?;
+        for access in access.to_vec(count)? {
+            if access.location_type != LOCATION_DEVICE {
+                return refused(CUresult::INVALID_VALUE, "access to a pool for other than a device");
+            }
+            check_device(access.location)?;
+            if access.flags != ACCESS_ALL {
+                return refused(CUresult::INVALID_VALUE, "a pool's own device needs all access");
+            }
+        }
+        Ok(())
+    })
+}
+
+/// What a device may do with a pool's memory.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemPoolGetAccess(flags: Out<u32>, pool: CUmemoryPool, location: In<[i32; 2]>) -> CUresult {
+    call("cuMemPoolGetAccess", |driver| {
+        driver.pool(pool)?;
+        let [kind, number] = location.get()?;
+        if kind as u32 != LOCATION_DEVICE {
+            return refused(CUresult::INVALID_VALUE, "access to a pool for other than a device");
+        }
+        check_device(number)?;
+        flags.set(ACCESS_ALL)
+    })
+}
+
 /// Allocates from a pool in the order of a stream.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuMemAllocFromPoolAsync(
@@ -188,5 +268,7 @@ super::exports![
     cuMemPoolGetAttribute,
     cuMemPoolSetAttribute,
     cuMemPoolTrimTo,
+    cuMemPoolSetAccess,
+    cuMemPoolGetAccess,
     cuMemAllocFromPoolAsync,
 ];

@@ -51,9 +51,32 @@ impl Queue {
         self.pending.iter().filter(|(_, item)| item.context == context).map(|(&ticket, _)| ticket).collect()
     }
 
-    /// Forgets the work of `context`: after a fault nothing of it runs any more.
-    pub fn drop_context(&mut self, context: CUcontext) {
-        self.pending.retain(|_, item| item.context != context);
+    /// Calls `visit` with everything that has not run.
+    pub fn visit_work(&self, visit: &mut impl FnMut(&Work)) {
+        self.pending.values().for_each(|item| visit(&item.work));
+    }
+
+    /// What could run now, except `blocked` and what waits for it, in the order of submission.
+    pub fn ready(&self, blocked: &BTreeSet<Ticket>) -> Option<Ticket> {
+        let is_ready = |item: &Item| item.needs.iter().all(|&need| !self.is_pending(need));
+        self.pending
+            .iter()
+            .find(|(ticket, item)| !blocked.contains(ticket) && is_ready(item))
+            .map(|(&ticket, _)| ticket)
+    }
+
+    /// The work of a ticket that is pending.
+    pub fn work(&self, ticket: Ticket) -> Option<&Work> {
+        self.pending.get(&ticket).map(|item| &*item.work)
+    }
+
+    /// Takes out the work of `context`, in the order of submission: after a fault nothing of it runs any more.
+    pub fn drop_context(&mut self, context: CUcontext) -> Vec<Item> {
+        let (dropped, kept) =
+            std::mem::take(&mut self.pending).into_iter().partition(|(_, item)| item.context == context);
+        self.pending = kept;
+        let dropped: BTreeMap<Ticket, Item> = dropped;
+        dropped.into_values().collect()
     }
 
     /// What must run for `targets` to be done, in an order that respects every need. Seed 0: nothing else, in the

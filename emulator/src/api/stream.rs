@@ -1,11 +1,12 @@
-//! Streams and their capture.
+//! Streams.
 
-use super::capture::{Mode, exchange_thread_mode};
+use std::collections::HashMap;
+
 use super::driver::{Driver, call};
 use super::error::{CUresult, Result, refused};
 use super::queue::Ticket;
-use super::types::{CUcontext, CUevent, CUgraph, CUstream, Out};
-use super::work::{HostFunction, Work};
+use super::types::{CUcontext, CUdevice, CUevent, CUstream, In, Out};
+use super::work::{Callback, HostFunction, Work};
 use crate::statistics::count;
 
 /// A stream: a queue whose order is kept by each item waiting for the one before.
@@ -18,6 +19,8 @@ pub struct Stream {
     pub last: Option<Ticket>,
     /// The capture that the stream is in.
     pub capture: Option<u64>,
+    /// Attributes that were set, by number.
+    attributes: HashMap<u32, AttributeValue>,
 }
 
 /// Flag of a stream that takes no notice of the legacy default stream.
@@ -28,7 +31,7 @@ pub const LEAST_PRIORITY: i32 = 0;
 
 impl Stream {
     pub fn new(context: CUcontext, flags: u32, priority: i32) -> Self {
-        Stream { context, flags, priority, last: None, capture: None }
+        Stream { context, flags, priority, last: None, capture: None, attributes: HashMap::new() }
     }
 
     /// Whether the legacy default stream and this one wait for each other.
@@ -154,6 +157,44 @@ pub unsafe extern "C" fn cuLaunchHostFunc(stream: CUstream, function: Option<Hos
     })
 }
 
+/// As [`cuLaunchHostFunc`]; the mode, which says how the device waits, changes nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuLaunchHostFunc_v2(
+    stream: CUstream,
+    function: Option<HostFunction>,
+    data: Out<u8>,
+    mode: u32,
+) -> CUresult {
+    if mode > 1 {
+        return CUresult::INVALID_VALUE;
+    }
+    // SAFETY: the arguments are the caller's.
+    unsafe { cuLaunchHostFunc(stream, function, data) }
+}
+
+/// Calls a function of the program from a stream, with the state that the stream is in.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuStreamAddCallback(
+    stream: CUstream,
+    function: Option<Callback>,
+    data: Out<u8>,
+    flags: u32,
+) -> CUresult {
+    call("cuStreamAddCallback", |driver| {
+        let handle = stream;
+        let stream = driver.stream(stream)?;
+        let Some(function) = function.filter(|_| flags == 0) else {
+            return refused(
+                CUresult::INVALID_VALUE,
+                "a null pointer for a callback, or flags, of which there are none",
+            );
+        };
+        driver.forbid_captured_stream(stream, "adding a callback to")?;
+        driver.enqueue(stream, Work::Callback { function, stream: handle, data: data.address() })?;
+        Ok(())
+    })
+}
+
 /// The context of a stream.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuStreamGetCtx(stream: CUstream, context: Out<CUcontext>) -> CUresult {
@@ -181,58 +222,97 @@ pub unsafe extern "C" fn cuStreamGetPriority(stream: CUstream, priority: Out<i32
     })
 }
 
-/// Begins to turn the work of a stream into a graph.
+/// As [`cuStreamGetCtx`]; the part of the device that the context is confined to is none.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuStreamBeginCapture_v2(stream: CUstream, mode: u32) -> CUresult {
-    call("cuStreamBeginCapture_v2", |driver| {
+pub unsafe extern "C" fn cuStreamGetCtx_v2(stream: CUstream, context: Out<CUcontext>, part: Out<usize>) -> CUresult {
+    call("cuStreamGetCtx_v2", |driver| {
         let stream = driver.stream(stream)?;
-        driver.begin_capture(stream, Mode::from_number(mode)?)
+        part.set_if_wanted(0);
+        context.set(driver.streams[&stream].context)
     })
 }
 
-/// Ends a capture and gives its graph, or null when the capture failed.
+/// The device of a stream.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuStreamEndCapture(stream: CUstream, graph: Out<CUgraph>) -> CUresult {
-    call("cuStreamEndCapture", |driver| {
+pub unsafe extern "C" fn cuStreamGetDevice(stream: CUstream, device: Out<CUdevice>) -> CUresult {
+    call("cuStreamGetDevice", |driver| {
+        driver.stream(stream)?;
+        device.set(0)
+    })
+}
+
+/// A number that no other stream has.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuStreamGetId(stream: CUstream, id: Out<u64>) -> CUresult {
+    call("cuStreamGetId", |driver| id.set(driver.stream(stream)?.0 as u64))
+}
+
+/// Attributes of streams: caching, waiting, priority, domains of memory order. Only the priority is told apart, and
+/// none changes a result.
+const ACCESS_POLICY_WINDOW: u32 = 1;
+const SYNCHRONIZATION_POLICY: u32 = 3;
+const PRIORITY: u32 = 8;
+const MEMORY_DOMAIN_MAP: u32 = 9;
+const MEMORY_DOMAIN: u32 = 10;
+
+/// The value of an attribute: 64 bytes, of which each attribute uses the first.
+type AttributeValue = [i32; 16];
+
+/// An attribute of a stream.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuStreamGetAttribute(
+    stream: CUstream,
+    attribute: u32,
+    value: Out<AttributeValue>,
+) -> CUresult {
+    call("cuStreamGetAttribute", |driver| {
         let stream = driver.stream(stream)?;
-        graph.set(CUgraph(0))?;
-        graph.set(driver.end_capture(stream)?)
+        match driver.streams[&stream].attributes.get(&attribute) {
+            Some(&found) => value.set(found),
+            None => match attribute {
+                PRIORITY => value.cast().set(driver.streams[&stream].priority),
+                ACCESS_POLICY_WINDOW | MEMORY_DOMAIN_MAP => value.set([0; 16]),
+                // Waiting as the driver thinks best is 1.
+                SYNCHRONIZATION_POLICY => value.cast().set(1i32),
+                MEMORY_DOMAIN => value.cast().set(0i32),
+                _ => refused(CUresult::INVALID_VALUE, format!("there is no attribute {attribute} of a stream")),
+            },
+        }
     })
 }
 
-/// What `cuStreamIsCapturing` answers.
-const NOT_CAPTURING: u32 = 0;
-const CAPTURING: u32 = 1;
-const CAPTURE_INVALIDATED: u32 = 2;
-
-fn capture_status(driver: &mut Driver, stream: CUstream) -> Result<u32> {
-    let context = driver.streams[&stream].context;
-    if driver.contexts[&context].legacy == stream {
-        driver.forbid_legacy_in_capture(context)?;
-    }
-    let capture = driver.streams[&stream].capture.and_then(|number| driver.captures.get(&number));
-    Ok(match capture {
-        None => NOT_CAPTURING,
-        Some(capture) if capture.invalidated => CAPTURE_INVALIDATED,
-        Some(_) => CAPTURING,
-    })
-}
-
-/// Whether a stream is being captured.
+/// Sets an attribute of a stream.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuStreamIsCapturing(stream: CUstream, status: Out<u32>) -> CUresult {
-    call("cuStreamIsCapturing", |driver| {
-        let stream = driver.stream(stream)?;
-        status.set(capture_status(driver, stream)?)
+pub unsafe extern "C" fn cuStreamSetAttribute(stream: CUstream, attribute: u32, value: In<AttributeValue>) -> CUresult {
+    call("cuStreamSetAttribute", |driver| {
+        let handle = driver.stream(stream)?;
+        let Some(stream) = driver.streams.get_mut(&handle) else { return Ok(()) };
+        match attribute {
+            PRIORITY => stream.priority = value.cast::<i32>().get()?.clamp(GREATEST_PRIORITY, LEAST_PRIORITY),
+            SYNCHRONIZATION_POLICY | MEMORY_DOMAIN => {
+                let mut whole = [0; 16];
+                whole[0] = value.cast().get()?;
+                stream.attributes.insert(attribute, whole);
+            }
+            ACCESS_POLICY_WINDOW | MEMORY_DOMAIN_MAP => {
+                stream.attributes.insert(attribute, value.get()?);
+            }
+            _ => return refused(CUresult::INVALID_VALUE, format!("there is no attribute {attribute} of a stream")),
+        }
+        Ok(())
     })
 }
 
-/// Sets how much this thread respects captures, and gives the mode before.
+/// Gives a stream the attributes of another.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuThreadExchangeStreamCaptureMode(mode: Out<u32>) -> CUresult {
-    call("cuThreadExchangeStreamCaptureMode", |_| {
-        let before = exchange_thread_mode(Mode::from_number(mode.get()?)?);
-        mode.set(before as u32)
+pub unsafe extern "C" fn cuStreamCopyAttributes(target: CUstream, source: CUstream) -> CUresult {
+    call("cuStreamCopyAttributes", |driver| {
+        let (target, source) = (driver.stream(target)?, driver.stream(source)?);
+        let attributes = driver.streams[&source].attributes.clone();
+        if let Some(target) = driver.streams.get_mut(&target) {
+            target.attributes = attributes;
+        }
+        Ok(())
     })
 }
 
@@ -247,8 +327,12 @@ super::exports![
     cuStreamGetCtx,
     cuStreamGetFlags,
     cuStreamGetPriority,
-    cuStreamBeginCapture_v2,
-    cuStreamEndCapture,
-    cuStreamIsCapturing,
-    cuThreadExchangeStreamCaptureMode,
+    cuLaunchHostFunc_v2,
+    cuStreamAddCallback,
+    cuStreamGetCtx_v2,
+    cuStreamGetDevice,
+    cuStreamGetId,
+    cuStreamGetAttribute,
+    cuStreamSetAttribute,
+    cuStreamCopyAttributes,
 ];

@@ -154,12 +154,20 @@ handles! {
     CUmodule;
     /// A kernel of a loaded module.
     CUfunction;
+    /// Code that is loaded into whatever context its kernels are used in.
+    CUlibrary;
+    /// A kernel of a library.
+    CUkernel;
     /// A graph.
     CUgraph;
     /// A node of a graph.
     CUgraphNode;
     /// A graph that is ready to launch.
     CUgraphExec;
+    /// A link of PTX texts.
+    CUlinkState;
+    /// An object of the program that graphs keep alive.
+    CUuserObject;
     /// A memory pool.
     CUmemoryPool;
 }

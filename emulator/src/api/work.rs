@@ -6,9 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::driver::Driver;
-use super::graph::Node;
-use super::types::CUevent;
-use crate::config;
+use super::error::CUresult;
+use super::stream_memory::{Poll, Write};
+use super::types::{CUevent, CUfunction, CUstream};
+use crate::config::{self, Config};
 use crate::exec::{Launch, Module, Options};
 use crate::memory::Memory;
 use crate::report::{Class, Fault, Report};
@@ -16,6 +17,9 @@ use crate::statistics::count;
 
 /// A function of the program that a stream calls.
 pub type HostFunction = unsafe extern "C" fn(*mut c_void);
+
+/// A function of the program that a stream calls with its own handle and state.
+pub type Callback = unsafe extern "C" fn(CUstream, CUresult, *mut c_void);
 
 /// One piece of work.
 #[derive(Debug)]
@@ -25,6 +29,8 @@ pub enum Work {
     Kernel {
         module: Arc<Module>,
         launch: Launch,
+        /// The handle that the program launched.
+        function: CUfunction,
     },
     Copy(Transfer),
     Fill(Fill),
@@ -32,24 +38,46 @@ pub enum Work {
         function: HostFunction,
         data: usize,
     },
+    Callback {
+        function: Callback,
+        stream: CUstream,
+        data: usize,
+    },
     Record(CUevent),
     /// The second half of a stream-ordered allocation.
     Allocate(u64),
     Free(u64),
-    /// A graph inside a graph.
-    Graph(Arc<Vec<Node>>),
+    /// Waits until memory holds a value.
+    Poll(Poll),
+    /// Writes a value to memory.
+    Write(Write),
 }
 
-/// A rectangle of bytes to copy; `height` 1 for a plain range.
+/// A box of bytes to copy; `height` and `depth` 1 for a plain range.
 #[derive(Debug)]
 pub struct Transfer {
     pub source: Source,
-    pub source_pitch: u64,
+    pub source_steps: Steps,
     pub target: u64,
     pub target_kind: Place,
-    pub target_pitch: u64,
+    pub target_steps: Steps,
     pub width: u64,
     pub height: u64,
+    pub depth: u64,
+}
+
+/// Bytes from one row of a box to the next, and from one slice to the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Steps {
+    pub row: u64,
+    pub slice: u64,
+}
+
+impl Steps {
+    /// Bytes from the start of the box to the start of a row.
+    pub fn offset(&self, slice: u64, row: u64) -> u64 {
+        slice * self.slice + row * self.row
+    }
 }
 
 /// Where a copy reads.
@@ -97,14 +125,16 @@ impl Work {
     pub fn run(&self, driver: &mut Driver) -> Result<(), Report> {
         match self {
             Work::Nothing => Ok(()),
-            Work::Kernel { module, launch } => run_kernel(module, launch, &driver.memory),
+            Work::Kernel { module, launch, .. } => run_kernel(module, launch, &driver.memory),
             Work::Copy(copy) => copy.run(&driver.memory),
             Work::Fill(fill) => fill.run(&driver.memory),
             Work::Host { function, data } => {
-                IN_HOST_FUNCTION.set(true);
                 // SAFETY: the program gave the function and its argument for this call.
-                unsafe { function(*data as *mut c_void) };
-                IN_HOST_FUNCTION.set(false);
+                as_host_function(|| unsafe { function(*data as *mut c_void) });
+                Ok(())
+            }
+            Work::Callback { .. } => {
+                self.call_back(CUresult::SUCCESS);
                 Ok(())
             }
             Work::Record(event) => {
@@ -116,19 +146,35 @@ impl Work {
                 Ok(())
             }
             Work::Free(start) => {
-                driver.blocks.remove(start);
-                driver.memory.free(*start);
+                driver.release(*start);
                 Ok(())
             }
-            // Nodes come after what they depend on.
-            Work::Graph(nodes) => nodes.iter().try_for_each(|node| node.work.run(driver)),
+            Work::Poll(poll) => poll.run(&driver.memory),
+            Work::Write(write) => write.run(&driver.memory),
         }
     }
 }
 
+impl Work {
+    /// Calls the program's function, if the work is one, with the state of the stream.
+    pub fn call_back(&self, state: CUresult) {
+        if let Work::Callback { function, stream, data } = *self {
+            // SAFETY: the program gave the function and its argument for this call.
+            as_host_function(|| unsafe { function(stream, state, data as *mut c_void) });
+        }
+    }
+}
+
+/// Runs `body` as a host function, during which calls of the driver are refused.
+pub fn as_host_function(body: impl FnOnce()) {
+    IN_HOST_FUNCTION.set(true);
+    body();
+    IN_HOST_FUNCTION.set(false);
+}
+
 fn run_kernel(module: &Module, launch: &Launch, memory: &Memory) -> Result<(), Report> {
-    let config = config::current()?;
-    let options = Options { threads: config.threads, seed: config.seed, checks: config.checks };
+    let Config { threads, seed, checks, numerics, .. } = config::current()?;
+    let options = Options { threads, seed, checks, numerics };
     count(|statistics| statistics.kernels += 1);
     let name = module.kernels().get(launch.kernel).map(|kernel| kernel.name.clone());
     let outcome = catch_unwind(AssertUnwindSafe(|| module.run(launch, memory, options)));
@@ -143,7 +189,7 @@ pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 /// Checks that `[address, address + bytes)` may be touched now, though it could when the work was enqueued.
-fn check(memory: &Memory, address: u64, bytes: u64, what: &str) -> Result<(), Report> {
+pub fn check(memory: &Memory, address: u64, bytes: u64, what: &str) -> Result<(), Report> {
     if memory.find(address).is_some_and(|allocation| allocation.holds(address, bytes)) {
         return Ok(());
     }
@@ -160,9 +206,10 @@ impl Transfer {
             Source::Captured(bytes) => (bytes.as_ptr() as u64, Place::Pageable),
             Source::Memory(address, kind) => (*address, *kind),
         };
-        for row in 0..self.height {
-            let from = source + row * self.source_pitch;
-            let to = self.target + row * self.target_pitch;
+        let rows = (0..self.depth).flat_map(|slice| (0..self.height).map(move |row| (slice, row)));
+        for (slice, row) in rows {
+            let from = source + self.source_steps.offset(slice, row);
+            let to = self.target + self.target_steps.offset(slice, row);
             if source_kind != Place::Pageable {
                 check(memory, from, self.width, "copy from memory")?;
             }
@@ -170,7 +217,7 @@ impl Transfer {
                 check(memory, to, self.width, "copy to memory")?;
             }
             // SAFETY: device and page-locked ranges were checked just now; pageable ones are the caller's promise, and
-            // are touched only while the caller waits.
+            // are touched only while the caller waits, or by a graph, for which the caller keeps them.
             unsafe { std::ptr::copy(from as *const u8, to as *mut u8, self.width as usize) };
             match source_kind {
                 Place::Device => memory.mark_copied(from, to, self.width),
@@ -182,7 +229,7 @@ impl Transfer {
     }
 
     fn count(&self, source_kind: Place) {
-        let bytes = self.width * self.height;
+        let bytes = self.width * self.height * self.depth;
         count(|statistics| match (source_kind == Place::Device, self.target_kind == Place::Device) {
             (true, true) => {
                 statistics.device_to_device_copies += 1;

@@ -4,7 +4,7 @@ use std::sync::Once;
 
 use super::Check;
 use crate::api::driver::{Driver, try_with_driver};
-use crate::api::memory::Origin;
+use crate::api::leaks::Unreleased;
 use crate::api::types::CUcontext;
 use crate::config;
 use crate::report::{self, Class, Report};
@@ -30,27 +30,6 @@ impl Ledger {
     }
 }
 
-/// Something that was not released.
-#[derive(Debug, PartialEq, Eq)]
-struct Leak {
-    what: &'static str,
-    /// Handle or address.
-    handle: u64,
-    /// Of memory.
-    bytes: Option<u64>,
-    maker: Option<String>,
-}
-
-impl Leak {
-    fn report(&self) -> Report {
-        let Leak { what, handle, bytes, maker } = self;
-        let size = bytes.map_or(String::new(), |bytes| format!(" of {bytes} bytes"));
-        let maker = maker.as_ref().map_or(String::new(), |maker| format!(", made by {maker},"));
-        let message = format!("{what}{size} at {handle:#x}{maker} was never released");
-        Report { check: Some(Check::Leaks), ..Report::new(Class::BadApiCall, message) }
-    }
-}
-
 impl Driver {
     /// How much was made so far: before a call whose name [`Driver::note_maker`] is told afterwards.
     pub(crate) fn count_made(&self) -> Count {
@@ -68,59 +47,25 @@ impl Driver {
     pub(crate) fn report_leaks_of(&self, context: CUcontext) {
         let is_whole = self.contexts.get(&context).is_some_and(|context| context.fault.is_none());
         if is_whole && config::current().is_ok_and(|config| config.checks.leaks) {
-            self.leaks(Some(context)).iter().for_each(|leak| report::finding(leak.report()));
+            let leaks = self.unreleased();
+            let own = leaks.iter().filter(|leak| leak.context == Some(context));
+            own.for_each(|leak| report::finding(self.leak_report(leak)));
         }
     }
 
-    /// What is left in `context`, or everywhere.
-    fn leaks(&self, context: Option<CUcontext>) -> Vec<Leak> {
-        let of = |owner: CUcontext| context.is_none_or(|context| context == owner);
-        let mut leaks = self.memory_leaks(&of);
-        let mut handles: Vec<(&'static str, usize)> = Vec::new();
-        let own = |handle| self.contexts.values().all(|context| !context.has_default_stream(handle));
-        let streams = self.streams.iter().filter(|(handle, stream)| of(stream.context) && own(**handle));
-        handles.extend(streams.map(|(handle, _)| ("stream", handle.0)));
-        handles.extend(self.events.iter().filter(|(_, e)| of(e.context)).map(|(handle, _)| ("event", handle.0)));
-        handles.extend(self.modules.iter().filter(|(_, m)| of(m.context)).map(|(handle, _)| ("module", handle.0)));
-        handles.extend(self.graphs.iter().filter(|(_, g)| of(g.context)).map(|(handle, _)| ("graph", handle.0)));
-        let executables = self.executables.iter().filter(|(_, executable)| of(executable.context));
-        handles.extend(executables.map(|(handle, _)| ("executable graph", handle.0)));
-        if context.is_none() {
-            let pools = self.pools.keys().filter(|handle| self.default_pool != Some(**handle));
-            handles.extend(pools.map(|handle| ("memory pool", handle.0)));
-            let created = self.contexts.keys().filter(|handle| self.primary != Some(**handle));
-            handles.extend(created.map(|handle| ("context", handle.0)));
-        }
-        handles.sort_unstable_by_key(|(_, handle)| *handle);
-        leaks.extend(handles.into_iter().map(|(what, handle)| {
-            let maker = self.ledger.maker(|before| before.handles < Self::handle_number(handle)).map(str::to_owned);
-            Leak { what, handle: handle as u64, bytes: None, maker }
-        }));
-        leaks
-    }
-
-    fn memory_leaks(&self, of: &impl Fn(CUcontext) -> bool) -> Vec<Leak> {
-        let mut found: Vec<(u64, &'static str, u64)> = Vec::new();
-        for (&start, block) in self.blocks.iter().filter(|(_, block)| of(block.context) && !block.releasing) {
-            let what = match block.origin {
-                // Variables go with their module.
-                Origin::Module => continue,
-                Origin::Managed => "managed memory",
-                Origin::Call | Origin::Stream(_) => "device memory",
-            };
-            found.push((start, what, self.memory.find_device(start).map_or(0, |allocation| allocation.bytes)));
-        }
-        for (&start, _) in self.host_blocks.iter().filter(|(_, block)| of(block.context)) {
-            let bytes = self.memory.find_host(start).map_or(0, |allocation| allocation.bytes);
-            found.push((start, "page-locked memory", bytes));
-        }
-        found.sort_unstable();
-        let leak = |(start, what, bytes)| {
-            let serial = self.memory.serial_of(start);
-            let maker = serial.and_then(|serial| self.ledger.maker(|before| before.allocations <= serial));
-            Leak { what, handle: start, bytes: Some(bytes), maker: maker.map(str::to_owned) }
+    fn leak_report(&self, leak: &Unreleased) -> Report {
+        let Unreleased { kind, handle, bytes, .. } = *leak;
+        let maker = match bytes {
+            Some(_) => {
+                let serial = self.memory.serial_of(handle);
+                serial.and_then(|serial| self.ledger.maker(|before| before.allocations <= serial))
+            }
+            None => self.ledger.maker(|before| before.handles < Self::handle_number(handle as usize)),
         };
-        found.into_iter().map(leak).collect()
+        let size = bytes.map_or(String::new(), |bytes| format!(" of {bytes} bytes"));
+        let maker = maker.map_or(String::new(), |maker| format!(", made by {maker},"));
+        let message = format!("{kind}{size} at {handle:#x}{maker} was never released");
+        Report { check: Some(Check::Leaks), ..Report::new(Class::BadApiCall, message) }
     }
 }
 
@@ -129,8 +74,10 @@ pub(crate) fn watch_exit() {
     static WATCH: Once = Once::new();
     extern "C" fn at_exit() {
         // Another thread may still be inside the driver; then nothing can be said.
-        let leaks = try_with_driver(|driver| driver.leaks(None)).unwrap_or_default();
-        leaks.iter().for_each(|leak| report::finding(leak.report()));
+        let reports = |driver: &Driver| -> Vec<Report> {
+            driver.unreleased().iter().map(|leak| driver.leak_report(leak)).collect()
+        };
+        try_with_driver(reports).unwrap_or_default().into_iter().for_each(report::finding);
     }
     if config::current().is_ok_and(|config| config.checks.leaks) {
         // SAFETY: the function is the process's own and never unwinds into the C library: it neither panics nor is it

@@ -1,4 +1,4 @@
-//! `cp.async`: nothing is read and nothing is written before the wait that the program relies on.
+//! `cp.async`: nothing is read and nothing is written before the wait that the program relies on, unless a seed says so.
 
 use super::lanes::{FULL, File, Lanes64, bits, lanes_of, per_level};
 use super::memory::{Checked, Fault, View, addresses};
@@ -110,6 +110,13 @@ impl Copies {
             group.copies.clear();
             self.spare.push(group.copies);
         }
+    }
+
+    /// Performs the copies of the newest instruction.
+    pub(super) fn finish_newest(&mut self) {
+        let newest = self.open.len().saturating_sub(1);
+        perform(&mut self.open[newest..], FULL);
+        self.open.truncate(newest);
     }
 
     /// `wait_all`: the uncommitted copies too.

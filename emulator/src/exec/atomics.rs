@@ -3,7 +3,7 @@
 use super::half::{CANONICAL_NAN_F32, bf16_to_f32, f16_to_f32, round_to_half};
 use super::lanes::{File, lanes_of};
 use super::memory::{Checked, View, addresses, set_any};
-use crate::isa::{Address, AtomicOp, AtomicType, HalfFormat, Reg, Rounding, Space, Width};
+use crate::isa::{Address, AtomicOp, AtomicType, FloatBinary, FloatMode, HalfFormat, Reg, Rounding, Space, Width};
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering::SeqCst};
 
 /// Operands of an atomic operation.
@@ -124,7 +124,24 @@ fn add_half(format: HalfFormat, a: u16, b: u16) -> u16 {
     round_to_half(format, Rounding::Nearest, sum)
 }
 
+/// The lesser or the greater of two numbers; a NaN gives way.
+fn pick_half(format: HalfFormat, a: u16, b: u16, least: bool) -> u16 {
+    let widen = if format == HalfFormat::F16 { f16_to_f32 } else { bf16_to_f32 };
+    let (x, y) = (f32::from_bits(widen(a)), f32::from_bits(widen(b)));
+    let op = if least { FloatBinary::Min } else { FloatBinary::Max };
+    round_to_half(format, Rounding::Nearest, super::float::apply(op, x, y, FloatMode::PLAIN).into())
+}
+
 fn pick(ty: AtomicType, a: u64, b: u64, least: bool) -> u64 {
+    let halves = |format| {
+        let low = pick_half(format, a as u16, b as u16, least);
+        u64::from(low) | u64::from(pick_half(format, (a >> 16) as u16, (b >> 16) as u16, least)) << 16
+    };
+    match ty {
+        AtomicType::F16 | AtomicType::F16x2 => return halves(HalfFormat::F16),
+        AtomicType::Bf16 | AtomicType::Bf16x2 => return halves(HalfFormat::Bf16),
+        _ => {}
+    }
     let b_is_less = match ty {
         AtomicType::S32 => (b as i32) < a as i32,
         AtomicType::S64 => (b as i64) < a as i64,

@@ -1,33 +1,30 @@
 //! A thread block: its storage, its barriers, and the turns of its warps.
 
+use super::barrier::{Barriers, waits_at};
 use super::grid::Grid;
 use super::interpret::{self, Machine, Stop};
-use super::lanes::{FULL, File, NAN_SLOT, Slot};
-use super::memory::{Fault, View};
+use super::lanes::{FULL, File, NAN_SLOT, Slot, lanes_of};
+use super::memory::{Fault, Hit, View, local_storage};
 use super::observe::Observer;
+use super::random::Random;
 use super::warp::{Fragment, State, Warp};
 use crate::check::Check;
 use crate::isa::{BarrierKind, Op};
-use crate::memory::Allocation;
 use crate::report::{Class, Fault as Kind, Report};
 
-/// Number of a block's barriers.
-const BARRIERS: usize = 16;
 /// Shared memory starts as this: NaN in fp16 and fp32.
 const SHARED_PATTERN: u32 = 0x7fff_7fff;
 
-/// Arrivals at a barrier that did not wait (`bar.arrive`).
-#[derive(Clone, Copy, Debug, Default)]
-struct Arrivals {
-    threads: u32,
-    count: u32,
-}
+/// Rounds in which a warp uses up its turn before a block lets another have its thread.
+const TURNS: u32 = 4;
+/// Rounds of all warps before a block lets another have its thread, even if its warps only wait for each other.
+const ROUNDS: u32 = 4096;
 
 /// Room that a thread of the host uses for one block after the other.
 #[derive(Default)]
 pub(super) struct Scratch {
-    /// For each instruction the allocation that its last access hit.
-    pub hits: Vec<Allocation>,
+    /// For each instruction its last access to global memory.
+    pub hits: Vec<Hit>,
     pub fragments: super::matrix::Fragments,
 }
 
@@ -48,7 +45,10 @@ pub(super) struct Block<O> {
     shared: Vec<Slot>,
     local: Vec<u8>,
     warps: Vec<Warp>,
-    arrivals: [Arrivals; BARRIERS],
+    barriers: Barriers,
+    /// The order of the warps' turns.
+    order: Vec<u32>,
+    random: Random,
 }
 
 impl<O: Observer> Block<O> {
@@ -62,7 +62,9 @@ impl<O: Observer> Block<O> {
             shared: Vec::new(),
             local: Vec::new(),
             warps: Vec::new(),
-            arrivals: Default::default(),
+            barriers: Barriers::default(),
+            order: Vec::new(),
+            random: Random::default(),
         }
     }
 
@@ -75,12 +77,14 @@ impl<O: Observer> Block<O> {
         self.predicates.resize(warps * program.predicates as usize, 0);
         self.shared.clear();
         self.shared.resize(grid.shared_bytes.div_ceil(size_of::<Slot>()), Slot([SHARED_PATTERN; 32]));
-        self.local.clear();
-        self.local.resize(warps * 32 * program.local_bytes as usize, 0xff);
-        self.arrivals = Default::default();
+        self.start_local(grid);
+        self.barriers.clear();
+        self.random = grid.random(index, warps);
+        self.order.clear();
+        self.order.extend(0..warps as u32);
         self.warps.resize_with(warps, Warp::default);
         for (number, warp) in self.warps.iter_mut().enumerate() {
-            warp.start(grid.warp_mask(number));
+            warp.start(grid.warp_mask(number), grid.random(index, number));
             self.predicates[number * program.predicates as usize] = FULL;
             let file = &mut self.registers[number * program.slots as usize..];
             program.uninitialised.iter().for_each(|slot| file[*slot as usize] = NAN_SLOT);
@@ -88,13 +92,30 @@ impl<O: Observer> Block<O> {
         self.observer.block_started(grid, index);
     }
 
-    /// Runs until every warp has left the kernel or `turns` rounds of all warps are over.
-    pub(super) fn run(&mut self, grid: &Grid, scratch: &mut Scratch, turns: u32) -> Result<Progress, Box<Report>> {
-        for _ in 0..turns {
-            let mut ran = false;
-            for &number in &grid.warp_order {
-                if self.warps[number as usize].has_runnable() {
-                    self.run_warp(grid, scratch, number as usize)?;
+    /// Fills the variables of the kernel; frames of functions are filled when they are called.
+    fn start_local(&mut self, grid: &Grid) {
+        let (variables, warp_bytes) = (local_storage(grid.program.local_bytes as usize), grid.local_storage());
+        let bytes = grid.warps() * warp_bytes;
+        if self.local.len() != bytes {
+            // Zeroed memory costs nothing before it is touched, and few threads use their whole stack.
+            self.local = vec![0; bytes];
+        }
+        for storage in self.local.chunks_exact_mut(warp_bytes.max(1)) {
+            storage[..variables].fill(0xff);
+        }
+    }
+
+    /// Runs until every warp has left the kernel, or until the block may be waiting for another: its warps have used up
+    /// their turns some times, or waited for each other very often.
+    pub(super) fn run(&mut self, grid: &Grid, scratch: &mut Scratch) -> Result<Progress, Box<Report>> {
+        let mut turns = TURNS;
+        for _ in 0..ROUNDS {
+            let (mut ran, mut used_up) = (false, false);
+            self.random.shuffle(&mut self.order);
+            for place in 0..self.order.len() {
+                let number = self.order[place] as usize;
+                if self.warps[number].has_runnable() {
+                    used_up |= self.run_warp(grid, scratch, number)?;
                     ran = true;
                 }
             }
@@ -105,15 +126,20 @@ impl<O: Observer> Block<O> {
             if !self.release_barriers(grid)? && !ran {
                 return Err(self.deadlock(grid));
             }
+            turns -= u32::from(used_up);
+            if turns == 0 {
+                break;
+            }
         }
         Ok(Progress::Paused)
     }
 
-    /// Runs the fragments of one warp until none can run or one has used up its turn.
-    fn run_warp(&mut self, grid: &Grid, scratch: &mut Scratch, number: usize) -> Result<(), Box<Report>> {
+    /// Runs the fragments of one warp until none can run, a barrier is complete or one has used up its turn; whether one
+    /// has.
+    fn run_warp(&mut self, grid: &Grid, scratch: &mut Scratch, number: usize) -> Result<bool, Box<Report>> {
         let program = grid.program;
         let (slots, predicates) = (program.slots as usize, program.predicates as usize);
-        let local_bytes = program.local_bytes as usize;
+        let local_storage = grid.local_storage();
         // SAFETY: the storage is this warp's own and was sized for the program.
         let file = unsafe {
             File::new(
@@ -129,8 +155,8 @@ impl<O: Observer> Block<O> {
             view: View {
                 global: grid.memory,
                 shared: &mut self.shared.as_flattened_bytes()[..grid.shared_bytes],
-                local: &mut self.local[number * 32 * local_bytes..][..32 * local_bytes],
-                local_bytes,
+                local: &mut self.local[number * local_storage..][..local_storage],
+                local_bytes: grid.local_bytes(),
                 parameters: &grid.launch.parameters,
                 hits: &mut scratch.hits,
                 position: 0,
@@ -143,49 +169,43 @@ impl<O: Observer> Block<O> {
             match interpret::run(&mut machine, &mut self.warps[number], fragment, &mut self.observer) {
                 Ok(Stop::Ended) => {}
                 Ok(Stop::Paused(fragment)) => {
-                    self.warps[number].release_waiting(fragment.parent);
+                    self.warps[number].release_waiting(fragment.parent, &mut machine.file);
                     self.warps[number].fragments.push_back(fragment);
-                    return Ok(());
+                    return Ok(true);
                 }
                 Ok(Stop::Waiting(fragment)) => self.warps[number].fragments.push_back(fragment),
-                Ok(Stop::Arrived { id, count, fragment }) => {
-                    let arrivals = &mut self.arrivals[id as usize];
-                    arrivals.threads += counted_threads(&self.warps[number], &fragment);
-                    arrivals.count = count;
+                Ok(Stop::Arrived { id, count, mask, fragment }) => {
+                    let waits = fragment.state != State::Runnable;
+                    let position = if waits { fragment.position } else { fragment.position - 1 };
                     self.warps[number].fragments.push_back(fragment);
+                    let lanes = (number, mask);
+                    match arrive(&mut self.barriers, &self.warps, id, count, lanes, waits) {
+                        Ok(true) => {
+                            self.release(grid, id);
+                            return Ok(false);
+                        }
+                        Ok(false) => {}
+                        Err(message) => {
+                            let fault = *Fault::new(Some(mask.trailing_zeros() as usize), message);
+                            return Err(self.report(grid, fault, position, number));
+                        }
+                    }
                 }
                 Err((fault, position)) => return Err(self.report(grid, *fault, position, number)),
             }
         }
-        Ok(())
+        if self.warps[number].is_stuck() {
+            return Err(self.stuck_warp(grid, number));
+        }
+        Ok(false)
     }
 
     /// Completes the barriers that all their threads have reached; whether there were any.
     fn release_barriers(&mut self, grid: &Grid) -> Result<bool, Box<Report>> {
         let mut released = false;
-        for id in 0..BARRIERS as u32 {
-            let mut waiting = 0;
-            let mut wanted = None;
-            let mut whole = true;
-            for warp in &self.warps {
-                let mut here = 0;
-                for fragment in &warp.fragments {
-                    if let State::AtBarrier { id: other, count } = fragment.state
-                        && other == id
-                    {
-                        here |= fragment.mask;
-                        waiting += counted_threads(warp, fragment);
-                        wanted = wanted.max(count);
-                    }
-                }
-                whole &= here == warp.live;
-            }
-            let arrivals = self.arrivals[id as usize];
-            let complete = match wanted {
-                Some(count) => waiting + arrivals.threads >= count,
-                None => whole && waiting > 0,
-            };
-            if waiting > 0 && complete {
+        for id in lanes_of(self.barriers.in_use()).map(|id| id as u32) {
+            let complete = self.barriers.is_complete(id, &self.warps);
+            if complete.map_err(|message| Box::new(Report::new(Class::EmulatorBug, message)))? {
                 self.release(grid, id);
                 released = true;
             }
@@ -195,7 +215,7 @@ impl<O: Observer> Block<O> {
 
     /// Lets the threads at barrier `id` go on, with the result of its reduction.
     fn release(&mut self, grid: &Grid, id: u32) {
-        self.arrivals[id as usize] = Arrivals::default();
+        self.barriers.reset(id);
         let program = grid.program;
         let (slots, predicates) = (program.slots as usize, program.predicates as usize);
         let lanes: Vec<u32> = self.warps.iter().map(|warp| warp.waiting_at_barrier(id)).collect();
@@ -213,7 +233,7 @@ impl<O: Observer> Block<O> {
                     )
                 };
                 for fragment in &mut warp.fragments {
-                    if !matches!(fragment.state, State::AtBarrier { id: other, .. } if other == id) {
+                    if !waits_at(fragment.state, id) {
                         continue;
                     }
                     let Op::Barrier { kind, .. } = &program.code[fragment.position as usize].op else {
@@ -247,34 +267,38 @@ impl<O: Observer> Block<O> {
         }
     }
 
+    /// All warps wait for something that none of them can bring about.
     fn deadlock(&self, grid: &Grid) -> Box<Report> {
-        let waits = |warp: &Warp| warp.fragments.front().copied();
-        let (number, fragment) = self
-            .warps
-            .iter()
-            .enumerate()
-            .find_map(|(number, warp)| waits(warp).map(|fragment| (number, fragment)))
-            .unwrap_or((0, Fragment { position: 0, mask: 1, parent: super::warp::NONE, state: State::Runnable }));
-        let at_barrier = matches!(fragment.state, State::AtBarrier { .. });
-        let what = if at_barrier {
-            "a barrier that not all of its threads reach"
-        } else {
-            "a meeting of lanes that not all of them reach"
+        let message = "deadlock: no thread of the block can go on";
+        let number = self.warps.iter().position(|warp| !warp.fragments.is_empty()).unwrap_or(0);
+        self.standstill(grid, number, message)
+    }
+
+    /// All lanes of a warp wait for others of them.
+    fn stuck_warp(&self, grid: &Grid, number: usize) -> Box<Report> {
+        let at_barrier =
+            |fragment: &Fragment| matches!(grid.program.code[fragment.position as usize].op, Op::Barrier { .. });
+        let message = match self.warps[number].fragments.iter().any(at_barrier) {
+            true => "divergent barrier: not all lanes of a warp reach the same barrier instruction",
+            false => "deadlock: lanes wait for others of their warp that do not come",
         };
-        let fault = Fault {
-            message: format!("deadlock: threads wait at {what}"),
-            lane: Some(fragment.mask.trailing_zeros() as usize),
-            kind: Kind::LaunchFailed,
-            access: None,
-        };
-        self.report(grid, fault, fragment.position, number)
+        self.standstill(grid, number, message)
+    }
+
+    /// A report at the first place where threads of warp `number` stand, with those of all others.
+    fn standstill(&self, grid: &Grid, number: usize, message: &str) -> Box<Report> {
+        let standings = super::deadlock::standings(grid, &self.warps, &self.barriers);
+        let first = self.warps[number].fragments.front();
+        let (position, lane) = first.map_or((0, 0), |f| (f.position, f.mask.trailing_zeros() as usize));
+        self.report(grid, *Fault::new(Some(lane), format!("{message}{standings}")), position, number)
     }
 
     /// Adds the place to a fault.
     fn report(&self, grid: &Grid, fault: Fault, position: u32, number: usize) -> Box<Report> {
         let place = grid.place(self.index, number, fault.lane, position);
-        let check = match fault.kind {
-            Kind::IllegalAddress | Kind::MisalignedAddress => Some(Check::Memory),
+        let check = match (fault.kind, &grid.program.code[position as usize].op) {
+            (Kind::IllegalAddress | Kind::MisalignedAddress, _) => Some(Check::Memory),
+            (Kind::LaunchFailed, Op::Barrier { .. }) => Some(Check::Barriers),
             _ => None,
         };
         let nearby = fault.access.and_then(|(space, address)| grid.nearby(space, address));
@@ -283,9 +307,21 @@ impl<O: Observer> Block<O> {
     }
 }
 
-/// Threads that a fragment counts for at a barrier: a whole warp counts in full, exited lanes included.
-fn counted_threads(warp: &Warp, fragment: &Fragment) -> u32 {
-    if fragment.mask == warp.live { 32 } else { fragment.mask.count_ones() }
+/// `lanes` of a warp, named by its number, reach barrier `id`. Whether it is complete, of those that say how many threads
+/// they expect; the others are looked at when all warps have had their turn.
+fn arrive(
+    barriers: &mut Barriers,
+    warps: &[Warp],
+    id: u32,
+    count: Option<u32>,
+    lanes: (usize, u32),
+    waits: bool,
+) -> Result<bool, String> {
+    barriers.note(id, count, warps)?;
+    if !waits {
+        barriers.pass(id, warps, lanes);
+    }
+    if count.is_some() { barriers.is_complete(id, warps) } else { Ok(false) }
 }
 
 /// Slots as plain bytes.

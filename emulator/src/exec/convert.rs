@@ -3,12 +3,14 @@
 use super::float::{flushed, round_f64};
 use super::half::{self, Clamp};
 use super::lanes::{File, Lanes64, Lanewise, per_level};
+use super::mma::general::e4m3_to_f32;
 use super::simd::SimdLevel;
-use crate::isa::{Cvt, CvtType, HalfFormat, Reg, Rounding, Width};
+use crate::isa::{ByteFormat, Cvt, CvtType, HalfFormat, Reg, Rounding, Width};
 
 /// `d` = `a` converted.
 pub(super) fn convert(level: SimdLevel, file: &mut File, mask: u32, cvt: Cvt, d: Reg, a: Reg) {
-    if !cvt.flush && !cvt.saturate && !cvt.integral && !cvt.relu && halves(level, file, mask, cvt, d, a) {
+    if !cvt.flush && !cvt.saturate && !cvt.finite && !cvt.integral && !cvt.relu && halves(level, file, mask, cvt, d, a)
+    {
         return;
     }
     if !common(level, file, mask, cvt, d, a) {
@@ -40,7 +42,7 @@ per_level! {
     fn common(file: &mut File, mask: u32, cvt: Cvt, d: Reg, a: Reg) -> bool {
         use CvtType::*;
         use Width::{W16, W32, W64};
-        if cvt.saturate || cvt.flush || cvt.relu {
+        if cvt.saturate || cvt.finite || cvt.flush || cvt.relu {
             return false;
         }
         let nearest = cvt.rounding == Rounding::Nearest;
@@ -136,14 +138,12 @@ fn encode(value: Value, cvt: Cvt) -> u64 {
     match value {
         Value::Integer(integer) if cvt.saturate => integer.clamp(low, high) as u64,
         Value::Integer(integer) => extend(integer as u64, cvt.to),
-        // NaN is 0 in 32 bits, the lowest signed number in 64.
-        Value::Float(x) if x.is_nan() => {
-            if matches!(cvt.to, CvtType::U64 | CvtType::S64) {
-                1 << 63
-            } else {
-                0
-            }
-        }
+        // NaN is 0, but from or to 64 bits the highest bit alone (PTX ISA, "cvt").
+        Value::Float(x) if x.is_nan() => match (cvt.from, cvt.to) {
+            (_, CvtType::U64 | CvtType::S64) => 1 << 63,
+            (CvtType::F64, to) => extend(highest_bit(to), to),
+            _ => 0,
+        },
         Value::Float(x) => (round_integral(x, cvt.rounding) as i128).clamp(low, high) as u64,
     }
 }
@@ -159,6 +159,17 @@ fn range(ty: CvtType) -> (i128, i128) {
         S32 => (i32::MIN.into(), i32::MAX.into()),
         U64 => (0, u64::MAX.into()),
         S64 | F16 | Bf16 | Tf32 | F32 | F64 => (i64::MIN.into(), i64::MAX.into()),
+    }
+}
+
+/// The highest bit of an integer type.
+fn highest_bit(ty: CvtType) -> u64 {
+    use CvtType::*;
+    match ty {
+        U8 | S8 => 1 << 7,
+        U16 | S16 => 1 << 15,
+        U32 | S32 => 1 << 31,
+        U64 | S64 | F16 | Bf16 | Tf32 | F32 | F64 => 1 << 63,
     }
 }
 
@@ -202,11 +213,20 @@ fn round_integer(integer: i128, precision: u32, rounding: Rounding) -> f64 {
     if negative { -rounded } else { rounded }
 }
 
+/// Significant bits and the largest finite number of a floating-point type.
+fn limits(ty: CvtType) -> (u32, f64) {
+    match ty {
+        CvtType::F16 => (11, 65_504.0),
+        CvtType::Bf16 => (8, f32::from_bits(0x7f7f_0000).into()),
+        CvtType::Tf32 => (11, f32::from_bits(0x7f7f_e000).into()),
+        CvtType::F64 => (53, f64::MAX),
+        _ => (24, f32::MAX.into()),
+    }
+}
+
 fn encode_float(value: Value, cvt: Cvt) -> u64 {
-    let precision = if cvt.to == CvtType::F64 { 53 } else { 24 };
+    let (precision, largest) = limits(cvt.to);
     let x = match value {
-        // The 16-bit formats are rounded from the exact integer below, if it has at most 53 bits.
-        Value::Integer(integer) if matches!(cvt.to, CvtType::F16 | CvtType::Bf16) => integer as f64,
         Value::Integer(integer) => round_integer(integer, precision, cvt.rounding),
         Value::Float(x) if cvt.integral => round_integral(x, cvt.rounding).copysign(x),
         Value::Float(x) => x,
@@ -219,19 +239,98 @@ fn encode_float(value: Value, cvt: Cvt) -> u64 {
                 0.0
             }
         }
-        (false, true) if x < 0.0 => 0.0,
+        (false, true) if x <= 0.0 => 0.0,
         _ => x,
     };
+    let x = if cvt.finite && !x.is_nan() { x.clamp(-largest, largest) } else { x };
     match cvt.to {
         CvtType::F64 => x.to_bits(),
         CvtType::F16 => half::round_to_half(HalfFormat::F16, cvt.rounding, x).into(),
         CvtType::Bf16 => half::round_to_half(HalfFormat::Bf16, cvt.rounding, x).into(),
-        CvtType::Tf32 => tf32(x as f32).into(),
+        CvtType::Tf32 => tf32(x as f32, cvt.rounding, cvt.ties_away).into(),
         _ => flushed(canonical(round_f64(x, cvt.rounding)), cvt.flush).into(),
     }
 }
 
-/// fp32 with 10 fraction bits, ties away from zero.
-fn tf32(x: f32) -> u32 {
-    if x.is_finite() { x.to_bits().wrapping_add(0x1000) & !0x1fff } else { canonical(x) }
+/// fp32 with 10 fraction bits, to nearest or towards zero.
+fn tf32(x: f32, rounding: Rounding, ties_away: bool) -> u32 {
+    let bits = x.to_bits();
+    let increment = match rounding {
+        Rounding::Zero => 0,
+        _ if ties_away => 0x1000,
+        _ => 0xfff + (bits >> 13 & 1),
+    };
+    if x.is_finite() { (bits + increment) & !0x1fff } else { canonical(x) }
+}
+
+/// `d` = fp32 numbers as a pair of 16-bit floats, `a` in the upper half; `relu` and `finite` clamp.
+#[allow(clippy::too_many_arguments)]
+pub(super) fn pack(
+    level: SimdLevel,
+    file: &mut File,
+    mask: u32,
+    format: HalfFormat,
+    rounding: Rounding,
+    (relu, finite): (bool, bool),
+    d: Reg,
+    [a, b]: [Reg; 2],
+) {
+    let clamp = if relu { Clamp::Relu } else { Clamp::None };
+    let (mut low, mut high) = (*file.get(b), *file.get(a));
+    if finite {
+        let largest = limits(if format == HalfFormat::F16 { CvtType::F16 } else { CvtType::Bf16 }).1 as f32;
+        for bits in low.iter_mut().chain(&mut high) {
+            let x = f32::from_bits(*bits);
+            *bits = if x.is_nan() { *bits } else { x.clamp(-largest, largest).to_bits() };
+        }
+    }
+    let mut value = [0; 32];
+    half::f32_to_half2(level, format, rounding, clamp, &mut value, &low, &high);
+    file.set(mask, d, value);
+}
+
+/// The 8-bit float nearest to `x`, ties to even, the largest finite one at most.
+fn to_byte(format: ByteFormat, relu: bool, x: f32) -> u32 {
+    let (fraction_bits, minimum_exponent, largest) = match format {
+        ByteFormat::E4m3 => (3, -6, 0x7e),
+        ByteFormat::E5m2 => (2, -14, 0x7b),
+    };
+    if x.is_nan() {
+        return 0x7f;
+    }
+    if relu && x <= 0.0 {
+        return 0;
+    }
+    let sign = if x.is_sign_negative() { 0x80 } else { 0 };
+    let exponent = ((x.to_bits() >> 23 & 0xff) as i32 - 127).max(minimum_exponent);
+    // In units of the last place, exactly; beyond the format's range the units no longer matter.
+    let units = (f64::from(x.abs()) * 2f64.powi(fraction_bits - exponent)).round_ties_even();
+    let magnitude = (((exponent - minimum_exponent) as u32) << fraction_bits).saturating_add(units as u32);
+    sign | magnitude.min(largest)
+}
+
+/// 16-bit `d` = fp32 numbers as a pair of 8-bit floats, `a` in the upper half.
+pub(super) fn to_bytes(file: &mut File, mask: u32, format: ByteFormat, relu: bool, d: Reg, [a, b]: [Reg; 2]) {
+    let byte = |bits| to_byte(format, relu, f32::from_bits(bits));
+    file.each2(mask, d, [a, b], &|a, b| byte(b) | byte(a) << 8);
+}
+
+/// `d` = a 16-bit pair of 8-bit floats as a pair of fp16 numbers, exactly.
+pub(super) fn expand_bytes(file: &mut File, mask: u32, format: ByteFormat, relu: bool, d: Reg, a: Reg) {
+    let expand = |byte: u32| {
+        let value = match format {
+            ByteFormat::E4m3 => e4m3_to_f32(byte as u8),
+            ByteFormat::E5m2 => f32::from_bits(half::f16_to_f32((byte as u16 & 0xff) << 8)),
+        };
+        let value = if relu && value <= 0.0 { 0.0 } else { value };
+        u32::from(half::round_to_half(HalfFormat::F16, Rounding::Nearest, value.into()))
+    };
+    file.each1(mask, d, [a], &|a| expand(a & 0xff) | expand(a >> 8 & 0xff) << 16);
+}
+
+/// `d` = `b`, above it `a`, above it `c`: the first two clamped to integers of `bits`.
+pub(super) fn pack_integers(file: &mut File, mask: u32, bits: u32, signed: bool, d: Reg, [a, b, c]: [Reg; 3]) {
+    let (low, high) = if signed { (-(1i32 << (bits - 1)), (1 << (bits - 1)) - 1) } else { (0, (1 << bits) - 1) };
+    let clamp = |x: u32| (x as i32).clamp(low, high) as u32 & ((1 << bits) - 1);
+    file.each3(mask, d, [a, b, c], &|a, b, c| clamp(b) | clamp(a) << bits | c.checked_shl(2 * bits).unwrap_or(0));
 }

@@ -10,6 +10,8 @@ mod memory;
 mod plan;
 mod propagate;
 mod shadow;
+#[cfg(test)]
+mod tests;
 
 pub(super) use plan::Plans;
 
@@ -18,7 +20,7 @@ use super::lanes::lanes_of;
 use super::observe::{Observer, Seen};
 use crate::check::Check;
 use crate::check::written::Written;
-use crate::isa::{BarrierKind, Op, PredSource, Reg, Space};
+use crate::isa::{BarrierKind, CallTarget, Op, PredSource, Reg, Space};
 use crate::report::{self, Key, Nearby};
 use plan::Touch;
 use propagate::lanes;
@@ -108,8 +110,23 @@ impl Definedness<'_> {
         }
         match plan.touch {
             Touch::Memory => self.access(seen),
+            Touch::Call => self.call_or_return(seen),
             Touch::Nothing if touched => propagate::propagate(&mut self.warps[seen.number], seen, plan),
             Touch::Nothing => {}
+        }
+    }
+
+    /// Of functions that are called through pointers the registers count as written.
+    fn call_or_return(&mut self, seen: &Seen) {
+        let shadow = &mut self.warps[seen.number];
+        match &seen.instruction.op {
+            Op::CallFunction { target, saved, .. } => {
+                shadow.call(seen.mask, saved);
+                if let CallTarget::Function(number) = target {
+                    shadow.enter(seen.mask, &seen.grid.program.functions[*number as usize].uninitialised);
+                }
+            }
+            _ => shadow.leave(seen.mask),
         }
     }
 
@@ -136,6 +153,10 @@ impl Definedness<'_> {
             | Op::Atomic { address: at, .. }
             | Op::LoadMatrix { address: at, .. }
             | Op::StoreMatrix { address: at, .. } => self.check_register(seen, at.base, at.wide, address),
+            Op::LoadFragment(access) | Op::StoreFragment(access) => {
+                self.check_register(seen, access.address.base, access.address.wide, address);
+                self.check_register(seen, access.stride, false, address);
+            }
             Op::CopyAsync { to, from, source_bytes, .. } => {
                 self.check_register(seen, to.base, to.wide, address);
                 self.check_register(seen, from.base, from.wide, address);
@@ -143,8 +164,11 @@ impl Definedness<'_> {
                     self.check_register(seen, *reg, false, "is the size of a copy");
                 }
             }
+            Op::CallFunction { target: CallTarget::Pointer { pointer, .. }, .. } => {
+                self.check_register(seen, *pointer, true, "says which function is called");
+            }
             Op::BranchIndexed { index, .. } => self.check_register(seen, *index, false, "decides a branch"),
-            Op::Barrier { kind, id, count } => {
+            Op::Barrier { kind, id, count, .. } => {
                 for reg in [Some(*id), *count].into_iter().flatten() {
                     self.check_register(seen, reg, false, "says which barrier to wait at");
                 }

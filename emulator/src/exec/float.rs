@@ -5,6 +5,7 @@
 //! within 0.5001 units in the last place, where hardware allows itself 1 to 2 (and 2^-20.5 to 2^-22 absolute for the
 //! trigonometric ones). NaN results are the canonical 0x7fffffff.
 
+use super::directed;
 use super::half::CANONICAL_NAN_F32;
 use super::lanes::{File, Lanewise, bits, per_level};
 use super::math;
@@ -117,6 +118,10 @@ per_level! {
             FloatUnary::Rsqrt => file.map1(mask, d, [a], |a| finish(rsqrt(input(a, mode)), mode)),
             FloatUnary::Ex2 => file.map1(mask, d, [a], |a| finish(math::exp2(input(a, mode)), mode)),
             FloatUnary::Lg2 => file.map1(mask, d, [a], |a| finish(math::log2(input(a, mode)), mode)),
+            FloatUnary::Sin | FloatUnary::Cos if file.get(a).iter().any(|a| math::is_large_angle(float(*a))) => {
+                let f = if op == FloatUnary::Sin { math::sin_any } else { math::cos_any };
+                file.each1(mask, d, [a], &|a| finish(f(input(a, mode)), mode));
+            }
             FloatUnary::Sin => file.map1(mask, d, [a], |a| finish(math::sin(input(a, mode)), mode)),
             FloatUnary::Cos => file.map1(mask, d, [a], |a| finish(math::cos(input(a, mode)), mode)),
             FloatUnary::Tanh => file.map1(mask, d, [a], |a| finish(math::tanh(input(a, mode)), mode)),
@@ -260,8 +265,14 @@ fn double(bits: u64) -> f64 {
 
 per_level! {
     /// `d = op a` in fp64.
-    pub(super) fn unary_f64(file: &mut File, mask: u32, op: FloatUnary, d: Reg, a: Reg) {
+    pub(super) fn unary_f64(file: &mut File, mask: u32, op: FloatUnary, rounding: Rounding, d: Reg, a: Reg) {
         match op {
+            FloatUnary::Sqrt if rounding != Rounding::Nearest => {
+                file.each1_64(mask, d, [a], &|a| directed::sqrt(double(a), rounding).to_bits());
+            }
+            FloatUnary::Rcp if rounding != Rounding::Nearest => {
+                file.each1_64(mask, d, [a], &|a| directed::divide(1.0, double(a), rounding).to_bits());
+            }
             FloatUnary::Neg => file.each1_64(mask, d, [a], &|a| a ^ 1 << 63),
             FloatUnary::Abs => file.each1_64(mask, d, [a], &|a| a & !(1 << 63)),
             FloatUnary::Sqrt => file.each1_64(mask, d, [a], &|a| double(a).sqrt().to_bits()),
@@ -278,9 +289,28 @@ per_level! {
 
 per_level! {
     /// `d = a op b` in fp64.
-    pub(super) fn binary_f64(file: &mut File, mask: u32, op: FloatBinary, d: Reg, a: Reg, b: Reg) {
+    pub(super) fn binary_f64(
+        file: &mut File,
+        mask: u32,
+        op: FloatBinary,
+        rounding: Rounding,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+    ) {
         use FloatBinary::*;
         let nan = f64::NAN.to_bits();
+        let exact: Option<fn(f64, f64, Rounding) -> f64> = match op {
+            _ if rounding == Rounding::Nearest => None,
+            Add => Some(directed::add),
+            Sub => Some(|a, b, rounding| directed::add(a, -b, rounding)),
+            Mul => Some(directed::multiply),
+            Div => Some(directed::divide),
+            _ => None,
+        };
+        if let Some(exact) = exact {
+            return file.each2_64(mask, d, [a, b], &|a, b| exact(double(a), double(b), rounding).to_bits());
+        }
         match op {
             Add => file.map2_64(mask, d, [a, b], |a, b| (double(a) + double(b)).to_bits()),
             Sub => file.map2_64(mask, d, [a, b], |a, b| (double(a) - double(b)).to_bits()),
@@ -301,7 +331,12 @@ per_level! {
 
 per_level! {
     /// `d = a * b + c` in fp64 with one rounding.
-    pub(super) fn fma_f64(file: &mut File, mask: u32, d: Reg, sources: [Reg; 3]) {
+    pub(super) fn fma_f64(file: &mut File, mask: u32, rounding: Rounding, d: Reg, sources: [Reg; 3]) {
+        if rounding != Rounding::Nearest {
+            return file.each3_64(mask, d, sources, &|a, b, c| {
+                directed::fma(double(a), double(b), double(c), rounding).to_bits()
+            });
+        }
         file.map3_64(mask, d, sources, |a, b, c| double(a).mul_add(double(b), double(c)).to_bits());
     }
 }

@@ -2,16 +2,24 @@
 
 use super::block::{Block, Progress, Scratch};
 use super::half::Lanes;
+use super::heap::Heap;
 use super::lanes::Slot;
+use super::memory::{Hit, local_storage};
+use super::mma::Model;
 use super::observe::Observer;
+use super::random::Random;
 use super::simd::SimdLevel;
 use super::{Launch, Options, SHARED_WINDOW};
+use crate::device::Description;
 use crate::isa::{BankEntry, LaunchSpecial, MemoryKind, Program, SharedVariable, Space, Width};
-use crate::memory::{Allocation, Memory};
+use crate::memory::Memory;
 use crate::report::{Nearby, Place, Report};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+
+/// Launches since the start of the process.
+static LAUNCHES: AtomicU64 = AtomicU64::new(1);
 
 /// What every block of a launch sees.
 pub(super) struct Grid<'a> {
@@ -23,11 +31,21 @@ pub(super) struct Grid<'a> {
     pub bank: Vec<Slot>,
     /// Thread indices of each warp's lanes: x, y, z.
     pub thread_ids: Vec<[Lanes; 3]>,
-    /// The order of the warps' turns.
-    pub warp_order: Vec<u32>,
     pub shared_bytes: usize,
     pub level: SimdLevel,
     pub started: std::time::Instant,
+    /// The arithmetic of matrix products, where it is to be the hardware's.
+    pub model: Option<Model>,
+    /// Blocks that may be started and unfinished at the same time: what the device holds.
+    pub resident_blocks: u64,
+    /// The device's multiprocessors, and the warps that one of them holds.
+    pub multiprocessors: u32,
+    pub warps_per_multiprocessor: u32,
+    /// Device memory that the driver gives the blocks of a cooperative launch to meet in; 0 for none.
+    pub workspace: u64,
+    pub heap: Option<&'a Heap>,
+    /// Counts launches.
+    pub number: u64,
     seed: u64,
 }
 
@@ -49,18 +67,62 @@ impl<'a> Grid<'a> {
             memory,
             bank: Vec::new(),
             thread_ids: (0..warps).map(|warp| thread_ids(launch.block, warp)).collect(),
-            warp_order: permutation(warps, seed),
             shared_bytes: (program.dynamic_shared_offset + launch.dynamic_shared_bytes) as usize,
             level: SimdLevel::detect(),
             started: std::time::Instant::now(),
+            model: None,
+            resident_blocks: u64::MAX,
+            multiprocessors: 1,
+            warps_per_multiprocessor: warps,
+            workspace: 0,
+            heap: None,
+            number: LAUNCHES.fetch_add(1, Ordering::Relaxed),
             seed,
         };
         grid.bank = grid.fill_bank();
         grid
     }
 
+    /// The same launch on `device`, which holds `resident_blocks` of its blocks, with what the driver provides.
+    pub(super) fn on(
+        mut self,
+        device: &Description,
+        resident_blocks: u64,
+        workspace: u64,
+        heap: Option<&'a Heap>,
+    ) -> Self {
+        self.resident_blocks = if self.launch.cooperative { u64::MAX } else { resident_blocks.max(1) };
+        self.multiprocessors = device.multiprocessors;
+        self.warps_per_multiprocessor = device.threads_per_multiprocessor / 32;
+        (self.workspace, self.heap) = (workspace, heap);
+        self.bank = self.fill_bank();
+        self
+    }
+
+    /// The choices of the seed for warp `number` of a block; the block's own with the number of its warps.
+    pub(super) fn random(&self, block: [u32; 3], number: usize) -> Random {
+        Random::new(self.seed, self.block_number(block) * 64 + number as u64)
+    }
+
+    /// The number of a block, x fastest.
+    pub(super) fn block_number(&self, block: [u32; 3]) -> u64 {
+        let [x, y, z] = block.map(u64::from);
+        let [width, height, _] = self.launch.grid.map(u64::from);
+        (z * height + y) * width + x
+    }
+
     pub(super) fn warps(&self) -> usize {
         self.thread_ids.len()
+    }
+
+    /// Local memory of a thread: its variables and its stack.
+    pub(super) fn local_bytes(&self) -> usize {
+        (self.program.local_bytes.next_multiple_of(16) + self.program.stack_bytes) as usize
+    }
+
+    /// Bytes that the local memory of a warp takes.
+    pub(super) fn local_storage(&self) -> usize {
+        local_storage(self.local_bytes())
     }
 
     /// The lanes of warp `number` that exist.
@@ -119,8 +181,11 @@ impl<'a> Grid<'a> {
 
     /// The block that is started as number `ticket`.
     fn block_index(&self, ticket: u64) -> [u32; 3] {
-        let blocks = self.blocks();
-        let number = if self.seed == 0 { ticket } else { permuted(ticket, blocks, self.seed) };
+        // Blocks that wait for those before them rely on being started in order, as far as they do not fit together.
+        let window = self.resident_blocks.min(self.blocks());
+        let first = ticket / window * window;
+        let count = window.min(self.blocks() - first);
+        let number = if self.seed == 0 { ticket } else { first + permuted(ticket - first, count, self.seed) };
         let [x, y, _] = self.launch.grid.map(u64::from);
         [(number % x) as u32, (number / x % y) as u32, (number / (x * y)) as u32]
     }
@@ -140,6 +205,7 @@ impl<'a> Grid<'a> {
                         Width::W16 => bank[first] = Slot([value as u32 & 0xffff; 32]),
                     }
                 }
+                BankEntry::GridNumber => broadcast64(&mut bank[first..first + 2], self.number),
                 BankEntry::Launch(special) => bank[first] = Slot([self.special(special); 32]),
             }
         }
@@ -161,7 +227,13 @@ impl<'a> Grid<'a> {
         match special {
             LaunchSpecial::BlockSize(axis) => self.launch.block[axis as usize],
             LaunchSpecial::GridSize(axis) => self.launch.grid[axis as usize],
-            LaunchSpecial::WarpsPerBlock => self.warps() as u32,
+            LaunchSpecial::WarpsPerMultiprocessor => self.warps_per_multiprocessor,
+            LaunchSpecial::Multiprocessors => self.multiprocessors,
+            // Cooperative groups look for the workspace of the grid in two of these (`details/driver_abi.h`).
+            LaunchSpecial::Environment(1) => (self.workspace >> 32) as u32,
+            LaunchSpecial::Environment(2) => self.workspace as u32,
+            LaunchSpecial::Environment(_) => 0,
+            LaunchSpecial::GridNumber => self.number as u32,
             LaunchSpecial::DynamicSharedBytes => self.launch.dynamic_shared_bytes,
             LaunchSpecial::TotalSharedBytes => self.shared_bytes as u32,
         }
@@ -200,17 +272,6 @@ fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-fn permutation(count: u32, seed: u64) -> Vec<u32> {
-    if seed == 0 {
-        return (0..count).collect();
-    }
-    (0..count).map(|i| permuted(i.into(), count.into(), seed) as u32).collect()
-}
-
-/// Rounds of all warps before a block lets another have its thread.
-const TURNS: u32 = 64;
-/// Blocks that may be started and unfinished besides those that run, unless the launch is cooperative.
-const RESIDENT_BLOCKS: usize = 64;
 /// A launch that is expected to take longer than this gets more threads: starting one costs a good part of it.
 const WORTH_A_THREAD: std::time::Duration = std::time::Duration::from_micros(150);
 
@@ -230,7 +291,8 @@ impl<O: Observer> Queue<'_, O> {
     /// A fresh block, or one that paused: fresh ones first, so that blocks that wait for others see them run.
     fn take(&self, spare: &mut Option<Box<Block<O>>>) -> Option<Box<Block<O>>> {
         let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
-        if paused.len() < RESIDENT_BLOCKS || self.grid.launch.cooperative {
+        let started = self.next.load(Ordering::Relaxed);
+        if started - self.finished.load(Ordering::Relaxed) < self.grid.resident_blocks {
             let ticket = self.next.fetch_add(1, Ordering::Relaxed);
             if ticket < self.grid.blocks() {
                 drop(paused);
@@ -255,7 +317,7 @@ impl<O: Observer> Queue<'_, O> {
 
     /// Runs blocks until none is left, or for `limit` blocks.
     fn work(&self, limit: u64) {
-        let hits = vec![Allocation { start: 0, bytes: 0 }; self.grid.program.code.len()];
+        let hits = vec![Hit::NONE; self.grid.program.code.len()];
         let mut scratch = Scratch { hits, ..Scratch::default() };
         let mut spare = None;
         for _ in 0..limit {
@@ -265,7 +327,7 @@ impl<O: Observer> Queue<'_, O> {
             if self.failed.load(Ordering::Relaxed) {
                 return;
             }
-            match block.run(self.grid, &mut scratch, TURNS) {
+            match block.run(self.grid, &mut scratch) {
                 Ok(Progress::Finished) => {
                     self.finished.fetch_add(1, Ordering::Relaxed);
                     spare = Some(block);

@@ -12,8 +12,8 @@ fn widen(level: SimdLevel, kind: HalfKind, flush: bool, a: &Lanes) -> [Lanes; 2]
     let mut wide = [[0; 32]; 2];
     let [low, high] = &mut wide;
     let flushed;
-    let a = if flush && kind.format == HalfFormat::F16 {
-        flushed = a.map(flush_f16x2);
+    let a = if flush {
+        flushed = a.map(|a| flush_pair(kind.format, a));
         &flushed
     } else {
         a
@@ -27,8 +27,12 @@ fn widen(level: SimdLevel, kind: HalfKind, flush: bool, a: &Lanes) -> [Lanes; 2]
 }
 
 /// Subnormal halves to zeros of the same sign.
-fn flush_f16x2(bits: u32) -> u32 {
-    let keep = |half: u32| if half & 0x7c00 == 0 { half & 0x8000 } else { half };
+fn flush_pair(format: HalfFormat, bits: u32) -> u32 {
+    let exponent = match format {
+        HalfFormat::F16 => 0x7c00,
+        HalfFormat::Bf16 => 0x7f80,
+    };
+    let keep = |half: u32| if half & exponent == 0 { half & 0x8000 } else { half };
     keep(bits & 0xffff) | keep(bits >> 16) << 16
 }
 
@@ -44,7 +48,7 @@ fn narrow(level: SimdLevel, kind: HalfKind, mode: FloatMode, wide: &[Lanes; 2]) 
     } else {
         half::f32_to_half(level, kind.format, mode.rounding, clamp, &mut d, &wide[0]);
     }
-    if mode.flush && kind.format == HalfFormat::F16 { d.map(flush_f16x2) } else { d }
+    if mode.flush { d.map(|d| flush_pair(kind.format, d)) } else { d }
 }
 
 fn parts(kind: HalfKind) -> usize {
@@ -62,9 +66,10 @@ pub(super) fn unary(
     a: Reg,
 ) {
     let signs = if kind.packed { 0x8000_8000 } else { 0x8000 };
+    let input = |a: u32| if mode.flush { flush_pair(kind.format, a) } else { a };
     match op {
-        FloatUnary::Neg => return file.each1(mask, d, [a], &|a| a ^ signs),
-        FloatUnary::Abs => return file.each1(mask, d, [a], &|a| a & !signs),
+        FloatUnary::Neg => return file.each1(mask, d, [a], &|a| input(a) ^ signs),
+        FloatUnary::Abs => return file.each1(mask, d, [a], &|a| input(a) & !signs),
         _ => {}
     }
     let mut wide = widen(level, kind, mode.flush, file.get(a));
@@ -72,8 +77,8 @@ pub(super) fn unary(
         FloatUnary::Sqrt => f32::sqrt,
         FloatUnary::Rcp => |x| 1.0 / x,
         FloatUnary::Rsqrt => |x| 1.0 / x.sqrt(),
-        FloatUnary::Sin => |x| math::sin(x),
-        FloatUnary::Cos => |x| math::cos(x),
+        FloatUnary::Sin => |x| if math::is_large_angle(x) { math::sin_any(x) } else { math::sin(x) },
+        FloatUnary::Cos => |x| if math::is_large_angle(x) { math::cos_any(x) } else { math::cos(x) },
         FloatUnary::Ex2 => |x| math::exp2(x),
         FloatUnary::Lg2 => |x| math::log2(x),
         FloatUnary::Tanh => |x| math::tanh(x),

@@ -1,4 +1,4 @@
-//! Calls of host functions: `vprintf` and `__assertfail`.
+//! Calls of host functions: `vprintf`, `__assertfail`, `malloc` and `free`.
 
 use super::interpret::Machine;
 use super::lanes::lanes_of;
@@ -28,7 +28,42 @@ pub(super) fn call(m: &mut Machine, mask: u32, builtin: Builtin) -> Checked<()> 
             Err(Fault::new(Some(lane), format!("assertion `{message}` failed in {function}, {file}:{line}"))
                 .of(Kind::Assert))
         }
+        Builtin::Malloc { d, bytes } => {
+            let sizes = *m.file.get64(bytes);
+            let mut addresses = [0; 32];
+            for lane in lanes_of(mask) {
+                let heap = m.grid.heap.ok_or_else(|| Fault::new(Some(lane), "malloc without a heap"))?;
+                addresses[lane] = heap.allocate(sizes[lane]).unwrap_or(0);
+                fill(m, lane, addresses[lane], sizes[lane])?;
+            }
+            m.file.set64(mask, d, addresses);
+            Ok(())
+        }
+        Builtin::Free { pointer } => {
+            let addresses = *m.file.get64(pointer);
+            for lane in lanes_of(mask).filter(|lane| addresses[*lane] != 0) {
+                let address = addresses[lane];
+                let Some(bytes) = m.grid.heap.and_then(|heap| heap.free(address)) else {
+                    let message = format!("free of {address:#x}, which malloc did not give or which was freed already");
+                    return Err(Fault::new(Some(lane), message).of(Kind::IllegalAddress));
+                };
+                fill(m, lane, address, bytes)?;
+            }
+            Ok(())
+        }
     }
+}
+
+/// Makes memory of the heap look unwritten.
+fn fill(m: &mut Machine, lane: usize, address: u64, bytes: u64) -> Checked<()> {
+    if address == 0 || bytes == 0 {
+        return Ok(());
+    }
+    let mut pointers = [address; 32];
+    m.view.resolve(Space::Global, &mut pointers, 1 << lane, 1)?;
+    // SAFETY: the heap gave `bytes` at `address`, and it lies in one allocation, which was just found.
+    unsafe { std::ptr::write_bytes(pointers[lane] as *mut u8, 0xff, bytes as usize) };
+    Ok(())
 }
 
 /// Reads `bytes` (at most 8) at a generic address of one lane.

@@ -316,6 +316,15 @@ fn ternary_32(file: &mut impl Lanewise, mask: u32, op: IntTernary, d: Reg, s: [R
         Dp4aUS => file.each3(mask, d, s, &|a, b, c| dot4(a, b, c, u32::from, |x| x as i8 as u32)),
         Dp4aSU => file.each3(mask, d, s, &|a, b, c| dot4(a, b, c, |x| x as i8 as u32, u32::from)),
         Dp4aSS => file.each3(mask, d, s, &|a, b, c| dot4(a, b, c, |x| x as i8 as u32, |x| x as i8 as u32)),
+        Dp2aUU => file.each3(mask, d, s, &|a, b, c| dot2(a, b, c, u32::from, u32::from)),
+        Dp2aUS => file.each3(mask, d, s, &|a, b, c| dot2(a, b, c, u32::from, |x| x as i8 as u32)),
+        Dp2aSU => file.each3(mask, d, s, &|a, b, c| dot2(a, b, c, |x| x as i16 as u32, u32::from)),
+        Dp2aSS => file.each3(mask, d, s, &|a, b, c| dot2(a, b, c, |x| x as i16 as u32, |x| x as i8 as u32)),
+        Mad24HiU => {
+            file.each3(mask, d, s, &|a, b, c| ((wide_u(a & 0xff_ffff, b & 0xff_ffff) >> 16) as u32).wrapping_add(c))
+        }
+        Mad24HiS => file.each3(mask, d, s, &|a, b, c| ((wide_s(sign24(a), sign24(b)) >> 16) as u32).wrapping_add(c)),
+        Fns => file.each3(mask, d, s, &|a, b, c| find_nth(a, b, c as i32)),
     }
 }
 
@@ -435,6 +444,26 @@ per_level! {
             file.set(mask, d, value);
         }
     }
+}
+
+/// The products of the halves of `a` with the lower bytes of `b`, added to `c`.
+#[inline(always)]
+fn dot2(a: u32, b: u32, c: u32, half: fn(u16) -> u32, byte: fn(u8) -> u32) -> u32 {
+    let product = |index: u32| half((a >> (16 * index)) as u16).wrapping_mul(byte((b >> (8 * index)) as u8));
+    c.wrapping_add(product(0)).wrapping_add(product(1))
+}
+
+/// `fns`: the set bit of `bits` that is number `offset`, from `base` upwards or, where negative, downwards.
+fn find_nth(bits: u32, base: u32, offset: i32) -> u32 {
+    let is_set = |position: &u32| bits >> position & 1 == 1;
+    let nth = offset.unsigned_abs().saturating_sub(1) as usize;
+    let found = match offset {
+        _ if base > 31 => None,
+        0 => Some(base).filter(is_set),
+        1.. => (base..32).filter(is_set).nth(nth),
+        _ => (0..=base).rev().filter(is_set).nth(nth),
+    };
+    found.unwrap_or(u32::MAX)
 }
 
 /// A mask of `b` ones from position `a`.

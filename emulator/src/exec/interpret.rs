@@ -2,10 +2,11 @@
 
 use super::async_copy;
 use super::atomics::{self, Atomic};
+use super::call;
 use super::convert;
 use super::float;
+use super::fragment;
 use super::grid::Grid;
-use super::half;
 use super::halves;
 use super::host;
 use super::integer::{self, Carry};
@@ -13,6 +14,7 @@ use super::lanes::{FULL, File, lanes_of};
 use super::matrix;
 use super::memory::{self, Checked, Fault, View, lanes_in_window};
 use super::observe::{Observer, Seen};
+use super::packed;
 use super::shuffle;
 use super::special;
 use super::warp::{Fragment, NONE, State, Warp};
@@ -42,8 +44,9 @@ pub(super) enum Stop {
     Paused(Fragment),
     /// It waits, as its state says.
     Waiting(Fragment),
-    /// It counted at a barrier and may go on.
-    Arrived { id: u32, count: u32, fragment: Fragment },
+    /// It has reached barrier `id`, which expects `count` threads, with the lanes of `mask`. It waits or goes on as its
+    /// state says.
+    Arrived { id: u32, count: Option<u32>, mask: u32, fragment: Fragment },
 }
 
 /// A fault and the position of the instruction.
@@ -57,13 +60,13 @@ pub(super) fn run(
     observer: &mut impl Observer,
 ) -> Result<Stop, Failure> {
     let code = &machine.grid.program.code[..];
-    let mut turn = TURN;
+    let mut turn = warp.turn(TURN);
     machine.fragments.forget();
     let mut meeting = warp.join_position(fragment.parent);
     loop {
         let position = fragment.position;
         if position == meeting {
-            match warp.arrive(fragment.parent, fragment.mask) {
+            match warp.arrive(fragment.parent, fragment.mask, &mut machine.file) {
                 Some(whole) => fragment = whole,
                 None => return Ok(Stop::Ended),
             }
@@ -76,104 +79,191 @@ pub(super) fn run(
         if instruction.guard != PredSource::TRUE {
             observer.guarded(&Seen::of(machine, warp, position, mask, fragment.mask));
         }
-        if mask != 0 && !meets(&instruction.op) {
-            observer.instruction(&Seen::of(machine, warp, position, mask, fragment.mask));
+        if mask == 0 {
+            continue;
         }
-        match &instruction.op {
-            Op::Branch { target, reconverge } => {
-                if mask == 0 {
+        let lanes = match instruction.flow {
+            Flow::Plain => {
+                observer.instruction(&Seen::of(machine, warp, position, mask, fragment.mask));
+                mask
+            }
+            Flow::Meeting => {
+                if let Op::Mma(mma) = &instruction.op
+                    && mma.run > 1
+                    && mask == FULL
+                    && machine.grid.model.is_none()
+                    && !observer_sees(observer)
+                {
+                    fragment.position = position + u32::from(mma.run);
+                    let run = &code[position as usize..fragment.position as usize];
+                    matrix::multiply_run(machine.grid.level, machine.fragments, &mut machine.file, run);
                     continue;
                 }
-                if *target <= position {
-                    turn -= 1;
-                }
-                if mask == fragment.mask {
-                    fragment.position = *target;
-                } else {
-                    match split(warp, fragment, &[(mask, *target), (fragment.mask & !mask, position + 1)], *reconverge)
-                    {
-                        Some(side) => fragment = side,
-                        None => return Ok(Stop::Ended),
+                match meet(machine, warp, &mut fragment, mask).map_err(|fault| (fault, position))? {
+                    Some(lanes) => {
+                        observer.instruction(&Seen::of(machine, warp, position, lanes, fragment.mask));
+                        lanes
                     }
-                    meeting = warp.join_position(fragment.parent);
+                    None => return Ok(Stop::Waiting(fragment)),
+                }
+            }
+            Flow::Control => {
+                let next = control(machine, warp, fragment, mask, &mut turn, observer);
+                match next.map_err(|fault| (fault, position))? {
+                    Next::Run(next) => fragment = next,
+                    Next::Stop(stop) => return Ok(stop),
                 }
                 if turn == 0 {
                     return Ok(Stop::Paused(fragment));
-                }
-            }
-            _ if mask == 0 => {}
-            Op::BranchIndexed { index, targets, reconverge } => {
-                let sides = indexed_sides(machine, fragment, mask, *index, targets).map_err(|f| (f, position))?;
-                match split(warp, fragment, &sides, *reconverge) {
-                    Some(side) => fragment = side,
-                    None => return Ok(Stop::Ended),
                 }
                 meeting = warp.join_position(fragment.parent);
-                turn -= 1;
-                if turn == 0 {
-                    return Ok(Stop::Paused(fragment));
-                }
+                continue;
             }
-            Op::Exit => {
-                warp.leave(fragment.parent, mask);
-                fragment.mask &= !mask;
-                if fragment.mask == 0 {
-                    return Ok(Stop::Ended);
-                }
-            }
-            Op::Yield => return Ok(Stop::Paused(fragment)),
-            Op::Barrier { kind, id, count } => {
-                let stop = barrier(machine, fragment, mask, *kind, *id, *count).map_err(|f| (f, position))?;
-                return Ok(stop);
-            }
-            op => {
-                let mut lanes = mask;
-                if let Some(members) = members(op) {
-                    let named = match members {
-                        Members::Register(reg) => machine.file.get(reg)[mask.trailing_zeros() as usize & 31],
-                        Members::Warp => FULL,
-                    };
-                    if mask & !named != 0 {
-                        let lane = (mask & !named).trailing_zeros() as usize;
-                        return Err((
-                            Fault::new(Some(lane), "a lane takes part that the member mask leaves out"),
-                            position,
-                        ));
-                    }
-                    if named & warp.live & !mask != 0 {
-                        lanes |= warp.waiting_at(position) & named & machine.file.pred(instruction.guard);
-                        if named & warp.live & !lanes != 0 {
-                            fragment.position = position;
-                            fragment.state = State::AtMeeting;
-                            return Ok(Stop::Waiting(fragment));
-                        }
-                        fragment.mask |= warp.release_meeting(position, named, fragment.parent);
-                    }
-                }
-                if meets(op) {
-                    observer.instruction(&Seen::of(machine, warp, position, lanes, fragment.mask));
-                }
-                machine.view.position = position as usize;
-                execute(machine, warp, op, lanes).map_err(|f| (f, position))?;
-            }
-        }
+        };
+        machine.view.position = position as usize;
+        execute(machine, warp, &instruction.op, lanes).map_err(|fault| (fault, position))?;
     }
 }
 
+/// What control flow makes of a fragment.
+enum Next {
+    /// Lanes go on.
+    Run(Fragment),
+    Stop(Stop),
+}
+
+impl From<Option<Fragment>> for Next {
+    fn from(fragment: Option<Fragment>) -> Self {
+        fragment.map_or(Next::Stop(Stop::Ended), Next::Run)
+    }
+}
+
+/// Executes an operation that decides what is executed next, for the lanes of `mask`.
+#[inline(always)]
+fn control(
+    machine: &mut Machine,
+    warp: &mut Warp,
+    mut fragment: Fragment,
+    mask: u32,
+    turn: &mut u32,
+    observer: &mut impl Observer,
+) -> Checked<Next> {
+    let position = fragment.position - 1;
+    let op = &machine.grid.program.code[position as usize].op;
+    if !matches!(op, Op::Barrier { aligned: true, .. }) {
+        observer.instruction(&Seen::of(machine, warp, position, mask, fragment.mask));
+    }
+    Ok(match op {
+        Op::Branch { target, reconverge } => {
+            *turn -= u32::from(*target <= position);
+            if mask == fragment.mask {
+                fragment.position = *target;
+                return Ok(Next::Run(fragment));
+            }
+            let sides = [(mask, *target), (fragment.mask & !mask, position + 1)];
+            split(warp, &mut machine.file, fragment, &sides, *reconverge).into()
+        }
+        Op::BranchIndexed { index, targets, reconverge } => {
+            *turn -= 1;
+            let sides = indexed_sides(machine, fragment, mask, *index, targets)?;
+            split(warp, &mut machine.file, fragment, &sides, *reconverge).into()
+        }
+        Op::CallFunction { target, top, saved } => {
+            *turn -= 1;
+            let inside = call::enter(machine, warp, fragment, *target, *top, saved)?;
+            machine.fragments.forget();
+            Next::Run(inside)
+        }
+        Op::Return => {
+            let whole = warp.return_from(fragment.parent, mask, &mut machine.file);
+            machine.fragments.forget();
+            fragment.mask &= !mask;
+            if fragment.mask == 0 {
+                return Ok(whole.into());
+            }
+            warp.fragments.extend(whole);
+            Next::Run(fragment)
+        }
+        Op::Exit => {
+            warp.leave(fragment.parent, mask, &mut machine.file);
+            fragment.mask &= !mask;
+            if fragment.mask == 0 { Next::Stop(Stop::Ended) } else { Next::Run(fragment) }
+        }
+        Op::Yield => Next::Stop(Stop::Paused(fragment)),
+        Op::Barrier { aligned: true, .. } if warp.live & !(mask | warp.waiting_at(position)) != 0 => {
+            whole_group(mask, &fragment)?;
+            fragment.position = position;
+            fragment.state = State::AtMeeting;
+            Next::Stop(Stop::Waiting(fragment))
+        }
+        Op::Barrier { aligned, kind, id, count } => {
+            if *aligned {
+                whole_group(mask, &fragment)?;
+                observer.instruction(&Seen::of(machine, warp, position, warp.live, fragment.mask));
+            }
+            let arrival = Arrival { position, mask, kind: *kind, aligned: *aligned };
+            Next::Stop(barrier(machine, warp, fragment, arrival, *id, *count)?)
+        }
+        other => unreachable!("{other:?} is no control flow"),
+    })
+}
+
+/// The lanes that execute an operation at which lanes wait for each other, once all that it names have come; until then
+/// `None`, and the fragment waits.
+#[inline(always)]
+fn meet(machine: &Machine, warp: &mut Warp, fragment: &mut Fragment, mask: u32) -> Checked<Option<u32>> {
+    let position = fragment.position - 1;
+    let instruction = &machine.grid.program.code[position as usize];
+    let named = match members(&instruction.op) {
+        Members::Register(reg) => machine.file.get(reg)[mask.trailing_zeros() as usize & 31],
+        Members::Warp => FULL,
+    };
+    if mask & !named != 0 {
+        let lane = (mask & !named).trailing_zeros() as usize;
+        return Err(Fault::new(Some(lane), "a lane takes part that the member mask leaves out"));
+    }
+    let mut lanes = mask;
+    if named & warp.live & !mask != 0 {
+        lanes |= warp.waiting_at(position) & named & machine.file.pred(instruction.guard);
+        if named & warp.live & !lanes != 0 {
+            fragment.position = position;
+            fragment.state = State::AtMeeting;
+            return Ok(None);
+        }
+        fragment.mask |= warp.release_meeting(position, named, fragment.parent);
+    }
+    Ok(Some(lanes))
+}
+
+/// Whether the observer looks at instructions, as a constant of its type.
+fn observer_sees<O: Observer>(_: &O) -> bool {
+    O::ACTIVE
+}
+
 /// Sends each group of lanes its way; the fragment to go on with, if one is left.
-fn split(warp: &mut Warp, fragment: Fragment, sides: &[(u32, u32)], reconverge: u32) -> Option<Fragment> {
+fn split(
+    warp: &mut Warp,
+    file: &mut File,
+    fragment: Fragment,
+    sides: &[(u32, u32)],
+    reconverge: u32,
+) -> Option<Fragment> {
     let parent = warp.join_for(&fragment, reconverge);
     let mut next = None;
     for &(mask, position) in sides.iter().filter(|(mask, _)| *mask != 0) {
         let side = Fragment { position, mask, parent, state: State::Runnable };
         if parent != NONE && position == warp.join_position(parent) {
             // The last side to arrive carries the others on.
-            if let Some(whole) = warp.arrive(parent, mask) {
+            if let Some(whole) = warp.arrive(parent, mask, file) {
                 next = Some(whole);
             }
         } else if let Some(other) = next.replace(side) {
             warp.fragments.push_back(other);
         }
+    }
+    if warp.random.varies() && next.is_some_and(|side| side.parent == parent) && warp.random.below(2) == 0 {
+        warp.fragments.extend(next);
+        next = warp.next();
     }
     next
 }
@@ -200,32 +290,57 @@ fn indexed_sides(
     Ok(sides)
 }
 
-fn barrier(
-    machine: &Machine,
-    mut fragment: Fragment,
+/// An aligned barrier is executed by all lanes of a group or by none.
+fn whole_group(mask: u32, fragment: &Fragment) -> Checked<()> {
+    if mask == fragment.mask {
+        return Ok(());
+    }
+    let lane = (fragment.mask & !mask).trailing_zeros() as usize;
+    Err(Fault::new(Some(lane), "divergent barrier: some lanes of the group are predicated off"))
+}
+
+/// Lanes that reach a barrier.
+struct Arrival {
+    position: u32,
     mask: u32,
     kind: BarrierKind,
+    aligned: bool,
+}
+
+fn barrier(
+    machine: &Machine,
+    warp: &mut Warp,
+    mut fragment: Fragment,
+    arrival: Arrival,
     id: Reg,
     count: Option<Reg>,
 ) -> Checked<Stop> {
+    let Arrival { position, mut mask, kind, aligned } = arrival;
     let lane = mask.trailing_zeros() as usize & 31;
-    if mask != fragment.mask {
-        return Err(Fault::new(Some(lane), "divergent barrier: some lanes of the group are predicated off"));
-    }
     let id = machine.file.get(id)[lane];
     if id > 15 {
         return Err(Fault::new(Some(lane), format!("barrier {id} of 16")));
     }
     let count = count.map(|count| machine.file.get(count)[lane]);
-    if let Some(count) = count.filter(|count| count % 32 != 0) {
+    if let Some(count) = count.filter(|count| count % 32 != 0 || *count == 0) {
         return Err(Fault::new(Some(lane), format!("barrier of {count} threads, not whole warps")));
     }
     if kind == BarrierKind::Arrive {
-        return Ok(Stop::Arrived { id, count: count.unwrap_or(0), fragment });
+        if aligned {
+            mask |= warp.waiting_at(position);
+            fragment.mask |= warp.release_meeting(position, FULL, fragment.parent);
+        }
+        return Ok(Stop::Arrived { id, count, mask, fragment });
     }
-    fragment.position -= 1;
-    fragment.state = State::AtBarrier { id, count };
-    Ok(Stop::Waiting(fragment))
+    let state = State::AtBarrier { id, count };
+    if aligned {
+        warp.enter_barrier(position, state);
+    } else if fragment.mask != mask {
+        warp.fragments.push_back(Fragment { mask: fragment.mask & !mask, ..fragment });
+        fragment.mask = mask;
+    }
+    (fragment.position, fragment.state) = (position, state);
+    Ok(Stop::Arrived { id, count, mask, fragment })
 }
 
 /// The lanes which must execute an operation together.
@@ -236,14 +351,8 @@ enum Members {
     Warp,
 }
 
-/// Whether lanes wait for each other at the operation.
 #[inline(always)]
-fn meets(op: &Op) -> bool {
-    members(op).is_some()
-}
-
-#[inline(always)]
-fn members(op: &Op) -> Option<Members> {
+fn members(op: &Op) -> Members {
     match op {
         Op::Shuffle { members, .. }
         | Op::Vote { members, .. }
@@ -252,9 +361,8 @@ fn members(op: &Op) -> Option<Members> {
         | Op::MatchAll { members, .. }
         | Op::Redux { members, .. }
         | Op::Elect { members, .. }
-        | Op::WarpBarrier { members } => Some(Members::Register(*members)),
-        Op::Mma(_) | Op::LoadMatrix { .. } | Op::StoreMatrix { .. } => Some(Members::Warp),
-        _ => None,
+        | Op::WarpBarrier { members } => Members::Register(*members),
+        _ => Members::Warp,
     }
 }
 
@@ -289,6 +397,7 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
         Op::IntTernary { op, width, d, a, b, c } => {
             integer::ternary(level, file, mask, *op, *width, *d, [*a, *b, *c]);
         }
+        Op::Packed { packed, d, a, b, c } => packed::packed(file, mask, *packed, *d, [*a, *b, *c]),
         Op::Lop3 { d, a, b, c, table } => integer::lop3(level, file, mask, *table, *d, [*a, *b, *c]),
         Op::Bfi { width, d, a, b, c, e } => integer::insert(level, file, mask, *width, *d, [*a, *b], [*c, *e]),
         Op::Bmsk { d, a, b, clamp } => integer::bit_mask(file, mask, *d, *a, *b, *clamp),
@@ -304,9 +413,11 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
         Op::F32Unary { op, mode, d, a } => float::unary(level, file, mask, *op, *mode, *d, *a),
         Op::F32Binary { op, mode, d, a, b } => float::binary(level, file, mask, *op, *mode, *d, *a, *b),
         Op::F32Fma { mode, d, a, b, c } => float::fma(level, file, mask, *mode, *d, [*a, *b, *c]),
-        Op::F64Unary { op, d, a } => float::unary_f64(level, file, mask, *op, *d, *a),
-        Op::F64Binary { op, d, a, b } => float::binary_f64(level, file, mask, *op, *d, *a, *b),
-        Op::F64Fma { d, a, b, c } => float::fma_f64(level, file, mask, *d, [*a, *b, *c]),
+        Op::F64Unary { op, rounding, d, a } => float::unary_f64(level, file, mask, *op, *rounding, *d, *a),
+        Op::F64Binary { op, rounding, d, a, b } => {
+            float::binary_f64(level, file, mask, *op, *rounding, *d, *a, *b);
+        }
+        Op::F64Fma { rounding, d, a, b, c } => float::fma_f64(level, file, mask, *rounding, *d, [*a, *b, *c]),
         Op::HalfUnary { op, kind, mode, d, a } => halves::unary(level, file, mask, *op, (*kind, *mode), *d, *a),
         Op::HalfBinary { op, kind, mode, d, a, b } => {
             halves::binary(level, file, mask, *op, (*kind, *mode), *d, *a, *b);
@@ -318,15 +429,13 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
         }
 
         Op::Cvt { cvt, d, a } => convert::convert(level, file, mask, *cvt, *d, *a),
-        Op::CvtPack { format, rounding, relu, saturate, d, a, b } => {
-            let clamp = match (saturate, relu) {
-                (true, _) => half::Clamp::Unit,
-                (false, true) => half::Clamp::Relu,
-                (false, false) => half::Clamp::None,
-            };
-            let mut value = [0; 32];
-            half::f32_to_half2(level, *format, *rounding, clamp, &mut value, file.get(*b), file.get(*a));
-            file.set(mask, *d, value);
+        Op::CvtPack { format, rounding, relu, finite, d, a, b } => {
+            convert::pack(level, file, mask, *format, *rounding, (*relu, *finite), *d, [*a, *b]);
+        }
+        Op::CvtBytes { format, relu, d, a, b } => convert::to_bytes(file, mask, *format, *relu, *d, [*a, *b]),
+        Op::ExpandBytes { format, relu, d, a } => convert::expand_bytes(file, mask, *format, *relu, *d, *a),
+        Op::PackIntegers { bits, signed, d, a, b, c } => {
+            convert::pack_integers(file, mask, (*bits).into(), *signed, *d, [*a, *b, *c]);
         }
 
         Op::Setp { ty, comparison, flush, d, complement, a, b, combine, c } => {
@@ -406,15 +515,30 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
         }
         Op::CopyAsync { bytes, to, from, source_bytes } => {
             async_copy::begin(level, file, &mut m.view, &mut warp.copies, mask, *bytes, [*to, *from], *source_bytes)?;
+            // A copy may be done at once as well as at its wait.
+            if warp.random.varies() && warp.random.below(2) == 0 {
+                warp.copies.finish_newest();
+            }
         }
         Op::CopyCommit => warp.copies.commit(mask),
         Op::CopyWait { all: true, .. } => warp.copies.wait_all(mask),
         Op::CopyWait { pending, .. } => warp.copies.wait(mask, *pending),
-        Op::Mma(mma) => matrix::multiply(level, m.fragments, file, mask, mma)?,
+        Op::Mma(mma) => matrix::multiply(level, m.grid.model.as_ref(), m.fragments, file, mask, mma)?,
+        Op::MatrixProduct(product) => matrix::product(level, m.grid.model.as_ref(), file, mask, product)?,
+        Op::QuadPairProduct(product) => matrix::quad_pairs(level, m.grid.model.as_ref(), file, mask, product)?,
+        Op::LoadFragment(access) => fragment::load(&mut m.view, file, mask, access)?,
+        Op::StoreFragment(access) => fragment::store(&mut m.view, file, mask, access)?,
+        Op::TransposeMatrix { d, a } => matrix::transpose(level, file, mask, *d, *a)?,
 
         Op::Trap => return Err(Fault::new(Some(mask.trailing_zeros() as usize), "trap").of(Kind::IllegalInstruction)),
         Op::Call(builtin) => host::call(m, mask, *builtin)?,
-        Op::Branch { .. } | Op::BranchIndexed { .. } | Op::Exit | Op::Yield | Op::Barrier { .. } => {
+        Op::Branch { .. }
+        | Op::BranchIndexed { .. }
+        | Op::CallFunction { .. }
+        | Op::Return
+        | Op::Exit
+        | Op::Yield
+        | Op::Barrier { .. } => {
             unreachable!("control flow is handled by the caller")
         }
     }

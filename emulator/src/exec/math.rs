@@ -113,7 +113,24 @@ fn sine_of(quarters: u64, r: f64) -> f64 {
 /// Beyond this the count of quarter turns no longer fits its bits; the hardware's own range ends far earlier.
 const LARGEST_ANGLE: f32 = 1e9;
 
-/// Sine; NaN beyond 1e9, where the hardware's approximation has no correct digit either.
+/// Whether [`sin`] and [`cos`] are wrong for an angle: it is finite and beyond 1e9. [`sin_any`] and [`cos_any`] take it,
+/// though the hardware's approximation has no correct digit there.
+#[inline(always)]
+pub(super) fn is_large_angle(x: f32) -> bool {
+    x.abs() > LARGEST_ANGLE && x.abs() < f32::INFINITY
+}
+
+/// Sine of any angle, lane by lane.
+pub(super) fn sin_any(x: f32) -> f32 {
+    f64::from(x).sin() as f32
+}
+
+/// Cosine of any angle, lane by lane.
+pub(super) fn cos_any(x: f32) -> f32 {
+    f64::from(x).cos() as f32
+}
+
+/// Sine; NaN beyond 1e9.
 #[inline(always)]
 pub(super) fn sin(x: f32) -> f32 {
     let (quarters, r) = reduce_angle(x.into());

@@ -39,16 +39,29 @@ impl Fault {
 
 pub(super) type Checked<T> = Result<T, Box<Fault>>;
 
+/// What an instruction's last access to global memory was.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hit {
+    /// The allocation that it hit.
+    allocation: Allocation,
+    /// The address of a row that it loaded.
+    row: u64,
+}
+
+impl Hit {
+    pub(super) const NONE: Hit = Hit { allocation: Allocation { start: 0, bytes: 0 }, row: 0 };
+}
+
 /// The memories that a warp sees.
 pub(super) struct View<'a> {
     pub global: &'a Memory,
     pub shared: &'a mut [u8],
-    /// Local memory of the warp's lanes, `local_bytes` each.
+    /// Local memory of the warp's lanes, `local_bytes` each, as [`local_place`] lays it out.
     pub local: &'a mut [u8],
     pub local_bytes: usize,
     pub parameters: &'a [u8],
-    /// For each instruction the allocation that its last access hit.
-    pub hits: &'a mut [Allocation],
+    /// For each instruction its last access.
+    pub hits: &'a mut [Hit],
     /// The instruction that accesses memory.
     pub position: usize,
 }
@@ -136,7 +149,24 @@ fn any_beyond(values: &Lanes64, limit: u64) -> bool {
 impl View<'_> {
     #[inline(always)]
     fn hit(&self) -> Allocation {
-        self.hits[self.position]
+        self.hits[self.position].allocation
+    }
+
+    /// Asks the host's cache for the row that the instruction is likely to load the time after next: warps go on in
+    /// strides of the whole grid, which no prefetcher of the host foresees.
+    #[inline(always)]
+    fn prefetch(&mut self, row: u64, bytes: u64) {
+        let hit = &mut self.hits[self.position];
+        let stride = row.wrapping_sub(hit.row);
+        hit.row = row;
+        #[cfg(target_arch = "x86_64")]
+        for line in (0..bytes).step_by(64) {
+            let next = row.wrapping_add(stride.wrapping_mul(2)).wrapping_add(line);
+            // SAFETY: a prefetch touches no memory; any address will do.
+            unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(next as *const i8) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (stride, bytes);
     }
 
     /// Checks accesses of `bytes` at `addresses` by the lanes of `mask` and turns them into host pointers. Inactive
@@ -223,7 +253,7 @@ impl View<'_> {
                 continue;
             }
             match self.global.find(address) {
-                Some(found) if found.holds(address, bytes) => self.hits[self.position] = found,
+                Some(found) if found.holds(address, bytes) => self.hits[self.position].allocation = found,
                 found => {
                     let at = if address == 0 { "the null address".into() } else { format!("{address:#x}") };
                     let how =
@@ -249,7 +279,7 @@ impl View<'_> {
             return Err(fault.accessing(Space::Local, addresses[lane]));
         }
         for (lane, address) in addresses.iter_mut().enumerate() {
-            *address += base + (lane * self.local_bytes) as u64;
+            *address = base + local_place(lane, *address);
         }
         Ok(())
     }
@@ -296,6 +326,21 @@ impl View<'_> {
     }
 }
 
+/// Bytes of a thread's local memory that lie together; those of the warp's other lanes lie beside them, so that frames
+/// of the same depth share pages. No access is larger.
+const LOCAL_PIECE: u64 = 64;
+
+/// Bytes that the local memory of a warp takes when each thread has `bytes`.
+pub(super) fn local_storage(bytes: usize) -> usize {
+    bytes.next_multiple_of(LOCAL_PIECE as usize) * 32
+}
+
+/// Where local address `address` of a lane lies in its warp's storage.
+#[inline(always)]
+pub(super) fn local_place(lane: usize, address: u64) -> u64 {
+    (address / LOCAL_PIECE * 32 + lane as u64) * LOCAL_PIECE + address % LOCAL_PIECE
+}
+
 #[cold]
 #[inline(never)]
 fn misaligned_access(space: Space, addresses: &Lanes64, mask: u32, bytes: u64) -> Box<Fault> {
@@ -324,13 +369,13 @@ pub(super) fn lanes_in_window(addresses: &Lanes64, window: u64) -> u32 {
 
 /// Reads `N` bytes that a check found accessible.
 #[inline(always)]
-fn read<const N: usize>(pointer: u64) -> [u8; N] {
+pub(super) fn read<const N: usize>(pointer: u64) -> [u8; N] {
     // SAFETY: `View::resolve` gave the pointer for an access of at least `N` bytes.
     unsafe { (pointer as *const [u8; N]).read_unaligned() }
 }
 
 #[inline(always)]
-fn write<const N: usize>(pointer: u64, bytes: [u8; N]) {
+pub(super) fn write<const N: usize>(pointer: u64, bytes: [u8; N]) {
     // SAFETY: `View::resolve` gave the pointer for an access of at least `N` bytes.
     unsafe { (pointer as *mut [u8; N]).write_unaligned(bytes) }
 }
@@ -368,6 +413,9 @@ per_level! {
         };
         let mut pointers = [0; 32];
         if let Some((first, stride)) = run {
+            if space == Space::Global && stride > 0 {
+                view.prefetch(first, 32 * bytes);
+            }
             if let (4, Width::W32, [d], 4) = (kind.bytes, kind.width, d, stride) {
                 file.set(mask, *d, read_row(first));
                 return Ok(());

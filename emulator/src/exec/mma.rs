@@ -20,11 +20,14 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod block;
+pub(super) mod general;
+mod model;
 mod portable;
 #[cfg(test)]
 mod tests;
 
-pub use block::{load_block, store_block};
+pub use block::{load_block, store_block, transpose};
+pub use model::Model;
 
 use super::half::Lanes;
 use super::simd::SimdLevel;
@@ -138,6 +141,29 @@ pub unsafe fn multiply_in_place(
     for (d, result) in d.into_iter().zip(result).take(registers) {
         // SAFETY: the caller's promise.
         unsafe { *d = result };
+    }
+}
+
+/// Two products of the same shape with fp32 accumulators that share A, on registers in their places.
+///
+/// # Safety
+/// That of [`multiply_in_place`] for both; neither uses a result of the other.
+pub unsafe fn multiply_pair(
+    level: SimdLevel,
+    shape: MmaShape,
+    d: [[*mut Lanes; 4]; 2],
+    a: [&Wide; 4],
+    b: [[&Wide; 2]; 2],
+    c: [[*const Lanes; 4]; 2],
+) {
+    #[cfg(target_arch = "x86_64")]
+    if level.has_avx2() {
+        // SAFETY: the level says that the host has AVX2, FMA and F16C; the rest is the caller's promise.
+        return unsafe { avx2::multiply_pair(shape, d, a, b, c) };
+    }
+    for n in 0..2 {
+        // SAFETY: the caller's promise.
+        unsafe { multiply_in_place(level, shape, d[n], a, b[n], c[n]) };
     }
 }
 

@@ -9,13 +9,19 @@
 
 mod async_copy;
 mod atomics;
+mod barrier;
 mod block;
+mod call;
 mod convert;
+mod deadlock;
 mod definedness;
+mod directed;
 mod float;
+mod fragment;
 mod grid;
 pub mod half;
 mod halves;
+mod heap;
 mod host;
 mod integer;
 mod interpret;
@@ -25,7 +31,9 @@ mod matrix;
 mod memory;
 pub mod mma;
 mod observe;
+mod packed;
 mod races;
+mod random;
 mod shuffle;
 pub mod simd;
 mod special;
@@ -33,14 +41,16 @@ mod special;
 mod tests;
 mod warp;
 
+use crate::api::occupancy::active_blocks;
 use crate::check::Checks;
 use crate::device::Description;
-use crate::isa::Program;
+use crate::isa::{BankEntry, LaunchSpecial, Program};
 use crate::lower::{self, layout::ModuleVariables};
 use crate::memory::Memory;
 use crate::ptx;
 use crate::report::{Class, Report};
 use definedness::{Definedness, Plans, Watch};
+use heap::Heap;
 use races::Races;
 use std::sync::OnceLock;
 
@@ -53,21 +63,33 @@ pub(crate) const PARAMETER_WINDOW: u64 = 3 << 60;
 /// Bytes of each window.
 pub(crate) const WINDOW_BYTES: u64 = 1 << 32;
 
-/// How to run, never what the result is: results depend on neither, except through the order of atomics.
+/// How matrix products of floating-point numbers are added up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Numerics {
+    /// One fused multiply-add after the other in fp32, in order of k.
+    #[default]
+    Fast,
+    /// By blocks, aligned and truncated as the tensor cores of the device do; many times slower.
+    Hardware,
+}
+
+/// How to run. Neither threads nor seed changes a result, except through the order of atomics.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Host threads that execute blocks.
     pub threads: usize,
     /// Permutes the order of blocks and warps.
     pub seed: u64,
+    /// How matrix products are added up.
+    pub numerics: Numerics,
     /// What is checked; with a check on that looks at every instruction, one host thread runs all blocks.
     pub checks: Checks,
 }
 
 impl Default for Options {
-    /// One thread, blocks and warps in order, no checks.
+    /// One thread, blocks and warps in order, fast matrix products, no checks.
     fn default() -> Self {
-        Options { threads: 1, seed: 0, checks: Checks::NONE }
+        Options { threads: 1, seed: 0, numerics: Numerics::Fast, checks: Checks::NONE }
     }
 }
 
@@ -102,7 +124,15 @@ pub struct Module {
     /// What the check of undefined values knows of each kernel, once it was asked for.
     plans: Vec<OnceLock<Plans>>,
     variables: ModuleVariables,
+    device: Description,
+    /// Device memory in which the blocks of a cooperative launch meet, where a kernel asks for it.
+    workspace: Option<u64>,
+    /// For modules that call `malloc`.
+    heap: Option<Heap>,
 }
+
+/// Bytes of the workspace: its size and a word that the blocks count in (`cooperative_groups/details/driver_abi.h`).
+const WORKSPACE_BYTES: u64 = 256;
 
 /// The shape of one launch; `parameters` is the packed parameter block of `KernelInfo::parameter_bytes`.
 #[derive(Clone, Debug)]
@@ -123,7 +153,6 @@ impl Module {
     /// # Errors
     /// Malformed PTX, or variables that do not fit.
     pub fn load(ptx: &str, device: &Description, memory: &mut Memory) -> Result<Module, Report> {
-        let _ = device;
         let module = ptx::parse(ptx)?;
         let variables = place_variables(&module, memory)?;
         let mut kernels = Vec::new();
@@ -134,7 +163,19 @@ impl Module {
             programs.push(program);
         }
         let plans = kernels.iter().map(|_| OnceLock::new()).collect();
-        Ok(Module { text: ptx.to_owned(), kernels, programs, plans, variables })
+        let mut reserve = |bytes| {
+            let message = "no device memory for the driver's own use";
+            memory.allocate(bytes).ok_or_else(|| Report::new(Class::UnsupportedPtx, message))
+        };
+        let meets = programs.iter().flatten().any(reads_environment);
+        let workspace = meets.then(|| reserve(WORKSPACE_BYTES)).transpose()?;
+        let allocates = module.functions.iter().any(|function| function.name == "malloc" && function.body.is_none());
+        let heap = allocates.then(|| reserve(heap::HEAP_BYTES)).transpose()?.map(Heap::new);
+        if let Some(start) = workspace {
+            memory.mark_written(start, WORKSPACE_BYTES);
+        }
+        let device = device.clone();
+        Ok(Module { text: ptx.to_owned(), kernels, programs, plans, variables, device, workspace, heap })
     }
 
     /// The kernels, in the order that `Launch::kernel` indexes.
@@ -170,7 +211,25 @@ impl Module {
     pub fn run(&self, launch: &Launch, memory: &Memory, options: Options) -> Result<(), Report> {
         let program = self.programs[launch.kernel].as_ref().map_err(Report::clone)?;
         let name = &self.kernels[launch.kernel].name;
-        let grid = grid::Grid::new((name, &self.text), program, launch, memory, options.seed);
+        let threads = launch.block.iter().product();
+        let info = &self.kernels[launch.kernel];
+        let active = active_blocks(&self.device, info, threads, launch.dynamic_shared_bytes.into());
+        let resident = u64::from(active) * u64::from(self.device.multiprocessors);
+        let workspace = self.workspace.filter(|_| launch.cooperative).unwrap_or(0);
+        if workspace != 0 {
+            // SAFETY: the workspace is this module's allocation, and launches of a context run one after the other.
+            unsafe { std::ptr::write_bytes(workspace as *mut u8, 0, WORKSPACE_BYTES as usize) };
+        }
+        let mut grid = grid::Grid::new((name, &self.text), program, launch, memory, options.seed).on(
+            &self.device,
+            resident,
+            workspace,
+            self.heap.as_ref(),
+        );
+        grid.model = match options.numerics {
+            Numerics::Fast => None,
+            Numerics::Hardware => Some(mma::Model::of(self.device.compute_capability)),
+        };
         let checks = options.checks;
         if !checks.watch_instructions() {
             return grid::run(&grid, options, &|| ()).map_err(|report| *report);
@@ -187,6 +246,11 @@ impl Module {
 fn place_variables(module: &ptx::ast::Module, memory: &mut Memory) -> Result<ModuleVariables, Report> {
     ModuleVariables::place(module, memory)
         .map_err(|problem| Report { ptx_line: problem.line, ..Report::new(Class::UnsupportedPtx, problem.message) })
+}
+
+/// Whether the program reads a register that the driver sets.
+fn reads_environment(program: &Program) -> bool {
+    program.bank.iter().any(|(_, entry)| matches!(entry, BankEntry::Launch(LaunchSpecial::Environment(_))))
 }
 
 fn kernel_info(function: &ptx::ast::Function, program: Option<&Program>) -> KernelInfo {

@@ -3,6 +3,7 @@
 //! The interpreter is compiled once for each [`Observer`]: with `()` there is nothing left of it. An observer looks and
 //! keeps its own books; it never changes what a kernel computes.
 
+use super::fragment;
 use super::grid::Grid;
 use super::interpret::Machine;
 use super::lanes::{File, Lanes64, lanes_of};
@@ -10,11 +11,14 @@ use super::memory::{addresses, lanes_in_window};
 use super::warp::Warp;
 use super::{LOCAL_WINDOW, PARAMETER_WINDOW, SHARED_WINDOW};
 use crate::check::Check;
-use crate::isa::{Address, Instruction, Op, Space};
+use crate::isa::{Address, FragmentAccess, Instruction, Op, Space};
 use crate::report::{Place, Report};
 
 /// Looks at the instructions of one block. All methods do nothing unless an observer has a use for them.
 pub(super) trait Observer {
+    /// Whether it looks at instructions at all.
+    const ACTIVE: bool = true;
+
     /// The block begins; observers are used for one block after the other.
     #[inline(always)]
     fn block_started(&mut self, _grid: &Grid, _block: [u32; 3]) {}
@@ -39,7 +43,9 @@ pub(super) trait Observer {
 }
 
 /// Sees nothing and costs nothing.
-impl Observer for () {}
+impl Observer for () {
+    const ACTIVE: bool = false;
+}
 
 /// Several observers at once; one that is `None` is off.
 impl<A: Observer, B: Observer> Observer for (A, B) {
@@ -199,6 +205,8 @@ impl<'a> Seen<'a> {
             Op::StoreMatrix { count, address, .. } => {
                 self.access(Space::Shared, Write, false, row(*count), *address, 16, &mut see);
             }
+            Op::LoadFragment(matrix) => self.fragment(matrix, Read, &mut see),
+            Op::StoreFragment(matrix) => self.fragment(matrix, Write, &mut see),
             Op::CopyAsync { bytes, to, from, source_bytes } => {
                 let read = source_bytes.map(|reg| *self.file.get(reg));
                 let whole = lanes_of(self.mask).filter(|lane| read.is_none_or(|read| read[*lane] > 0));
@@ -224,6 +232,20 @@ impl<'a> Seen<'a> {
         see: &mut impl FnMut(&Access),
     ) {
         let access = Access { space, kind, strong, mask, addresses: addresses(self.file, address), bytes };
+        self.by_space(access, see);
+    }
+
+    /// The accesses of a matrix in registers, element by element or in runs of neighbours.
+    fn fragment(&self, matrix: &FragmentAccess, kind: AccessKind, see: &mut impl FnMut(&Access)) {
+        fragment::each_access(self.file, matrix, |addresses, bytes| {
+            let access = Access { space: matrix.space, kind, strong: false, mask: self.mask, addresses, bytes };
+            self.by_space(access, see);
+        });
+    }
+
+    /// Shows an access, a generic one for each space that its addresses lead to.
+    pub(super) fn by_space(&self, access: Access, see: &mut impl FnMut(&Access)) {
+        let (space, mask) = (access.space, access.mask);
         if space != Space::Generic {
             return see(&access);
         }

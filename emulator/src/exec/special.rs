@@ -13,8 +13,8 @@ pub(super) fn read(m: &mut Machine, mask: u32, special: Special, d: Reg) {
         Special::Block(axis) => [m.block[axis as usize]; 32],
         Special::Lane => lane_mask(|lane| lane),
         Special::Warp => [m.number as u32; 32],
-        // Every block is on a multiprocessor of its own as far as it can tell.
-        Special::Multiprocessor => [0; 32],
+        // Blocks go around the multiprocessors in the order of their numbers.
+        Special::Multiprocessor => [m.grid.block_number(m.block) as u32 % m.grid.multiprocessors; 32],
         Special::LaneMaskEq => lane_mask(|lane| 1 << lane),
         Special::LaneMaskLt => lane_mask(|lane| (1 << lane) - 1),
         Special::LaneMaskLe => lane_mask(|lane| u32::MAX >> (31 - lane)),

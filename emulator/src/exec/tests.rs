@@ -7,7 +7,7 @@ use crate::memory::Memory;
 
 /// Instructions with a vector path of their own. Registers: %r1.. 32 bits, %f1.. the same as fp32, %d1.. 64 bits,
 /// %h1.. 16 bits, %p and %q predicates; all start with the thread's own values.
-const INSTRUCTIONS: &[&str] = &[
+pub(super) const INSTRUCTIONS: &[&str] = &[
     "add.s32 %r1, %r2, %r3;",
     "sub.s32 %r1, %r2, %r3;",
     "mul.lo.s32 %r1, %r2, %r3;",

@@ -79,6 +79,8 @@ pub enum BankEntry {
     },
     /// A special register that is the same for the whole launch.
     Launch(LaunchSpecial),
+    /// `%gridid` in 64 bits: two slots.
+    GridNumber,
 }
 
 /// Special registers that a launch fixes; the axis is 0, 1, 2 for x, y, z.
@@ -86,7 +88,13 @@ pub enum BankEntry {
 pub enum LaunchSpecial {
     BlockSize(u8),
     GridSize(u8),
-    WarpsPerBlock,
+    /// Warps that a multiprocessor holds.
+    WarpsPerMultiprocessor,
+    Multiprocessors,
+    /// A register that the driver sets: `%envreg0` and so on.
+    Environment(u8),
+    /// Counts launches.
+    GridNumber,
     DynamicSharedBytes,
     TotalSharedBytes,
 }
@@ -192,6 +200,48 @@ pub enum IntTernary {
     Dp4aUS,
     Dp4aSU,
     Dp4aSS,
+    /// The halves of `a` times the two lower bytes of `b`.
+    Dp2aUU,
+    Dp2aUS,
+    Dp2aSU,
+    Dp2aSS,
+    /// Bits 16 to 47 of the product of 24-bit factors.
+    Mad24HiU,
+    Mad24HiS,
+    /// The position in `a` of the set bit that is number `c`, counted from `b`; all ones where there is none.
+    Fns,
+}
+
+/// What is done with the parts of registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PackedOp {
+    Add,
+    Sub,
+    /// Half of the sum, rounded away from zero.
+    Average,
+    /// Magnitude of the difference.
+    Difference,
+    Min,
+    Max,
+    /// 1 or 0.
+    Compare(Comparison),
+}
+
+/// An operation on 16-bit or 8-bit parts of 32-bit registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packed {
+    pub op: PackedOp,
+    /// Of a part: 8 or 16.
+    pub bits: u8,
+    /// Whether the parts of each operand have a sign.
+    pub signed: [bool; 2],
+    pub signed_result: bool,
+    /// Results are clamped to the range of a part.
+    pub saturate: bool,
+    /// The results are added to a third operand.
+    pub accumulate: bool,
+    /// Negative results become zero.
+    pub relu: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -351,9 +401,23 @@ pub struct Cvt {
     pub rounding: Rounding,
     /// Float to float of the same type: round to an integral value.
     pub integral: bool,
+    /// Nearest with ties away from zero; for tf32.
+    pub ties_away: bool,
     pub flush: bool,
+    /// Floats into [0, 1], integers into their range.
     pub saturate: bool,
+    /// What is too large becomes the largest finite number.
+    pub finite: bool,
     pub relu: bool,
+}
+
+/// Formats of 8-bit floats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ByteFormat {
+    /// 4 exponent bits; the largest number is 448.
+    E4m3,
+    /// 5 exponent bits; the largest finite number is 57,344.
+    E5m2,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -520,6 +584,10 @@ pub struct Mma {
     pub b_room: Room,
     /// Results of the upper rows do not lie where addends of the lower rows do.
     pub in_place: bool,
+    /// Products that may be executed at once: this one and those right behind it.
+    pub run: u8,
+    /// The next product of the run shares A and depends on nothing of this one: they may be interleaved.
+    pub paired: bool,
     pub shape: MmaShape,
     pub d: [Reg; 4],
     pub a: [Reg; 4],
@@ -542,4 +610,28 @@ pub enum Builtin {
     Printf { d: Reg, format: Reg, arguments: Reg },
     /// `__assertfail(message, file, line, function, char_size)`
     AssertFail { message: Reg, file: Reg, line: Reg, function: Reg },
+    /// `malloc(bytes)`: an address in the device's heap, 0 where there is no room.
+    Malloc { d: Reg, bytes: Reg },
+    /// `free(pointer)`
+    Free { pointer: Reg },
+}
+
+/// What a call goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallTarget {
+    /// The number of a function of the program.
+    Function(u32),
+    /// The function whose address is in the register; its returns and parameters take `area_bytes`.
+    Pointer { pointer: Reg, area_bytes: u32 },
+}
+
+/// Registers of a warp's file, by class: a caller's that are needed when a call returns, or those that a function may read
+/// before it writes them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RegisterSet {
+    /// Of up to 32 bits.
+    pub singles: Vec<Reg>,
+    /// Of 64 bits.
+    pub pairs: Vec<Reg>,
+    pub predicates: Vec<Pred>,
 }

@@ -1,10 +1,17 @@
 //! Liveness and register allocation: virtual registers to slots of a warp's file, so that the file stays in cache.
 //!
-//! A lane's registers are private to it and writes are masked, so ordinary per-thread liveness holds under divergence.
+//! A lane's registers are private to it and writes are masked, so ordinary per-thread liveness holds under divergence:
+//! as long as registers of 64 bits share no slots with narrower ones, in which the lanes lie elsewhere.
 
 use super::build::Draft;
 use super::flow::Graph;
-use crate::isa::{Instruction, Pred, PredSource, Program, Reg, Visitor, Width};
+use crate::isa::{Function, Instruction, Op, Pred, PredSource, Program, Reg, RegisterSet, Visitor, Width};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+
+/// Bytes of a thread's stack where it calls functions. A device's default is 1 KiB, which its driver raises to what the
+/// kernel needs; for recursion the program raises it, up to 512 KiB.
+const STACK_BYTES: u32 = 128 << 10;
 
 /// Registers and predicates share one numbering during analysis: registers first.
 struct Numbering {
@@ -89,8 +96,10 @@ impl BitSet {
 /// Values that live across blocks, per block.
 struct Liveness {
     intervals: Vec<Interval>,
-    /// Values that may be read before they are written.
-    at_entry: Vec<u32>,
+    /// For the kernel, then for each function, the values that may be read before they are written.
+    at_entry: Vec<Vec<u32>>,
+    /// For each position of a call the values that are read after it.
+    across_calls: HashMap<usize, Vec<u32>>,
 }
 
 impl Liveness {
@@ -146,8 +155,17 @@ impl Liveness {
             accesses.reads.iter().for_each(|r| intervals[*r as usize].cover(2 * position as u32));
             accesses.writes.iter().for_each(|w| intervals[*w as usize].cover(2 * position as u32 + 1));
         }
-        let at_entry = live_in[0].iter().map(|c| names[c as usize]).collect();
-        Liveness { intervals, at_entry }
+        let values = |set: &BitSet| set.iter().map(|c| names[c as usize]).collect::<Vec<_>>();
+        let entries = std::iter::once(0).chain(draft.callees.iter().map(|callee| callee.start));
+        let at_entry = entries.map(|start| values(&live_in[graph.block_at(start)])).collect();
+        let mut across_calls = HashMap::new();
+        for block in 0..blocks {
+            let last = graph.starts[block + 1] as usize - 1;
+            if matches!(draft.code[last].op, Op::CallFunction { .. }) {
+                across_calls.insert(last, values(&live_out[block]));
+            }
+        }
+        Liveness { intervals, at_entry, across_calls }
     }
 }
 
@@ -183,45 +201,53 @@ fn flow_backwards(
     (live_in, live_out)
 }
 
-/// Free slots, lowest first.
+/// Numbers to give out, lowest first.
 #[derive(Default)]
 struct Pool {
-    taken: Vec<bool>,
+    /// Numbers that were given back.
+    free: BinaryHeap<Reverse<u32>>,
+    /// Numbers from here on were never given out.
+    fresh: u32,
 }
 
 impl Pool {
-    fn take(&mut self, count: usize) -> u32 {
-        let run = (0..self.taken.len())
-            .find(|first| (0..count).all(|offset| self.taken.get(first + offset).is_none_or(|taken| !taken)));
-        let first = run.unwrap_or(self.taken.len());
-        if self.taken.len() < first + count {
-            self.taken.resize(first + count, false);
-        }
-        self.taken[first..first + count].fill(true);
-        first as u32
+    fn take(&mut self) -> u32 {
+        self.free.pop().map_or_else(
+            || {
+                self.fresh += 1;
+                self.fresh - 1
+            },
+            |Reverse(number)| number,
+        )
     }
 
-    fn give_back(&mut self, first: u32, count: usize) {
-        self.taken[first as usize..first as usize + count].fill(false);
+    fn give_back(&mut self, number: u32) {
+        self.free.push(Reverse(number));
+    }
+
+    /// How many numbers were ever out at once.
+    fn size(&self) -> u32 {
+        self.fresh
     }
 }
 
-/// Linear scan over the intervals of one class; `slots_of` gives the size of a value.
-fn scan(intervals: &[Interval], slots_of: impl Fn(usize) -> usize, pool: &mut Pool) -> Vec<u32> {
-    let mut order: Vec<usize> = (0..intervals.len()).filter(|v| intervals[*v].start != u32::MAX).collect();
-    order.sort_by_key(|v| intervals[*v].start);
-    let mut active = std::collections::BinaryHeap::new();
+/// Linear scan over the intervals of the values of one class: a number for each of them.
+fn scan(intervals: &[Interval], in_class: impl Fn(usize) -> bool, pool: &mut Pool) -> Vec<u32> {
+    let used = |value: &usize| intervals[*value].start != u32::MAX && in_class(*value);
+    let mut order: Vec<usize> = (0..intervals.len()).filter(used).collect();
+    order.sort_by_key(|value| intervals[*value].start);
+    let mut active = BinaryHeap::new();
     let mut assigned = vec![0; intervals.len()];
     for value in order {
-        while let Some(&std::cmp::Reverse((end, old))) = active.peek() {
+        while let Some(&Reverse((end, old))) = active.peek() {
             if end >= intervals[value].start {
                 break;
             }
             active.pop();
-            pool.give_back(assigned[old], slots_of(old));
+            pool.give_back(assigned[old]);
         }
-        assigned[value] = pool.take(slots_of(value));
-        active.push(std::cmp::Reverse((intervals[value].end, value)));
+        assigned[value] = pool.take();
+        active.push(Reverse((intervals[value].end, value)));
     }
     assigned
 }
@@ -255,37 +281,62 @@ impl Visitor for Rewrite {
 pub(super) fn program(mut draft: Draft, graph: &Graph) -> Program {
     let registers = draft.widths.len();
     let liveness = Liveness::of(&mut draft, graph);
-    let slots_of = |value: usize| if draft.widths[value] == Width::W64 { 2 } else { 1 };
-    let (mut slots, mut flags) = (Pool::default(), Pool::default());
+    let (mut singles, mut pairs, mut flags) = (Pool::default(), Pool::default(), Pool::default());
     // The constant predicate keeps number 0.
-    flags.take(1);
+    flags.take();
+    let is_pair = |value: usize| draft.widths[value] == Width::W64;
+    let single_numbers = scan(&liveness.intervals[..registers], |value| !is_pair(value), &mut singles);
+    let pair_numbers = scan(&liveness.intervals[..registers], is_pair, &mut pairs);
+    let first_pair = singles.size();
+    let slot_of = |value| if is_pair(value) { first_pair + 2 * pair_numbers[value] } else { single_numbers[value] };
     let mut rewrite = Rewrite {
-        registers: scan(&liveness.intervals[..registers], slots_of, &mut slots),
-        predicates: scan(&liveness.intervals[registers..], |_| 1, &mut flags),
+        registers: (0..registers).map(slot_of).collect(),
+        predicates: scan(&liveness.intervals[registers..], |_| true, &mut flags),
     };
-    let uninitialised = liveness
-        .at_entry
-        .iter()
-        .filter(|v| (**v as usize) < registers)
-        .flat_map(|v| {
-            let first = rewrite.registers[*v as usize];
-            first..first + slots_of(*v as usize) as u32
-        })
-        .collect();
-    let uninitialised_predicates = liveness
-        .at_entry
-        .iter()
-        .filter_map(|v| (*v as usize).checked_sub(registers))
-        .map(|p| rewrite.predicates[p])
-        .collect();
+    let set_of = |values: &[u32]| {
+        let mut set = RegisterSet::default();
+        for value in values.iter().map(|value| *value as usize) {
+            match value.checked_sub(registers) {
+                Some(predicate) => set.predicates.push(Pred(rewrite.predicates[predicate])),
+                None if is_pair(value) => set.pairs.push(Reg(rewrite.registers[value])),
+                None => set.singles.push(Reg(rewrite.registers[value])),
+            }
+        }
+        set
+    };
+    for (position, values) in &liveness.across_calls {
+        if let Op::CallFunction { saved, .. } = &mut draft.code[*position].op {
+            **saved = set_of(values);
+        }
+    }
+    let mut at_entry = liveness.at_entry.iter().map(|values| set_of(values));
+    let kernel = at_entry.next().unwrap_or_default();
+    let pair_slots = kernel.pairs.iter().flat_map(|pair| [pair.0, pair.0 + 1]);
+    let uninitialised = kernel.singles.iter().map(|reg| reg.0).chain(pair_slots).collect();
+    let uninitialised_predicates = kernel.predicates.iter().map(|predicate| predicate.0).collect();
+    let functions = draft.callees.into_iter().zip(at_entry).map(|(callee, mut uninitialised)| {
+        let read = liveness.intervals[callee.frame.0 as usize].start != u32::MAX;
+        let frame = read.then(|| Reg(rewrite.registers[callee.frame.0 as usize]));
+        uninitialised.pairs.retain(|reg| Some(*reg) != frame);
+        Function {
+            name: callee.name,
+            address: callee.address,
+            position: callee.start,
+            frame,
+            frame_bytes: callee.frame_bytes,
+            area_bytes: callee.area_bytes,
+            uninitialised,
+        }
+    });
+    let functions = functions.collect();
     for instruction in &mut draft.code {
         instruction.op.visit(&mut rewrite);
         rewrite.source_pred(&mut instruction.guard.pred);
     }
     Program {
         code: draft.code,
-        slots: slots.taken.len() as u32,
-        predicates: flags.taken.len() as u32,
+        slots: first_pair + 2 * pairs.size(),
+        predicates: flags.size(),
         bank: draft.bank,
         bank_slots: draft.bank_slots,
         uninitialised,
@@ -294,6 +345,8 @@ pub(super) fn program(mut draft: Draft, graph: &Graph) -> Program {
         shared_variables: draft.shared_variables,
         dynamic_shared_offset: draft.dynamic_shared_offset,
         local_bytes: draft.local_bytes,
+        stack_bytes: if draft.uses_stack { STACK_BYTES } else { 0 },
+        functions,
         parameter_bytes: draft.parameter_bytes,
     }
 }

@@ -1,15 +1,16 @@
 //! Statements to a linear draft: declarations are resolved, calls inlined, instructions decoded on virtual registers.
 
+use super::call::{Callee, Stack};
 use super::layout::{LocalLayout, ModuleVariables, SharedLayout, immediate_bits};
 use super::scope::{Scopes, Symbol, register_width};
 use super::{Problem, Result, decode};
 use crate::isa::{
-    Address, BankEntry, Instruction, LaunchSpecial, MemoryKind, Op, Pred, PredSource, Reg, SharedVariable, Space,
-    Special, Width,
+    Address, BankEntry, Instruction, LaunchSpecial, MemoryKind, Op, Pred, PredSource, Reg, SharedVariable, Special,
+    Width,
 };
 use crate::ptx::ast::{self, Operand, Statement, Type};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// A kernel on virtual registers, branch targets already positions in `code`.
 #[derive(Debug)]
@@ -26,24 +27,38 @@ pub(super) struct Draft {
     pub shared_variables: Vec<SharedVariable>,
     pub dynamic_shared_offset: u32,
     pub local_bytes: u32,
+    pub uses_stack: bool,
+    pub callees: Vec<Callee>,
     pub parameter_bytes: u32,
 }
 
-/// Where `ret` goes, and which functions are being inlined.
-struct Frame<'m> {
-    function: &'m str,
-    /// `None` in the kernel itself.
-    return_label: Option<u32>,
+/// A function that is being decoded: the kernel, one inlined, or one that is called.
+pub(super) struct Frame {
+    /// Where `ret` goes in an inlined function.
+    pub return_label: Option<u32>,
+    /// Results of a called function that are registers, with their places in the frame.
+    pub register_returns: Vec<(Reg, Width, u32)>,
 }
 
 pub(super) struct Builder<'m> {
-    module: &'m ast::Module,
-    variables: &'m ModuleVariables,
+    pub(super) module: &'m ast::Module,
+    pub(super) variables: &'m ModuleVariables,
     shared: SharedLayout<'m>,
-    local: LocalLayout,
-    scopes: Scopes<'m>,
-    frames: Vec<Frame<'m>>,
-    code: Vec<Instruction>,
+    /// Variables of the kernel or of the called function that is being decoded.
+    pub(super) local: LocalLayout,
+    pub(super) stack: Stack,
+    pub(super) scopes: Scopes<'m>,
+    pub(super) frames: Vec<Frame>,
+    /// Whether a called function is being decoded, not the kernel.
+    pub(super) in_function: bool,
+    /// Functions that the program holds once, in the order of their numbers; the first of them are decoded.
+    pub(super) pending: Vec<&'m ast::Function>,
+    pub(super) callees: Vec<Callee>,
+    /// Bytes of returns and parameters of the calls through pointers.
+    pub(super) pointer_areas: BTreeSet<u32>,
+    /// Whether the thread needs memory above its variables.
+    pub(super) uses_stack: bool,
+    pub(super) code: Vec<Instruction>,
     /// Position of each label, once passed.
     labels: Vec<Option<u32>>,
     widths: Vec<Width>,
@@ -51,12 +66,11 @@ pub(super) struct Builder<'m> {
     bank: Vec<(u32, BankEntry)>,
     bank_index: HashMap<BankEntry, Reg>,
     bank_slots: u32,
-    branch_tables: HashMap<&'m str, &'m [String]>,
     /// The carry flag of extended-precision arithmetic, once used.
-    carry: Option<Pred>,
+    pub(super) carry: Option<Pred>,
     /// Guard and line of the instruction being decoded.
-    guard: PredSource,
-    line: u32,
+    pub(super) guard: PredSource,
+    pub(super) line: u32,
     problems: Option<&'m RefCell<Vec<Problem>>>,
 }
 
@@ -74,7 +88,13 @@ pub(super) fn draft<'m>(
         shared: SharedLayout::of(module, function),
         local: LocalLayout::default(),
         scopes: Scopes::default(),
-        frames: vec![Frame { function: &function.name, return_label: None }],
+        stack: Stack::none(),
+        frames: vec![Frame { return_label: None, register_returns: Vec::new() }],
+        in_function: false,
+        pending: Vec::new(),
+        callees: Vec::new(),
+        pointer_areas: BTreeSet::new(),
+        uses_stack: false,
         code: Vec::new(),
         labels: Vec::new(),
         widths: Vec::new(),
@@ -82,13 +102,13 @@ pub(super) fn draft<'m>(
         bank: Vec::new(),
         bank_index: HashMap::new(),
         bank_slots: 0,
-        branch_tables: HashMap::new(),
         carry: None,
         guard: PredSource::TRUE,
         line: function.line,
         problems,
     };
     let (parameters, parameter_bytes) = super::layout::parameters(function);
+    builder.begin_stack(None);
     builder.scopes.enter(true);
     for (variable, parameter) in function.params.iter().zip(&parameters) {
         builder.scopes.declare(&variable.name, Symbol::Parameter(parameter.offset as u32));
@@ -97,19 +117,23 @@ pub(super) fn draft<'m>(
     builder.statements(body)?;
     builder.guard = PredSource::TRUE;
     builder.emit(Op::Exit);
-    builder.finish(parameter_bytes as u32)
+    builder.scopes.leave();
+    let local_bytes = builder.local.bytes;
+    builder.end_stack();
+    builder.callees()?;
+    builder.finish(parameter_bytes as u32, local_bytes)
 }
 
 impl<'m> Builder<'m> {
-    fn statements(&mut self, statements: &'m [Statement]) -> Result<()> {
+    pub(super) fn statements(&mut self, statements: &'m [Statement]) -> Result<()> {
         for statement in statements {
             match statement {
                 Statement::Label { name, .. } => {
                     let label = self.new_label();
                     self.scopes.declare(name, Symbol::Label(label));
                 }
-                Statement::Targets { label, names, .. } => {
-                    self.branch_tables.insert(label, names);
+                Statement::Targets { label, .. } | Statement::Prototype { label, .. } => {
+                    self.scopes.declare_table(label, statement);
                 }
                 _ => {}
             }
@@ -216,12 +240,7 @@ impl<'m> Builder<'m> {
 
     /// Appends `op` under the guard of the current instruction.
     pub(super) fn emit(&mut self, op: Op) {
-        self.code.push(Instruction { op, guard: self.guard, line: self.line });
-    }
-
-    /// Where `ret` goes: the label after the inlined call, `None` in the kernel itself.
-    pub(super) fn return_label(&self) -> Option<u32> {
-        self.frames.last().and_then(|frame| frame.return_label)
+        self.code.push(Instruction::new(op, self.guard, self.line));
     }
 
     pub(super) fn new_label(&mut self) -> u32 {
@@ -255,7 +274,7 @@ impl<'m> Builder<'m> {
             return *reg;
         }
         let slots = match entry {
-            BankEntry::Const64(_) => 2,
+            BankEntry::Const64(_) | BankEntry::GridNumber => 2,
             BankEntry::Param { kind, .. } if kind.width == Width::W64 => 2,
             _ => 1,
         };
@@ -279,9 +298,18 @@ impl<'m> Builder<'m> {
         self.scopes.find(name).or_else(|| self.module_symbol(name))
     }
 
+    /// Addresses and bytes of the module's `.const` variables.
+    pub(super) fn constant_variables(&self) -> Vec<(u64, u64)> {
+        let constants = self.module.variables.iter().filter(|v| v.space == ast::Space::Const);
+        constants.filter_map(|v| self.variables.placed.get(&v.name).copied()).collect()
+    }
+
     fn module_symbol(&self, name: &str) -> Option<Symbol> {
         if let Some((address, _)) = self.variables.placed.get(name) {
             return Some(Symbol::Global(*address));
+        }
+        if let Some(address) = self.variables.functions.address(name) {
+            return Some(Symbol::Global(address));
         }
         let variable = self.module.variables.iter().find(|v| v.name == name && v.space == ast::Space::Shared)?;
         self.shared.offset(variable).map(Symbol::Shared)
@@ -303,7 +331,9 @@ impl<'m> Builder<'m> {
 
     /// The labels of the branch table `name`.
     pub(super) fn branch_table(&self, name: &str) -> Result<Vec<u32>> {
-        let names = self.branch_tables.get(name).ok_or_else(|| Problem::new(format!("{name} is no branch table")))?;
+        let Some(Statement::Targets { names, .. }) = self.scopes.table(name) else {
+            return Err(format!("{name} is no branch table").into());
+        };
         names.iter().map(|name| self.label_named(name)).collect()
     }
 
@@ -323,6 +353,7 @@ impl<'m> Builder<'m> {
             Operand::Immediate(immediate) => constant(self, immediate_bits(*immediate, ty)),
             Operand::Name(name) => match self.find(name) {
                 Some(Symbol::Register(reg, width)) => Ok((reg, width)),
+                Some(Symbol::Local(offset)) => self.local_value(offset.into(), width),
                 Some(symbol) => {
                     let address = address_bits(symbol).ok_or_else(|| format!("{name} is not a value"))?;
                     constant(self, address)
@@ -331,6 +362,9 @@ impl<'m> Builder<'m> {
                 None => self.special(name, width),
             },
             Operand::NameOffset(name, offset) => {
+                if let Some(Symbol::Local(start)) = self.find(name) {
+                    return self.local_value(i64::from(start) + offset, width);
+                }
                 let symbol = self.find(name).and_then(address_bits).ok_or_else(|| format!("unknown name {name}"))?;
                 constant(self, symbol.wrapping_add_signed(*offset))
             }
@@ -343,8 +377,11 @@ impl<'m> Builder<'m> {
             return Err(format!("unknown name {name}").into());
         };
         let (reg, natural) = match kind {
+            SpecialKind::Launch(LaunchSpecial::GridNumber) if width == Width::W64 => {
+                (self.bank(BankEntry::GridNumber), Width::W64)
+            }
             SpecialKind::Launch(special) => (self.bank(BankEntry::Launch(special)), Width::W32),
-            SpecialKind::Zero => (self.constant(Width::W32, 0), Width::W32),
+            SpecialKind::Constant(value) => (self.constant(width, value), width),
             SpecialKind::Varying(special) => {
                 let wide = matches!(special, Special::Clock64 | Special::GlobalTimer);
                 let natural = if wide { Width::W64 } else { Width::W32 };
@@ -391,6 +428,7 @@ impl<'m> Builder<'m> {
     /// A predicate as a source: `%p`, `!%p` or an immediate.
     pub(super) fn source_predicate(&mut self, operand: &Operand) -> Result<PredSource> {
         match operand {
+            Operand::Name(name) if name == "%is_explicit_cluster" => Ok(PredSource::FALSE),
             Operand::Name(name) => Ok(PredSource::of(self.predicate_named(name)?)),
             Operand::Not(name) => Ok(PredSource::of(self.predicate_named(name)?).complement()),
             Operand::Immediate(ast::Immediate::Integer(0)) => Ok(PredSource::FALSE),
@@ -416,6 +454,10 @@ impl<'m> Builder<'m> {
                 let offset = i32::try_from(*offset).map_err(|_| "address offset beyond 32 bits")?;
                 Ok((Address { base: reg, wide: width == Width::W64, offset }, None))
             }
+            Some(symbol @ Symbol::Local(start)) => {
+                let start = i32::try_from(i64::from(start) + offset).map_err(|_| "address offset beyond 32 bits")?;
+                Ok((self.local_address(start as u32), Some(symbol)))
+            }
             Some(symbol) => {
                 let start = address_bits(symbol).ok_or_else(|| format!("{base} is not an address"))?;
                 Ok((absolute(self, start.wrapping_add_signed(*offset)), Some(symbol)))
@@ -424,103 +466,38 @@ impl<'m> Builder<'m> {
         }
     }
 
+    /// Where byte `offset` of the memory of the function being decoded lies.
+    pub(super) fn local_address(&mut self, offset: u32) -> Address {
+        match self.stack.frame {
+            Some(base) => Address { base, wide: true, offset: offset as i32 },
+            None => Address { base: self.constant(Width::W64, u64::from(offset)), wide: true, offset: 0 },
+        }
+    }
+
+    /// The address of byte `offset` of the memory of the function being decoded, as a value.
+    fn local_value(&mut self, offset: i64, width: Width) -> Result<(Reg, Width)> {
+        let constant = self.constant(width, offset as u64);
+        let Some(frame) = self.stack.frame else {
+            return Ok((constant, width));
+        };
+        let mut frame = frame;
+        if width == Width::W32 {
+            let halves = [self.new_register(width), self.new_register(width)];
+            self.emit(Op::Unpack32x2 { d: halves, a: frame });
+            frame = halves[0];
+        }
+        let d = self.new_register(width);
+        self.emit(Op::IntBinary { op: crate::isa::IntBinary::Add, width, d, a: frame, b: constant });
+        Ok((d, width))
+    }
+
     /// A register with the value of the kernel parameter at `offset`.
     pub(super) fn parameter(&mut self, offset: u32, kind: MemoryKind) -> Reg {
         self.bank(BankEntry::Param { offset, kind })
     }
 
-    /// Inlines a call: the callee's parameters become names for the caller's.
-    fn call(&mut self, instruction: &'m ast::Instruction) -> Result<()> {
-        let mut operands = instruction.operands.as_slice();
-        let mut returns: &[Operand] = &[];
-        if let [Operand::List(list), rest @ ..] = operands {
-            (returns, operands) = (list, rest);
-        }
-        let (name, arguments): (&'m str, &'m [Operand]) = match operands {
-            [Operand::Name(name)] => (name, &[]),
-            [Operand::Name(name), Operand::List(list), ..] => (name, list),
-            _ => return Err("form of call".into()),
-        };
-        if matches!(self.find(name), Some(Symbol::Register(..))) {
-            return Err("indirect call".into());
-        }
-        if let Some(result) = decode::builtin_call(self, name, returns, arguments) {
-            return result;
-        }
-        let callee = self
-            .module
-            .functions
-            .iter()
-            .find(|f| f.name == name && f.body.is_some())
-            .ok_or_else(|| format!("call of {name}, which has no body"))?;
-        if self.frames.iter().any(|frame| frame.function == callee.name) {
-            return Err(format!("recursive call of {name}").into());
-        }
-        if returns.len() != callee.returns.len() || arguments.len() != callee.params.len() {
-            return Err(format!("call of {name} with other parameters than it has").into());
-        }
-        self.inline(callee, returns, arguments)
-    }
-
-    fn inline(&mut self, callee: &'m ast::Function, returns: &[Operand], arguments: &[Operand]) -> Result<()> {
-        let end = self.new_label();
-        if self.guard != PredSource::TRUE {
-            let skip = std::mem::replace(&mut self.guard, PredSource::TRUE).complement();
-            self.code.push(Instruction { op: branch(end), guard: skip, line: self.line });
-        }
-        let mut bound = Vec::new();
-        for (variable, operand) in callee.params.iter().zip(arguments) {
-            bound.push((variable, self.bind_argument(variable, operand)?));
-        }
-        let mut results = Vec::new();
-        for (variable, operand) in callee.returns.iter().zip(returns) {
-            let symbol = match operand {
-                Operand::Name(name) => self.find(name),
-                _ => None,
-            };
-            let symbol = symbol.ok_or_else(|| format!("return operand {operand:?} is not a variable"))?;
-            results.push((variable, symbol));
-        }
-        self.scopes.enter(true);
-        for (variable, symbol) in bound.into_iter().chain(results) {
-            self.scopes.declare(&variable.name, symbol);
-        }
-        self.frames.push(Frame { function: &callee.name, return_label: Some(end) });
-        let body = callee.body.as_deref().unwrap_or_default();
-        let result = self.statements(body);
-        self.frames.pop();
-        self.scopes.leave();
-        self.place_label(end);
-        result
-    }
-
-    /// What a callee's parameter stands for: the caller's variable, or a fresh one holding the value.
-    fn bind_argument(&mut self, variable: &'m ast::Variable, operand: &Operand) -> Result<Symbol> {
-        if let Operand::Name(name) = operand
-            && let Some(symbol @ Symbol::Local(_)) = self.find(name)
-        {
-            return Ok(symbol);
-        }
-        let width = register_width(variable.ty)?.ok_or("predicate argument")?;
-        let value = self.source(operand, variable.ty, width)?;
-        if variable.space == ast::Space::Reg {
-            return Ok(Symbol::Register(value, width));
-        }
-        let offset = self.local.add(variable)?;
-        let base = self.constant(Width::W64, u64::from(offset));
-        self.emit(Op::Store {
-            strong: false,
-            space: Space::Local,
-            kind: MemoryKind { bytes: width.bytes() as u8, signed: false, width },
-            count: 1,
-            a: [value; 4],
-            address: Address { base, wide: true, offset: 0 },
-        });
-        Ok(Symbol::Local(offset))
-    }
-
     /// Replaces labels by positions.
-    fn finish(mut self, parameter_bytes: u32) -> Result<Draft> {
+    fn finish(mut self, parameter_bytes: u32, local_bytes: u32) -> Result<Draft> {
         let labels = &self.labels;
         let position =
             |label: u32| labels[label as usize].ok_or_else(|| Problem::new("branch to a label never placed"));
@@ -544,7 +521,9 @@ impl<'m> Builder<'m> {
             shared_bytes: self.shared.static_bytes,
             shared_variables: self.shared.variables,
             dynamic_shared_offset: self.shared.dynamic_offset,
-            local_bytes: self.local.bytes,
+            local_bytes,
+            uses_stack: self.uses_stack,
+            callees: self.callees,
             parameter_bytes,
         })
     }
@@ -555,20 +534,20 @@ pub(super) fn branch(label: u32) -> Op {
     Op::Branch { target: label, reconverge: u32::MAX }
 }
 
-/// The address of a variable in its own space.
+/// The address of a variable in its own space, where it is the same for all calls of a function.
 fn address_bits(symbol: Symbol) -> Option<u64> {
     match symbol {
         Symbol::Global(address) => Some(address),
-        Symbol::Shared(offset) | Symbol::Local(offset) | Symbol::Parameter(offset) => Some(u64::from(offset)),
-        Symbol::Register(..) | Symbol::Predicate(_) | Symbol::Label(_) => None,
+        Symbol::Shared(offset) | Symbol::Parameter(offset) => Some(u64::from(offset)),
+        Symbol::Local(_) | Symbol::Register(..) | Symbol::Predicate(_) | Symbol::Label(_) => None,
     }
 }
 
 enum SpecialKind {
     Launch(LaunchSpecial),
     Varying(Special),
-    /// Registers that read as zero here: cluster of one, no shared memory reserved.
-    Zero,
+    /// The same for every launch: clusters of one block, no shared memory reserved, no event counted.
+    Constant(u64),
 }
 
 fn special_register(name: &str) -> Option<SpecialKind> {
@@ -584,9 +563,14 @@ fn special_register(name: &str) -> Option<SpecialKind> {
         "%ctaid" => SpecialKind::Varying(Special::Block(axis)),
         "%ntid" => SpecialKind::Launch(LaunchSpecial::BlockSize(axis)),
         "%nctaid" => SpecialKind::Launch(LaunchSpecial::GridSize(axis)),
-        "%nwarpid" => SpecialKind::Launch(LaunchSpecial::WarpsPerBlock),
+        "%nwarpid" => SpecialKind::Launch(LaunchSpecial::WarpsPerMultiprocessor),
+        "%nsmid" => SpecialKind::Launch(LaunchSpecial::Multiprocessors),
+        "%gridid" => SpecialKind::Launch(LaunchSpecial::GridNumber),
+        "%clusterid" => SpecialKind::Varying(Special::Block(axis)),
+        "%nclusterid" => SpecialKind::Launch(LaunchSpecial::GridSize(axis)),
+        "%cluster_nctaid" | "%cluster_nctarank" => SpecialKind::Constant(1),
         "%dynamic_smem_size" => SpecialKind::Launch(LaunchSpecial::DynamicSharedBytes),
-        "%total_smem_size" => SpecialKind::Launch(LaunchSpecial::TotalSharedBytes),
+        "%total_smem_size" | "%aggr_smem_size" => SpecialKind::Launch(LaunchSpecial::TotalSharedBytes),
         "%laneid" => SpecialKind::Varying(Special::Lane),
         "%warpid" => SpecialKind::Varying(Special::Warp),
         "%smid" => SpecialKind::Varying(Special::Multiprocessor),
@@ -599,7 +583,13 @@ fn special_register(name: &str) -> Option<SpecialKind> {
         "%clock_hi" => SpecialKind::Varying(Special::ClockHigh),
         "%clock64" => SpecialKind::Varying(Special::Clock64),
         "%globaltimer" => SpecialKind::Varying(Special::GlobalTimer),
-        "%cluster_ctaid" | "%cluster_ctarank" | "%gridid" => SpecialKind::Zero,
-        _ => return None,
+        "%globaltimer_lo" => SpecialKind::Varying(Special::Clock),
+        "%globaltimer_hi" => SpecialKind::Varying(Special::ClockHigh),
+        _ if stem.starts_with("%pm") => SpecialKind::Constant(0),
+        "%cluster_ctaid" | "%cluster_ctarank" | "%reserved_smem_offset_begin" => SpecialKind::Constant(0),
+        _ => {
+            let number = stem.strip_prefix("%envreg")?.parse().ok().filter(|number| *number < 32)?;
+            SpecialKind::Launch(LaunchSpecial::Environment(number))
+        }
     })
 }

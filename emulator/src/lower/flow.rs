@@ -10,11 +10,11 @@ pub(super) struct Graph {
     pub successors: Vec<Vec<u32>>,
 }
 
-/// Whether lanes can go anywhere but to the next instruction and live.
+/// Whether lanes can go anywhere but to the next instruction and live, if only to come back.
 fn ends_block(instruction: &Instruction) -> bool {
     match instruction.op {
-        Op::Branch { .. } | Op::BranchIndexed { .. } => true,
-        Op::Exit | Op::Trap => instruction.guard == PredSource::TRUE,
+        Op::Branch { .. } | Op::BranchIndexed { .. } | Op::CallFunction { .. } => true,
+        Op::Exit | Op::Return | Op::Trap => instruction.guard == PredSource::TRUE,
         _ => false,
     }
 }
@@ -44,6 +44,7 @@ impl Graph {
                 let last = &code[*end as usize - 1];
                 let mut next: Vec<u32> = targets(&last.op).iter().map(|t| block_at(*t)).collect();
                 let falls_through = !ends_block(last)
+                    || matches!(last.op, Op::CallFunction { .. })
                     || (last.guard != PredSource::TRUE
                         && matches!(last.op, Op::Branch { .. } | Op::BranchIndexed { .. }));
                 if falls_through && (*end as usize) < code.len() {
@@ -55,6 +56,11 @@ impl Graph {
             })
             .collect();
         Graph { starts, successors }
+    }
+
+    /// The block that begins at `position`.
+    pub(super) fn block_at(&self, position: u32) -> usize {
+        self.starts.binary_search(&position).expect("functions begin blocks")
     }
 
     fn len(&self) -> usize {
@@ -115,7 +121,7 @@ impl Graph {
         let trivial: Vec<bool> = (0..self.len())
             .map(|b| {
                 let (start, end) = (self.starts[b] as usize, self.starts[b + 1] as usize);
-                end - start == 1 && matches!(code[start].op, Op::Exit | Op::Trap)
+                end - start == 1 && matches!(code[start].op, Op::Exit | Op::Return | Op::Trap)
             })
             .collect();
         let tail: Vec<Option<Vec<u32>>> = (0..self.len()).map(|b| self.exit_tail(b as u32, code)).collect();
@@ -172,7 +178,10 @@ impl Graph {
         while tail.len() < LONGEST {
             tail.push(block);
             let range = self.starts[block as usize] as usize..self.starts[block as usize + 1] as usize;
-            if code[range].iter().any(|i| matches!(i.op, Op::Barrier { .. } | Op::WarpBarrier { .. })) {
+            if code[range]
+                .iter()
+                .any(|i| matches!(i.op, Op::Barrier { .. } | Op::WarpBarrier { .. } | Op::CallFunction { .. }))
+            {
                 return None;
             }
             match self.successors[block as usize][..] {
@@ -238,7 +247,7 @@ mod tests {
 
     fn program(ops: Vec<(Op, bool)>) -> Vec<Instruction> {
         let guard = |guarded| if guarded { PredSource::of(Pred(1)) } else { PredSource::TRUE };
-        ops.into_iter().map(|(op, guarded)| Instruction { op, guard: guard(guarded), line: 0 }).collect()
+        ops.into_iter().map(|(op, guarded)| Instruction::new(op, guard(guarded), 0)).collect()
     }
 
     fn branch(target: u32) -> Op {

@@ -1,5 +1,6 @@
 //! Places variables: `.global` and `.const` in device memory, `.shared` in the block's, parameters in their block.
 
+use super::functions::Functions;
 use super::{Problem, Result};
 use crate::isa::SharedVariable;
 use crate::memory::Memory;
@@ -11,17 +12,18 @@ use std::collections::{HashMap, HashSet};
 pub struct ModuleVariables {
     /// Name to address and bytes.
     pub placed: HashMap<String, (u64, u64)>,
+    pub functions: Functions,
 }
 
 /// Bytes of a variable; `None` for an unsized one (`[]`).
-fn bytes(variable: &Variable) -> Option<u64> {
+pub(super) fn bytes(variable: &Variable) -> Option<u64> {
     match variable.count {
         Some(0) => None,
         count => Some(count.unwrap_or(1) * u64::from(variable.vector.max(1)) * variable.ty.bytes() as u64),
     }
 }
 
-fn align(variable: &Variable) -> u64 {
+pub(super) fn align(variable: &Variable) -> u64 {
     let natural = (variable.vector.max(1) as usize * variable.ty.bytes()) as u64;
     u64::from(variable.align.unwrap_or(0)).max(natural).max(1)
 }
@@ -29,7 +31,7 @@ fn align(variable: &Variable) -> u64 {
 impl ModuleVariables {
     /// Allocates and initialises every `.global` and `.const` variable of `module`.
     pub(crate) fn place(module: &ast::Module, memory: &mut Memory) -> Result<Self> {
-        let mut variables = ModuleVariables::default();
+        let mut variables = ModuleVariables { functions: Functions::of(module), ..ModuleVariables::default() };
         for variable in &module.variables {
             if matches!(variable.space, ast::Space::Global | ast::Space::Const) {
                 let at_line = |p: Problem| Problem { line: Some(variable.line), ..p };
@@ -66,7 +68,8 @@ impl ModuleVariables {
             let value = match init {
                 Init::Number(number) => immediate_bits(*number, variable.ty),
                 Init::Address { symbol, offset, mask, .. } => {
-                    let (address, _) = self.placed.get(symbol).ok_or_else(|| {
+                    let placed = self.placed.get(symbol).map(|(address, _)| *address);
+                    let address = placed.or_else(|| self.functions.address(symbol)).ok_or_else(|| {
                         Problem::new(format!("initialiser of {} names unknown {symbol}", variable.name))
                     })?;
                     let address = address.wrapping_add_signed(*offset);

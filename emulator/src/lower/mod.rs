@@ -1,14 +1,16 @@
 //! Syntax tree to executable program, one pass a file.
 //!
-//! [`kernel`] reads as the table of contents: `layout` places variables, `build` resolves scopes, inlines calls and
-//! decodes instructions to [`crate::isa`] on virtual registers, `simplify` forwards copies, `flow` finds where diverged
+//! [`kernel`] reads as the table of contents: `layout` places variables, `functions` finds what cannot be inlined, `build`
+//! resolves scopes and decodes instructions to [`crate::isa`] on virtual registers, `call` inlines or calls, `simplify` forwards copies, `flow` finds where diverged
 //! lanes meet, `allocate` maps virtual registers to the slots of a warp's file, `rooms` finds fragments that several
 //! matrix products share.
 
 mod allocate;
 mod build;
+mod call;
 mod decode;
 mod flow;
+pub mod functions;
 pub mod layout;
 mod rooms;
 mod scope;

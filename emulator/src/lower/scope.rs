@@ -1,7 +1,7 @@
 //! Nested scopes: what a name means where it is written.
 
 use crate::isa::{Pred, Reg, Width};
-use crate::ptx::ast::Type;
+use crate::ptx::ast::{Statement, Type};
 use std::collections::HashMap;
 
 /// What a name stands for.
@@ -34,6 +34,8 @@ struct Range {
 struct Scope<'m> {
     symbols: HashMap<&'m str, Symbol>,
     ranges: HashMap<&'m str, Range>,
+    /// Branch targets, call targets and prototypes by their labels.
+    tables: HashMap<&'m str, &'m Statement>,
     /// Name lookup does not continue outwards past the scope of a function.
     function: bool,
 }
@@ -75,6 +77,23 @@ impl<'m> Scopes<'m> {
 
     pub(super) fn declare_range(&mut self, prefix: &'m str, count: u32, first: u32, width: Option<Width>) {
         self.innermost().ranges.insert(prefix, Range { count, first, width });
+    }
+
+    pub(super) fn declare_table(&mut self, label: &'m str, table: &'m Statement) {
+        self.innermost().tables.insert(label, table);
+    }
+
+    /// The branch targets, call targets or prototype under a label.
+    pub(super) fn table(&self, label: &str) -> Option<&'m Statement> {
+        for scope in self.chain.iter().rev() {
+            if let Some(table) = scope.tables.get(label) {
+                return Some(table);
+            }
+            if scope.function {
+                return None;
+            }
+        }
+        None
     }
 
     pub(super) fn find(&self, name: &str) -> Option<Symbol> {

@@ -123,6 +123,10 @@ fn is_pure(op: &Op) -> bool {
             | TestFloat { .. }
             | Cvt { .. }
             | CvtPack { .. }
+            | CvtBytes { .. }
+            | ExpandBytes { .. }
+            | PackIntegers { .. }
+            | Packed { .. }
             | Setp { .. }
             | SetpHalf2 { .. }
             | Selp { .. }
@@ -181,12 +185,13 @@ fn remove_dead(draft: &mut Draft) -> bool {
     if keep.iter().all(|k| *k) {
         return false;
     }
-    compact(&mut draft.code, &keep);
+    compact(draft, &keep);
     true
 }
 
-/// Removes the instructions that are not kept and moves branch targets along.
-fn compact(code: &mut Vec<Instruction>, keep: &[bool]) {
+/// Removes the instructions that are not kept and moves branch targets and functions along.
+fn compact(draft: &mut Draft, keep: &[bool]) {
+    let code = &mut draft.code;
     let mut position = 0;
     let mut moved: Vec<u32> = Vec::with_capacity(keep.len() + 1);
     for kept in keep {
@@ -206,4 +211,5 @@ fn compact(code: &mut Vec<Instruction>, keep: &[bool]) {
             _ => {}
         }
     }
+    draft.callees.iter_mut().for_each(|callee| callee.start = moved[callee.start as usize]);
 }

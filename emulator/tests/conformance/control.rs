@@ -159,3 +159,21 @@ fn functions_take_and_return_parameters() {
         assert_eq!(found, expected, "thread {x}");
     }
 }
+
+/// While the lanes of one side of a branch loop, those of the other must not write over their registers: lanes lie
+/// elsewhere in registers of 64 bits than in narrower ones.
+#[test]
+fn diverged_lanes_keep_their_registers() {
+    let text = "{ .reg .b64 wide; .reg .b32 i, x, y, z, w; setp.lt.u32 %p, %a, 16; @%p bra NARROW;
+        mul.wide.u32 wide, %a, 0x10001; mov.b32 i, 0;
+        WIDE: add.u32 i, i, 1; setp.lt.u32 %q, i, 20000; @%q bra WIDE;
+        shr.u64 wide, wide, 4; cvt.u32.u64 %d, wide; bra JOIN;
+        NARROW: mov.b32 i, 0; mov.b32 x, %a; mov.b32 y, %a; mov.b32 z, %a; mov.b32 w, %a;
+        NARROWER: add.u32 i, i, 1; add.u32 x, x, 1; add.u32 y, y, 2; add.u32 z, z, 3; add.u32 w, w, 4;
+        setp.lt.u32 %q, i, 20000; @%q bra NARROWER;
+        add.u32 x, x, y; add.u32 z, z, w; add.u32 %d, x, z;
+        JOIN: }";
+    for (a, d) in lanes(text) {
+        assert_eq!(d, if a < 16 { 4 * a + 200_000 } else { (a * 0x10001) >> 4 }, "lane of {a}");
+    }
+}

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use cuda_emulator::device::Description;
-use cuda_emulator::exec::{Launch, Module, Options};
+use cuda_emulator::exec::{Launch, Module, Numerics, Options};
 use cuda_emulator::memory::Memory;
 use cuda_emulator::report::Report;
 use cuda_emulator::{Checks, findings};
@@ -39,16 +39,28 @@ pub struct Shape {
     pub shared_bytes: u32,
     pub threads: usize,
     pub seed: u64,
+    pub numerics: Numerics,
 }
 
 impl Shape {
     /// `blocks` of `threads` in a row.
     pub fn line(blocks: u32, threads: u32) -> Shape {
-        Shape { grid: [blocks, 1, 1], block: [threads, 1, 1], shared_bytes: 0, threads: 1, seed: 0 }
+        Shape {
+            grid: [blocks, 1, 1],
+            block: [threads, 1, 1],
+            shared_bytes: 0,
+            threads: 1,
+            seed: 0,
+            numerics: Numerics::Fast,
+        }
     }
 
     pub fn shared(self, shared_bytes: u32) -> Shape {
         Shape { shared_bytes, ..self }
+    }
+
+    pub fn numerics(self, numerics: Numerics) -> Shape {
+        Shape { numerics, ..self }
     }
 
     pub fn order(self, threads: usize, seed: u64) -> Shape {
@@ -92,10 +104,10 @@ fn launch_in(memory: &mut Memory, ptx: &str, shape: Shape, arguments: &mut [Argu
         let bytes = &address.to_le_bytes()[..parameter.bytes];
         parameters[parameter.offset..][..parameter.bytes].copy_from_slice(bytes);
     }
-    let Shape { grid, block, shared_bytes, threads, seed } = shape;
+    let Shape { grid, block, shared_bytes, threads, seed, numerics } = shape;
     let launch = Launch { kernel: 0, grid, block, dynamic_shared_bytes: shared_bytes, cooperative: false, parameters };
     let checks = checks();
-    module.run(&launch, memory, Options { threads, seed, checks, ..Options::default() })?;
+    module.run(&launch, memory, Options { threads, seed, numerics, checks })?;
     assert!(findings().is_empty(), "{:?}", findings());
     for (argument, &address) in arguments.iter_mut().zip(&addresses) {
         if let Argument::Buffer(words) = argument {

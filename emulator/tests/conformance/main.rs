@@ -5,6 +5,7 @@
 
 mod arithmetic;
 mod atomics;
+mod calls;
 mod control;
 mod convert;
 mod errors;
@@ -12,5 +13,8 @@ mod floats;
 mod halves;
 mod harness;
 mod memory;
+mod numerics;
+mod products;
+mod spellings;
 mod tensor;
 mod warp;

@@ -4,6 +4,7 @@ use super::Definedness;
 use super::propagate::lanes;
 use super::shadow::{Bits, NONE, Origin, Shadow};
 use crate::check::written::Written;
+use crate::exec::fragment;
 use crate::exec::lanes::{FULL, lanes_of};
 use crate::exec::memory::addresses;
 use crate::exec::observe::{Access, AccessKind, Seen};
@@ -137,6 +138,16 @@ fn place_in_rows(matrix: usize, lane: usize, half: usize, transpose: bool) -> (u
     }
 }
 
+/// The accesses of a matrix in registers: those of each register, lowest part first.
+fn parts_of(seen: &Seen, matrix: &FragmentAccess, kind: AccessKind) -> Vec<Vec<Access>> {
+    let mut accesses = Vec::new();
+    fragment::each_access(seen.file, matrix, |addresses, bytes| {
+        accesses.push(Access { space: matrix.space, kind, strong: false, mask: seen.mask, addresses, bytes });
+    });
+    let registers = matrix.operand.fragment.registers().max(1);
+    accesses.chunks((accesses.len() / registers).max(1)).map(<[Access]>::to_vec).collect()
+}
+
 impl Definedness<'_> {
     /// Follows undefined bytes through an instruction that accesses memory. Its addresses are defined, or reported.
     pub(super) fn access(&mut self, seen: &Seen) {
@@ -147,6 +158,8 @@ impl Definedness<'_> {
                 self.load_matrix(seen, *transpose, &d[..*count as usize]);
             }
             Op::StoreMatrix { count, transpose, a, .. } => self.store_matrix(seen, *transpose, &a[..*count as usize]),
+            Op::LoadFragment(matrix) => self.load_fragment(seen, matrix),
+            Op::StoreFragment(matrix) => self.store_fragment(seen, matrix),
             Op::CopyAsync { to, from, bytes, source_bytes } => {
                 self.copy(seen, *to, *from, (*bytes).into(), *source_bytes);
             }
@@ -157,6 +170,11 @@ impl Definedness<'_> {
 
     /// Calls `see` for each access of the instruction.
     fn each_access(&mut self, seen: &Seen, mut see: impl FnMut(&mut Stores, &mut Shadow, &Access)) {
+        self.with_stores(seen, |stores, shadow| seen.accesses(|access| see(stores, shadow, access)));
+    }
+
+    /// Lets `act` at the memories that the instruction sees, and at the warp's registers.
+    fn with_stores(&mut self, seen: &Seen, act: impl FnOnce(&mut Stores, &mut Shadow)) {
         self.fit_local(seen);
         let local_bytes = seen.local_bytes as u64;
         let mut stores = Stores {
@@ -167,8 +185,7 @@ impl Definedness<'_> {
             first_thread: 32 * seen.number as u64,
             hint: &mut self.hints[seen.position as usize],
         };
-        let shadow = &mut self.warps[seen.number];
-        seen.accesses(|access| see(&mut stores, shadow, access));
+        act(&mut stores, &mut self.warps[seen.number]);
     }
 
     fn load(&mut self, seen: &Seen, kind: MemoryKind, d: &[Reg]) {
@@ -266,6 +283,50 @@ impl Definedness<'_> {
             undefined = [0; 32];
         }
         self.each_access(seen, |stores, _, access| stores.write(access, Some(&undefined)));
+    }
+
+    /// `wmma.load`: register by register, part by part.
+    fn load_fragment(&mut self, seen: &Seen, matrix: &FragmentAccess) {
+        let wide = matrix.operand.fragment.element == Element::F64;
+        let parts = parts_of(seen, matrix, AccessKind::Read);
+        self.with_stores(seen, |stores, shadow| {
+            for (index, reg) in matrix.operand.registers.iter().enumerate() {
+                let (mut bits, mut from) = ([0; 32], Origin::REGISTER);
+                for (part, access) in parts[index % parts.len()].iter().enumerate() {
+                    seen.by_space(access.clone(), &mut |access| {
+                        let Some(undefined) = stores.undefined(access) else { return };
+                        from = origin(seen, access, &undefined);
+                        let shift = 8 * access.bytes as usize * part;
+                        lanes_of(access.mask).for_each(|lane| bits[lane] |= bits_of(undefined[lane]) << shift);
+                    });
+                }
+                if shadow.is_undefined(*reg, wide) || bits != [0; 32] {
+                    shadow.put(FULL, *reg, wide, &bits, from);
+                }
+            }
+        });
+    }
+
+    /// `wmma.store`
+    fn store_fragment(&mut self, seen: &Seen, matrix: &FragmentAccess) {
+        let wide = matrix.operand.fragment.element == Element::F64;
+        let parts = parts_of(seen, matrix, AccessKind::Write);
+        for (index, reg) in matrix.operand.registers.iter().enumerate() {
+            let shadow = &self.warps[seen.number];
+            let (mut bits, origin) = (shadow.get(*reg, wide), shadow.origin(*reg, wide));
+            let wrong = lanes(|lane| bits[lane] != 0);
+            if wrong != 0 && origin.load != NONE && origin.used != NONE {
+                self.undefined_value(seen, wrong, origin, "is stored");
+                bits = [0; 32];
+            }
+            self.with_stores(seen, |stores, _| {
+                for (part, access) in parts[index % parts.len()].iter().enumerate() {
+                    let shift = 8 * access.bytes as usize * part;
+                    let undefined = bits.map(|bits| bytes_of(bits >> shift) & u32::MAX >> (32 - access.bytes));
+                    seen.by_space(access.clone(), &mut |access| stores.write(access, Some(&undefined)));
+                }
+            });
+        }
     }
 
     /// `cp.async`, as if it happened at once: undefined bytes are copied along.

@@ -23,6 +23,8 @@ pub(super) enum Operand {
 pub(super) enum Touch {
     Nothing,
     Memory,
+    /// A call or a return, which keep registers in memory of their own.
+    Call,
 }
 
 /// One instruction.
@@ -50,9 +52,15 @@ impl Plans {
                     | Op::Atomic { .. }
                     | Op::LoadMatrix { .. }
                     | Op::StoreMatrix { .. }
+                    | Op::LoadFragment(_)
+                    | Op::StoreFragment(_)
                     | Op::CopyAsync { .. }
             );
-            let touch = if memory { Touch::Memory } else { Touch::Nothing };
+            let touch = match op {
+                _ if memory => Touch::Memory,
+                Op::CallFunction { .. } | Op::Return => Touch::Call,
+                _ => Touch::Nothing,
+            };
             Plan { touch, operands: collect.operands.into() }
         };
         Plans(program.code.iter().map(plan).collect())
@@ -132,10 +140,18 @@ fn wide_registers(op: &Op) -> u32 {
             base(address) | if kind.width == W64 { 0b11110 } else { 0 }
         }
         Op::LoadMatrix { address, .. } | Op::StoreMatrix { address, .. } => base(address),
+        Op::MatrixProduct(product) if product.a.fragment.element == Element::F64 => u32::MAX,
+        // The address, the stride, then the matrix.
+        Op::LoadFragment(access) | Op::StoreFragment(access) => {
+            let matrix = if access.operand.fragment.element == Element::F64 { !0b11 } else { 0 };
+            base(&access.address) | matrix
+        }
         Op::Atomic { ty, address, .. } => base(address) | if ty.bytes() == 8 { 0b1110 } else { 0 },
         Op::CopyAsync { to, from, .. } => base(to) | base(from) << 1,
         Op::MatchAny { width: W64, .. } | Op::MatchAll { width: W64, .. } => 0b1,
-        Op::Call(Builtin::Printf { .. }) => 0b11,
+        Op::CallFunction { .. } => u32::MAX,
+        Op::Call(Builtin::Printf { .. } | Builtin::Malloc { .. }) => 0b11,
+        Op::Call(Builtin::Free { .. }) => 0b1,
         // Message, file, line, function.
         Op::Call(Builtin::AssertFail { .. }) => 0b1011,
         _ => 0,

@@ -364,6 +364,7 @@ impl Step<'_> {
                 self.put_used(d, false, |lane| halves(a[lane] | b[lane] | c[lane]));
             }
             Op::Mma(ref mma) => self.product(mma),
+            Op::MatrixProduct(ref product) => self.general_product(product),
             _ => return false,
         }
         true
@@ -391,6 +392,39 @@ impl Step<'_> {
                 let row = rows >> (lane / 4 + 8 * below) & 1;
                 let column = columns >> (2 * (lane % 4)) & pair;
                 if row | column != 0 || addends[index][lane] != 0 { all(Width::W32) } else { 0 }
+            });
+        }
+    }
+
+    /// As [`Step::product`], for a product of any shape.
+    fn general_product(&mut self, product: &MatrixProduct) {
+        let elements = |step: &Self, operand: &MatrixOperand| {
+            let (fragment, mut found) = (operand.fragment, Vec::new());
+            let wide = fragment.element == Element::F64;
+            for (index, reg) in operand.registers.iter().enumerate() {
+                let bits = step.get(*reg, wide);
+                for (lane, part) in (0..32).flat_map(|lane| (0..fragment.per_register()).map(move |part| (lane, part)))
+                {
+                    let size = fragment.element.bits();
+                    if bits[lane] >> (size * part) & (u64::MAX >> (64 - size)) != 0 {
+                        found.push(fragment.position(index % fragment.registers(), part, lane));
+                    }
+                }
+            }
+            found
+        };
+        let set = |elements: Vec<(usize, usize)>| elements.iter().fold(0u64, |set, (row, _)| set | 1 << row);
+        let (rows, columns) = (set(elements(self, &product.a)), set(elements(self, &product.b)));
+        let addends = elements(self, &product.c);
+        let (fragment, wide) = (product.d.fragment, product.d.fragment.element == Element::F64);
+        let size = fragment.element.bits();
+        for (index, d) in product.d.registers.iter().enumerate() {
+            self.put_used(*d, wide, |lane| {
+                (0..fragment.per_register()).fold(0, |bits, part| {
+                    let (row, column) = fragment.position(index % fragment.registers(), part, lane);
+                    let undefined = (rows >> row | columns >> column) & 1 != 0 || addends.contains(&(row, column));
+                    bits | if undefined { u64::MAX >> (64 - size) << (size * part) } else { 0 }
+                })
             });
         }
     }
@@ -475,7 +509,16 @@ impl Step<'_> {
                 };
                 self.put_predicate(d, if undefined != 0 && !decided { FULL } else { 0 });
             }
-            Op::MatchAny { .. } | Op::MatchAll { .. } | Op::Redux { .. } => {
+            Op::TransposeMatrix { d, a } => {
+                let a = self.get(a, false);
+                self.put(d, false, |lane| {
+                    (0..2).fold(0, |bits, half| {
+                        let (row, column) = (2 * (lane % 4) + half, lane / 4);
+                        bits | (a[4 * row + column / 2] >> (16 * (column % 2)) & 0xffff) << (16 * half)
+                    })
+                });
+            }
+            Op::MatchAny { .. } | Op::MatchAll { .. } | Op::Redux { .. } | Op::QuadPairProduct(_) => {
                 let undefined = self.undefined_lanes() & mask;
                 self.write_all(if undefined != 0 { FULL } else { 0 });
             }

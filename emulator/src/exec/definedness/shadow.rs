@@ -2,7 +2,7 @@
 
 use super::plan::Operand;
 use crate::exec::lanes::lanes_of;
-use crate::isa::{Pred, Program, Reg, Space};
+use crate::isa::{Pred, Program, Reg, RegisterSet, Space};
 
 /// Marks the absence of an instruction.
 pub(super) const NONE: u32 = u32::MAX;
@@ -33,6 +33,15 @@ impl Origin {
     }
 }
 
+/// The undefined bits of a caller's registers, for lanes that have not returned.
+#[derive(Debug)]
+struct Saved {
+    mask: u32,
+    /// Registers, whether they have 64 bits, their undefined bits and where these come from.
+    registers: Vec<(Reg, bool, Bits, Origin)>,
+    predicates: Vec<(Pred, u32, Origin)>,
+}
+
 /// One warp.
 #[derive(Debug, Default)]
 pub(super) struct Shadow {
@@ -43,6 +52,8 @@ pub(super) struct Shadow {
     predicate_origins: Vec<Origin>,
     /// A bit for each slot that has undefined bits.
     dirty: Vec<u64>,
+    /// Of the calls under way, innermost last.
+    calls: Vec<Saved>,
     /// Slots and predicates that have undefined bits.
     pub count: u32,
     /// Predicates that have undefined lanes.
@@ -64,6 +75,7 @@ impl Shadow {
             self.dirty.resize(slots.div_ceil(64), 0);
         }
         (self.count, self.predicate_count) = (0, 0);
+        self.calls.clear();
         let bits = std::array::from_fn(|lane| u64::from(u32::MAX) * u64::from(mask >> lane & 1));
         for slot in &program.uninitialised {
             self.put(mask, Reg(*slot), false, &bits, Origin::REGISTER);
@@ -167,4 +179,48 @@ impl Shadow {
             self.predicate_origins[pred.0 as usize] = origin;
         }
     }
+
+    /// The lanes of `mask` call a function; the registers of `saved` will be theirs again when they return.
+    pub(super) fn call(&mut self, mask: u32, saved: &RegisterSet) {
+        let registers = registers_of(saved).map(|(reg, wide)| (reg, wide, self.get(reg, wide), self.origin(reg, wide)));
+        let predicates = saved.predicates.iter();
+        let predicates = predicates.map(|pred| (*pred, self.predicate(*pred), self.predicate_origin(*pred)));
+        let saved = Saved { mask, registers: registers.collect(), predicates: predicates.collect() };
+        self.calls.push(saved);
+    }
+
+    /// The lanes of `mask` begin a function that may read the registers of `unwritten` before it writes them.
+    pub(super) fn enter(&mut self, mask: u32, unwritten: &RegisterSet) {
+        for (reg, wide) in registers_of(unwritten) {
+            self.put(mask, reg, wide, &[if wide { u64::MAX } else { u32::MAX.into() }; 32], Origin::REGISTER);
+        }
+        unwritten.predicates.iter().for_each(|pred| self.put_predicate(mask, *pred, mask, Origin::REGISTER));
+    }
+
+    /// The lanes of `mask` return, each from its innermost call.
+    pub(super) fn leave(&mut self, mut mask: u32) {
+        for index in (0..self.calls.len()).rev() {
+            let lanes = self.calls[index].mask & mask;
+            if lanes == 0 {
+                continue;
+            }
+            mask &= !lanes;
+            self.calls[index].mask &= !lanes;
+            let Saved { registers, predicates, .. } = &mut self.calls[index];
+            let (registers, predicates) = (std::mem::take(registers), std::mem::take(predicates));
+            for (reg, wide, bits, origin) in &registers {
+                self.put(lanes, *reg, *wide, bits, *origin);
+            }
+            for (pred, undefined, origin) in &predicates {
+                self.put_predicate(lanes, *pred, *undefined, *origin);
+            }
+            (self.calls[index].registers, self.calls[index].predicates) = (registers, predicates);
+        }
+        self.calls.retain(|call| call.mask != 0);
+    }
+}
+
+/// The registers of a set, and whether they have 64 bits.
+fn registers_of(set: &RegisterSet) -> impl Iterator<Item = (Reg, bool)> + '_ {
+    set.singles.iter().map(|reg| (*reg, false)).chain(set.pairs.iter().map(|reg| (*reg, true)))
 }

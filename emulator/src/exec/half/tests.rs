@@ -145,7 +145,7 @@ fn lanes_agree_with_the_scalar_definition() {
         for (format, rounding) in FORMATS.into_iter().flat_map(|f| ROUNDINGS.map(|r| (f, r))) {
             let mut d = [0; 32];
             f32_to_half(SimdLevel::PORTABLE, format, rounding, Clamp::None, &mut d, &warp);
-            let expected = warp.map(|bits| round_to_half(format, rounding, f32::from_bits(bits).into()).into());
+            let expected = warp.map(|bits| u32::from(round_to_half(format, rounding, f32::from_bits(bits).into())));
             assert_eq!(d, expected, "{format:?} {rounding:?}");
         }
     }

@@ -110,6 +110,74 @@ pub unsafe fn multiply(shape: MmaShape, d: [*mut Lanes; 4], a: [&Wide; 4], b: [&
     }
 }
 
+/// Two products that share A, interleaved: each number of A is broadcast once for both. Half the rows at a time, so
+/// that the sums of both fit the registers.
+///
+/// # Safety
+/// That of [`super::multiply_pair`].
+#[target_feature(enable = "avx2,fma,f16c")]
+pub unsafe fn multiply_pair(
+    shape: MmaShape,
+    d: [[*mut Lanes; 4]; 2],
+    a: [&Wide; 4],
+    b: [[&Wide; 2]; 2],
+    c: [[*const Lanes; 4]; 2],
+) {
+    let (_, blocks, _) = parameters(shape);
+    for (top, first) in [(0, 0), (0, 4), (1, 0), (1, 4)] {
+        // SAFETY: the pointers are good by the caller's promise; no result is referred to meanwhile.
+        let (mut left, mut right) = unsafe {
+            let rows = |c: [*const Lanes; 4]| (&*c[2 * top], &*c[2 * top + 1]);
+            let (left, right) = (rows(c[0]), rows(c[1]));
+            (load_rows(left.0, left.1, first), load_rows(right.0, right.1, first))
+        };
+        for block in 0..blocks {
+            accumulate_pair(&mut left, &mut right, a[2 * block + top], b[0][block], b[1][block], first);
+        }
+        make_canonical(&mut left);
+        make_canonical(&mut right);
+        // SAFETY: as above; the references end here, and the two registers differ.
+        unsafe {
+            store_rows(&left, &mut *d[0][2 * top], &mut *d[0][2 * top + 1], first);
+            store_rows(&right, &mut *d[1][2 * top], &mut *d[1][2 * top + 1], first);
+        }
+    }
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn accumulate_pair(left: &mut [__m256; 4], right: &mut [__m256; 4], a: &Wide, b: &Wide, c: &Wide, first: usize) {
+    let rows: &[f32; 32] = a.0[8 * first..].first_chunk().expect("four rows of eight");
+    for k in 0..8 {
+        let (b, c) = (load_wide(b, k), load_wide(c, k));
+        for row in 0..4 {
+            let a = _mm256_set1_ps(rows[8 * row + k]);
+            left[row] = _mm256_fmadd_ps(a, b, left[row]);
+            right[row] = _mm256_fmadd_ps(a, c, right[row]);
+        }
+    }
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn load_rows(even: &Lanes, odd: &Lanes, first: usize) -> [__m256; 4] {
+    let mut rows = [_mm256_setzero_ps(); 4];
+    for (row, sum) in rows.iter_mut().enumerate() {
+        *sum = _mm256_castsi256_ps(_mm256_set_m128i(load_row(odd, first + row), load_row(even, first + row)));
+    }
+    rows
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn store_rows(rows: &[__m256; 4], even: &mut Lanes, odd: &mut Lanes, first: usize) {
+    for (row, &sum) in rows.iter().enumerate() {
+        let bits = _mm256_castps_si256(sum);
+        store_row(even, first + row, _mm256_castsi256_si128(bits));
+        store_row(odd, first + row, _mm256_extracti128_si256::<1>(bits));
+    }
+}
+
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
 fn accumulate(rows: &mut [__m256; 8], a: &Wide, b: &Wide) {
@@ -147,7 +215,7 @@ fn keep_in_registers(rows: &mut [__m256; 8]) {
 /// Makes every NaN the canonical one; there are hardly ever any.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
-fn make_canonical(rows: &mut [__m256; 8]) {
+fn make_canonical<const N: usize>(rows: &mut [__m256; N]) {
     let mut unordered = _mm256_setzero_ps();
     for pair in rows.as_chunks::<2>().0 {
         unordered = _mm256_or_ps(unordered, _mm256_cmp_ps::<_CMP_UNORD_Q>(pair[0], pair[1]));

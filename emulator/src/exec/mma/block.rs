@@ -69,7 +69,8 @@ pub fn store_block(
     Ok(())
 }
 
-fn transpose(level: SimdLevel, block: &mut Lanes) {
+/// The transpose of a block (`movmatrix`).
+pub fn transpose(level: SimdLevel, block: &mut Lanes) {
     #[cfg(target_arch = "x86_64")]
     if level.has_avx2() {
         // SAFETY: the level says that the host has AVX2, FMA and F16C.

@@ -89,6 +89,7 @@ fn unpack(b: &mut Builder, w: Width, parts: &[Operand], a: Reg) -> Result<()> {
             }
             Op::Unpack16x4 { d, a }
         }
+        (Width::W16, 2) | (Width::W32, 4) => return unpack_bytes(b, w, parts, a),
         _ => return Err("form of unpacking".into()),
     };
     b.emit(op);
@@ -110,9 +111,46 @@ fn pack(b: &mut Builder, w: Width, d: Reg, parts: &[Operand]) -> Result<()> {
             }
             Op::Pack16x4 { d, a }
         }
+        (Width::W16, [_, _]) | (Width::W32, [_, _, _, _]) => return pack_bytes(b, w, d, parts),
         _ => return Err("form of packing".into()),
     };
     b.emit(op);
+    Ok(())
+}
+
+/// Registers of 8 bits from the bytes of a wider one.
+fn unpack_bytes(b: &mut Builder, width: Width, parts: &[Operand], a: Reg) -> Result<()> {
+    let low = b.constant(width, 0xff);
+    // The source may be one of the destinations.
+    let mut bytes = Vec::new();
+    for index in 0..parts.len() {
+        let (shifted, byte) = (b.new_register(width), b.new_register(width));
+        let shift = b.constant(Width::W32, 8 * index as u64);
+        b.emit(Op::IntBinary { op: IntBinary::ShrU, width, d: shifted, a, b: shift });
+        b.emit(Op::IntBinary { op: IntBinary::And, width, d: byte, a: shifted, b: low });
+        bytes.push(byte);
+    }
+    for (part, a) in parts.iter().zip(bytes) {
+        let d = b.destination(part, Width::W16)?;
+        b.emit(Op::Mov32 { d, a });
+    }
+    Ok(())
+}
+
+/// A register from registers of 8 bits, the first lowest.
+fn pack_bytes(b: &mut Builder, width: Width, d: Reg, parts: &[Operand]) -> Result<()> {
+    let low = b.constant(width, 0xff);
+    let mut word = b.constant(width, 0);
+    for (index, part) in parts.iter().enumerate() {
+        let a = b.source(part, Type::B8, Width::W16)?;
+        let [byte, raised, joined] = [(); 3].map(|()| b.new_register(width));
+        let shift = b.constant(Width::W32, 8 * index as u64);
+        b.emit(Op::IntBinary { op: IntBinary::And, width, d: byte, a, b: low });
+        b.emit(Op::IntBinary { op: IntBinary::Shl, width, d: raised, a: byte, b: shift });
+        b.emit(Op::IntBinary { op: IntBinary::Or, width, d: joined, a: raised, b: word });
+        word = joined;
+    }
+    b.emit(Op::Mov32 { d, a: word });
     Ok(())
 }
 
@@ -192,23 +230,45 @@ fn multiply(b: &mut Builder, opcode: &str, m: &mut Modifiers, operands: &[Operan
 }
 
 fn mad24(b: &mut Builder, part: Part, ty: Type, d: Reg, x: Reg, y: Reg, z: Reg) -> Result<()> {
-    if part != Part::Low {
-        return Err("high part of a 24-bit product".into());
-    }
-    let op = if is_signed(ty) { IntTernary::Mad24LoS } else { IntTernary::Mad24LoU };
+    let op = match (part, is_signed(ty)) {
+        (Part::Low, false) => IntTernary::Mad24LoU,
+        (Part::Low, true) => IntTernary::Mad24LoS,
+        (Part::High, false) => IntTernary::Mad24HiU,
+        (Part::High, true) => IntTernary::Mad24HiS,
+        (Part::Wide, _) => return Err("part of a 24-bit product".into()),
+    };
     b.emit(Op::IntTernary { op, width: Width::W32, d, a: x, b: y, c: z });
+    Ok(())
+}
+
+/// The upper part of a product plus `z`, clamped (`mad.hi.sat.s32`, `mad24.hi.sat.s32`).
+fn saturating_multiply_add(b: &mut Builder, opcode: &str, d: Reg, x: Reg, y: Reg, z: Reg) -> Result<()> {
+    let product = b.new_register(Width::W32);
+    if opcode == "mad24" {
+        let zero = b.constant(Width::W32, 0);
+        mad24(b, Part::High, Type::S32, product, x, y, zero)?;
+    } else {
+        b.emit(Op::IntBinary { op: IntBinary::MulHiS, width: Width::W32, d: product, a: x, b: y });
+    }
+    b.emit(Op::IntBinary { op: IntBinary::AddSatS, width: Width::W32, d, a: product, b: z });
     Ok(())
 }
 
 fn multiply_add(b: &mut Builder, opcode: &str, m: &mut Modifiers, operands: &[Operand]) -> Result<()> {
     let part = m.require("part of the product", PARTS)?;
-    let carries = m.flag("cc");
+    let (carries, saturate) = (m.flag("cc"), m.flag("sat"));
     let ty = m.ty()?;
     let w = width(ty)?;
     let wide = if part == Part::Wide { wider(w)? } else { w };
     let [d, x, y, z] = take(operands)?;
     let (x, y, z) = (b.source(x, ty, w)?, b.source(y, ty, w)?, b.source(z, ty, wide)?);
     let d = b.destination(d, wide)?;
+    if saturate {
+        if part != Part::High || ty != Type::S32 || carries || opcode == "madc" {
+            return Err("saturation of this product".into());
+        }
+        return saturating_multiply_add(b, opcode, d, x, y, z);
+    }
     if opcode == "mad24" {
         return mad24(b, part, ty, d, x, y, z);
     }
@@ -239,7 +299,11 @@ fn multiply_add(b: &mut Builder, opcode: &str, m: &mut Modifiers, operands: &[Op
 }
 
 fn divide(b: &mut Builder, opcode: &str, m: &mut Modifiers, operands: &[Operand]) -> Result<()> {
+    let relu = m.flag("relu");
     let ty = m.ty()?;
+    if relu && (ty != Type::S32 || !matches!(opcode, "min" | "max")) {
+        return Err("modifier .relu".into());
+    }
     let (width, d, x, y) = binary(b, ty, operands)?;
     let op = match (opcode, is_signed(ty)) {
         ("div", false) => IntBinary::DivU,
@@ -251,6 +315,12 @@ fn divide(b: &mut Builder, opcode: &str, m: &mut Modifiers, operands: &[Operand]
         (_, false) => IntBinary::MaxU,
         (_, true) => IntBinary::MaxS,
     };
+    if relu {
+        let (extreme, zero) = (b.new_register(width), b.constant(width, 0));
+        b.emit(Op::IntBinary { op, width, d: extreme, a: x, b: y });
+        b.emit(Op::IntBinary { op: IntBinary::MaxS, width, d, a: extreme, b: zero });
+        return Ok(());
+    }
     b.emit(Op::IntBinary { op, width, d, a: x, b: y });
     Ok(())
 }
@@ -385,15 +455,33 @@ fn bit_field_insert(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) ->
 }
 
 fn lop3(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> {
+    let combine = m.choose(&[("or", BoolOp::Or), ("and", BoolOp::And), ("xor", BoolOp::Xor)]);
     m.ty()?;
+    let (operands, q) = match (operands, combine) {
+        ([operands @ .., q], Some(_)) => (operands, Some(b.source_predicate(q)?)),
+        (operands, _) => (operands, None),
+    };
     let [d, x, y, z, table] = take(operands)?;
     let mut source = |operand| b.source(operand, Type::B32, Width::W32);
     let (a, y, c) = (source(x)?, source(y)?, source(z)?);
     let Operand::Immediate(crate::ptx::ast::Immediate::Integer(table)) = table else {
         return Err("table of lop3 is not a number".into());
     };
-    let d = b.destination(d, Width::W32)?;
-    b.emit(Op::Lop3 { d, a, b: y, c, table: *table as u8 });
+    let table = *table as u8;
+    let (Some(combine), Some(q)) = (combine, q) else {
+        let d = b.destination(d, Width::W32)?;
+        b.emit(Op::Lop3 { d, a, b: y, c, table });
+        return Ok(());
+    };
+    // The predicate says whether the result has any bit, combined with another.
+    let Operand::Pair(d, p) = d else {
+        return Err("destination of lop3 is not a register and a predicate".into());
+    };
+    let (d, p) = (b.destination(&Operand::Name(d.clone()), Width::W32)?, b.destination_predicate(p)?);
+    let zero = b.constant(Width::W32, 0);
+    b.emit(Op::Lop3 { d, a, b: y, c, table });
+    let (ty, comparison) = (CompareType::U32, Comparison::Ne);
+    b.emit(Op::Setp { ty, comparison, flush: false, d: p, complement: None, a: d, b: zero, combine, c: q });
     Ok(())
 }
 
@@ -417,7 +505,7 @@ fn compare_type(ty: Type, signed_matters: bool) -> Result<CompareType> {
     })
 }
 
-const COMPARISONS: &[(&str, Comparison)] = &[
+pub(super) const COMPARISONS: &[(&str, Comparison)] = &[
     ("eq", Comparison::Eq),
     ("ne", Comparison::Ne),
     ("lt", Comparison::Lt),

@@ -27,10 +27,7 @@ pub(super) fn decode(b: &mut Builder, opcode: &str, m: &mut Modifiers, operands:
         }
         "ret" => {
             m.flag("uni");
-            match b.return_label() {
-                Some(label) => b.emit(branch(label)),
-                None => b.emit(Op::Exit),
-            }
+            b.emit_return();
         }
         "exit" => b.emit(Op::Exit),
         "trap" | "brkpt" => b.emit(Op::Trap),
@@ -38,17 +35,23 @@ pub(super) fn decode(b: &mut Builder, opcode: &str, m: &mut Modifiers, operands:
             m.ty()?;
             b.emit(Op::Yield);
         }
-        "bar" | "barrier" => barrier(b, m, operands)?,
+        "bar" => barrier(b, m, operands, true)?,
+        "barrier" => {
+            let aligned = m.flag("aligned");
+            barrier(b, m, operands, aligned)?;
+        }
         "griddepcontrol" => m.ignore(&["launch_dependents", "wait"]),
         "setmaxnreg" => m.ignore(&["inc", "dec", "sync", "aligned", "u32"]),
+        // Events of the performance monitor.
+        "pmevent" => m.ignore(&["mask"]),
         "pragma" => {}
         _ => return Ok(false),
     }
     Ok(true)
 }
 
-fn barrier(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> {
-    m.ignore(&["cta", "aligned"]);
+fn barrier(b: &mut Builder, m: &mut Modifiers, operands: &[Operand], aligned: bool) -> Result<()> {
+    m.ignore(&["cta"]);
     if m.flag("warp") {
         m.flag("sync");
         let [members] = take(operands)?;
@@ -71,7 +74,7 @@ fn barrier(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<(
         [id, count] => (source(id)?, Some(source(count)?)),
         _ => return Err("operands of the barrier".into()),
     };
-    b.emit(Op::Barrier { kind, id, count });
+    b.emit(Op::Barrier { aligned, kind, id, count });
     Ok(())
 }
 
@@ -104,6 +107,8 @@ pub(in crate::lower) fn builtin_call(
     match name {
         "vprintf" => Some(printf(b, returns, arguments)),
         "__assertfail" => Some(assert_fail(b, arguments)),
+        "malloc" => Some(malloc(b, returns, arguments)),
+        "free" => Some(free(b, arguments)),
         _ => None,
     }
 }
@@ -126,11 +131,31 @@ fn printf(b: &mut Builder, returns: &[Operand], arguments: &[Operand]) -> Result
     let arguments = argument(b, list, Width::W64)?;
     let d = b.new_register(Width::W32);
     b.emit(Op::Call(Builtin::Printf { d, format, arguments }));
+    result(b, returns, d, Width::W32)
+}
+
+/// Stores what a function of the host returns where the caller wants it, if it does.
+fn result(b: &mut Builder, returns: &[Operand], value: Reg, width: Width) -> Result<()> {
     if let [Operand::Name(name)] = returns {
         let (address, _) = b.address(&Operand::Address { base: name.clone(), offset: 0 })?;
-        let kind = MemoryKind { bytes: 4, signed: false, width: Width::W32 };
-        b.emit(Op::Store { strong: false, space: Space::Local, kind, count: 1, a: [d; 4], address });
+        let kind = MemoryKind { bytes: width.bytes() as u8, signed: false, width };
+        b.emit(Op::Store { strong: false, space: Space::Local, kind, count: 1, a: [value; 4], address });
     }
+    Ok(())
+}
+
+fn malloc(b: &mut Builder, returns: &[Operand], arguments: &[Operand]) -> Result<()> {
+    let [bytes] = take(arguments)?;
+    let bytes = argument(b, bytes, Width::W64)?;
+    let d = b.new_register(Width::W64);
+    b.emit(Op::Call(Builtin::Malloc { d, bytes }));
+    result(b, returns, d, Width::W64)
+}
+
+fn free(b: &mut Builder, arguments: &[Operand]) -> Result<()> {
+    let [pointer] = take(arguments)?;
+    let pointer = argument(b, pointer, Width::W64)?;
+    b.emit(Op::Call(Builtin::Free { pointer }));
     Ok(())
 }
 

@@ -71,6 +71,7 @@ fn ignore_cache_words(m: &mut Modifiers) {
         "evict_last",
         "evict_first",
         "no_allocate",
+        "unified",
     ]);
     m.ignore_where(|word| word.starts_with("L1::") || word.starts_with("L2::"));
 }
@@ -82,7 +83,7 @@ fn space_or_generic(m: &mut Modifiers) -> Space {
 }
 
 /// The space that an access really goes to: a variable's own, where one is named.
-fn resolve_space(space: Space, symbol: Option<Symbol>) -> Result<Space> {
+pub(super) fn resolve_space(space: Space, symbol: Option<Symbol>) -> Result<Space> {
     Ok(match (space, symbol) {
         (Space::Param, Some(Symbol::Parameter(_)) | None) => Space::Param,
         // Parameters of inlined calls lie in local memory.
@@ -108,7 +109,7 @@ fn elements(operand: &Operand, count: u8) -> Result<&[Operand]> {
         Operand::Vector(list) => list.as_slice(),
         single => std::slice::from_ref(single),
     };
-    if elements.len() != count as usize || count > 4 {
+    if elements.len() != count as usize {
         return Err("number of vector elements".into());
     }
     Ok(elements)
@@ -135,9 +136,14 @@ fn load(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> 
     };
     let (address, symbol) = b.address(source)?;
     let space = resolve_space(space, symbol)?;
+    let elements = elements(destination, count)?;
+    if let Some((lower, upper)) = halves(elements, ty)? {
+        let half = Half { strong, space, ty, address };
+        return load_half(b, &half, 0, lower).and_then(|()| load_half(b, &half, 16, upper));
+    }
     let mut d = [Reg(0); 4];
     let mut register = width(ty)?;
-    for (d, element) in d.iter_mut().zip(elements(destination, count)?) {
+    for (d, element) in d.iter_mut().zip(elements) {
         (*d, register) = b.destination_any(element, width(ty)?)?;
     }
     let kind = memory_kind(ty, register)?;
@@ -145,6 +151,56 @@ fn load(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> 
         return load_parameter(b, base, *offset, kind, &d[..count as usize]);
     }
     b.emit(Op::Load { strong, space, kind, count, d, address });
+    Ok(())
+}
+
+/// An access of eight 32-bit elements goes in two steps.
+struct Half {
+    strong: bool,
+    space: Space,
+    ty: Type,
+    address: Address,
+}
+
+impl Half {
+    fn at(&self, offset: i32) -> Result<Address> {
+        let offset = self.address.offset.checked_add(offset).ok_or("address offset beyond 32 bits")?;
+        Ok(Address { offset, ..self.address })
+    }
+}
+
+/// The halves of a vector of eight; `None` for the shorter ones.
+fn halves(elements: &[Operand], ty: Type) -> Result<Option<(&[Operand], &[Operand])>> {
+    match (elements.len(), ty.bytes()) {
+        (..=4, _) => Ok(None),
+        (8, 4) => Ok(Some(elements.split_at(4))),
+        _ => Err("number of vector elements".into()),
+    }
+}
+
+fn load_half(b: &mut Builder, half: &Half, offset: i32, elements: &[Operand]) -> Result<()> {
+    let address = half.at(offset)?;
+    let mut d = [Reg(0); 4];
+    for (d, element) in d.iter_mut().zip(elements) {
+        *d = b.destination(element, Width::W32)?;
+    }
+    // A 32-bit address may lie in one of the first four destinations.
+    if d.contains(&address.base) && offset == 0 {
+        return Err("vector of eight over its own address".into());
+    }
+    let kind = memory_kind(half.ty, Width::W32)?;
+    b.emit(Op::Load { strong: half.strong, space: half.space, kind, count: 4, d, address });
+    Ok(())
+}
+
+fn store_half(b: &mut Builder, half: &Half, offset: i32, elements: &[Operand]) -> Result<()> {
+    let address = half.at(offset)?;
+    let mut a = [Reg(0); 4];
+    for (a, element) in a.iter_mut().zip(elements) {
+        *a = b.source(element, half.ty, Width::W32)?;
+    }
+    let kind = memory_kind(half.ty, Width::W32)?;
+    b.emit(Op::Store { strong: half.strong, space: half.space, kind, count: 4, a, address });
     Ok(())
 }
 
@@ -181,9 +237,14 @@ fn store(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()>
     if space == Space::Param {
         return Err("store to a kernel parameter".into());
     }
+    let elements = elements(source, count)?;
+    if let Some((lower, upper)) = halves(elements, ty)? {
+        let half = Half { strong, space, ty, address };
+        return store_half(b, &half, 0, lower).and_then(|()| store_half(b, &half, 16, upper));
+    }
     let mut a = [Reg(0); 4];
     let mut register = width(ty)?;
-    for (a, element) in a.iter_mut().zip(elements(source, count)?) {
+    for (a, element) in a.iter_mut().zip(elements) {
         let (reg, found) = b.source_any(element, ty, width(ty)?)?;
         // Vectors may mix immediates, which are as wide as the type, with wider registers.
         if count > 1 && found != width(ty)? {
@@ -234,26 +295,55 @@ fn atomic(b: &mut Builder, m: &mut Modifiers, operands: &[Operand], returns: boo
     fence_before_release(b, m);
     ignore_cache_words(m);
     m.flag("noftz");
+    let count = vector_count(m);
     let ty = m.ty()?;
     let kind = atomic_type(ty)?;
-    if is_float_atomic(kind) && !matches!(op, AtomicOp::Add | AtomicOp::Exchange) {
-        return Err("atomic operation of this type".into());
-    }
+    check_atomic(op, kind, count)?;
     let w = width(ty)?;
-    let (d, rest) = match (operands, returns) {
-        ([d, rest @ ..], true) => (Some(b.destination(d, w)?), rest),
+    let (destinations, rest) = match (operands, returns) {
+        ([d, rest @ ..], true) => (Some(elements(d, count)?), rest),
         (rest, _) => (None, rest),
     };
+    // The last operand may be a cache policy.
     let (target, x, y) = match (rest, op) {
-        ([a, x, y], AtomicOp::CompareExchange) => (a, x, y),
-        ([a, x], _) if op != AtomicOp::CompareExchange => (a, x, x),
+        ([a, x, y] | [a, x, y, _], AtomicOp::CompareExchange) => (a, x, y),
+        ([a, x] | [a, x, _], _) if op != AtomicOp::CompareExchange => (a, x, x),
         _ => return Err("number of operands".into()),
     };
     let (address, symbol) = b.address(target)?;
     let space = resolve_space(space, symbol)?;
-    let (x, y) = (b.source(x, ty, w)?, b.source(y, ty, w)?);
-    b.emit(Op::Atomic { space, op, ty: kind, d, address, b: x, c: y });
+    let mut old = Vec::new();
+    for (index, (x, y)) in elements(x, count)?.iter().zip(elements(y, count)?).enumerate() {
+        let (x, y) = (b.source(x, ty, w)?, b.source(y, ty, w)?);
+        let offset = address.offset.checked_add((index * ty.bytes()) as i32).ok_or("address offset beyond 32 bits")?;
+        let d = match destinations.map(|d| &d[index]) {
+            // Later elements may be read from the destinations of earlier ones.
+            Some(d) if count > 1 => {
+                let value = b.new_register(w);
+                old.push((b.destination(d, w)?, value));
+                Some(value)
+            }
+            Some(d) => Some(b.destination(d, w)?),
+            None => None,
+        };
+        b.emit(Op::Atomic { space, op, ty: kind, d, address: Address { offset, ..address }, b: x, c: y });
+    }
+    for (d, a) in old {
+        b.emit(Op::Mov32 { d, a });
+    }
     Ok(())
+}
+
+/// Whether the operation exists for the type, and for vectors of it.
+fn check_atomic(op: AtomicOp, ty: AtomicType, count: u8) -> Result<()> {
+    use AtomicType::{Bf16, Bf16x2, F16, F16x2, F32};
+    let known = match (op, count) {
+        (_, 1) => !is_float_atomic(ty) || matches!(op, AtomicOp::Add | AtomicOp::Exchange),
+        (AtomicOp::Add, _) => matches!(ty, F32 | F16 | F16x2 | Bf16 | Bf16x2),
+        (AtomicOp::Min | AtomicOp::Max, _) => matches!(ty, F16 | F16x2 | Bf16 | Bf16x2),
+        _ => false,
+    };
+    if known { Ok(()) } else { Err("atomic operation of this type".into()) }
 }
 
 fn is_float_atomic(ty: AtomicType) -> bool {

@@ -4,7 +4,9 @@ mod arithmetic;
 mod control;
 mod convert;
 mod float;
+mod matrix;
 mod memory;
+mod packed;
 mod warp;
 
 use super::build::Builder;
@@ -18,10 +20,12 @@ pub(super) use control::builtin_call;
 pub(super) fn instruction<'m>(b: &mut Builder<'m>, instruction: &'m Instruction) -> Result<()> {
     let mut m = Modifiers::of(instruction);
     let operands = instruction.operands.as_slice();
-    let handled = arithmetic::decode(b, &instruction.opcode, &mut m, operands)?
+    let handled = packed::decode(b, &instruction.opcode, &mut m, operands)?
+        || arithmetic::decode(b, &instruction.opcode, &mut m, operands)?
         || float::decode(b, &instruction.opcode, &mut m, operands)?
         || convert::decode(b, &instruction.opcode, &mut m, operands)?
         || memory::decode(b, &instruction.opcode, &mut m, operands)?
+        || matrix::decode(b, &instruction.opcode, &mut m, operands)?
         || warp::decode(b, &instruction.opcode, &mut m, operands)?
         || control::decode(b, &instruction.opcode, &mut m, operands)?;
     if !handled {
@@ -69,6 +73,13 @@ impl<'a> Modifiers<'a> {
     /// Consumes the first word of the table that is there and gives its meaning.
     fn choose<T: Copy>(&mut self, table: &[(&str, T)]) -> Option<T> {
         table.iter().find(|(word, _)| self.flag(word)).map(|(_, meaning)| *meaning)
+    }
+
+    /// Consumes the first word that `meaning` understands.
+    fn find<T>(&mut self, meaning: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let (index, found) = self.rest.iter().enumerate().find_map(|(index, word)| Some((index, meaning(word)?)))?;
+        self.rest.remove(index);
+        Some(found)
     }
 
     fn require<T: Copy>(&mut self, what: &str, table: &[(&str, T)]) -> Result<T> {

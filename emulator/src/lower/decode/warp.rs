@@ -1,4 +1,4 @@
-//! Operations of a whole warp: shuffles, votes, matrix products, warp barriers.
+//! Operations of a whole warp: shuffles, votes, reductions.
 
 use super::{Builder, Modifiers, Result, take, width};
 use crate::isa::*;
@@ -27,7 +27,6 @@ pub(super) fn decode(b: &mut Builder, opcode: &str, m: &mut Modifiers, operands:
             let p = b.destination_predicate(p)?;
             b.emit(Op::Elect { d, p, members });
         }
-        "mma" => mma(b, m, operands)?,
         _ => return Ok(false),
     }
     Ok(true)
@@ -141,70 +140,4 @@ fn redux(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()>
     let d = b.destination(d, Width::W32)?;
     b.emit(Op::Redux { op, d, a, members });
     Ok(())
-}
-
-fn mma(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> {
-    m.ignore(&["sync", "aligned"]);
-    if !m.flag("row") || !m.flag("col") {
-        return Err("layout of mma".into());
-    }
-    let deep = m.require("shape", &[("m16n8k16", true), ("m16n8k8", false)])?;
-    let types = [m.ty()?, m.ty()?, m.ty()?, m.ty()?];
-    use Type::{Bf16, F16, F32};
-    let shape = match (types, deep) {
-        ([F32, F16, F16, F32], true) => MmaShape::M16N8K16F16F32,
-        ([F32, F16, F16, F32], false) => MmaShape::M16N8K8F16F32,
-        ([F16, F16, F16, F16], true) => MmaShape::M16N8K16F16F16,
-        ([F16, F16, F16, F16], false) => MmaShape::M16N8K8F16F16,
-        ([F32, Bf16, Bf16, F32], true) => MmaShape::M16N8K16Bf16F32,
-        ([F32, Bf16, Bf16, F32], false) => MmaShape::M16N8K8Bf16F32,
-        _ => return Err("types of mma".into()),
-    };
-    let (a_count, b_count, c_count) = shape.registers();
-    let [d, a, y, c] = take(operands)?;
-    let a = fragment::<4>(b, a, a_count)?;
-    let y = fragment::<2>(b, y, b_count)?;
-    let c = fragment::<4>(b, c, c_count)?;
-    let Operand::Vector(parts) = d else {
-        return Err("destination of mma is not a vector".into());
-    };
-    if parts.len() != c_count {
-        return Err("number of destination registers".into());
-    }
-    let mut d = [Reg(0); 4];
-    for (index, part) in parts.iter().enumerate() {
-        d[index] = b.destination(part, Width::W32)?;
-    }
-    let first = d[0];
-    d[c_count..].fill(first);
-    b.emit(Op::Mma(Box::new(Mma {
-        shape,
-        d,
-        a,
-        b: y,
-        c,
-        a_room: Room::default(),
-        b_room: Room::default(),
-        in_place: false,
-    })));
-    Ok(())
-}
-
-/// The `count` registers of a fragment; the rest of the array repeats the first.
-fn fragment<const N: usize>(b: &mut Builder, operand: &Operand, count: usize) -> Result<[Reg; N]> {
-    let parts = match operand {
-        Operand::Vector(parts) => parts.as_slice(),
-        single => std::slice::from_ref(single),
-    };
-    if parts.len() != count {
-        return Err("number of fragment registers".into());
-    }
-    let mut regs = [Reg(0); N];
-    for (reg, part) in regs.iter_mut().zip(parts) {
-        // Accumulators may be immediates, written as floats.
-        *reg = b.source(part, Type::F32, Width::W32)?;
-    }
-    let first = regs[0];
-    regs[count..].fill(first);
-    Ok(regs)
 }

@@ -50,7 +50,7 @@ fn a_context_takes_what_was_not_released_and_says_so() {
     let found: Vec<String> = findings().into_iter().map(|finding| finding.report.to_string()).collect();
     let expected = [
         ("device memory of 1000 bytes", "cuMemAlloc_v2"),
-        ("device memory of 77 bytes", "cuMemAllocAsync"),
+        ("stream-ordered memory of 77 bytes", "cuMemAllocAsync"),
         ("page-locked memory of 300 bytes", "cuMemHostAlloc"),
         ("stream", "cuStreamCreate"),
         ("event", "cuEventCreate"),
