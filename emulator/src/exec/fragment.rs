@@ -27,7 +27,7 @@ fn element_addresses(
 }
 
 /// How a register's elements move: their number of accesses, and the bytes of each.
-fn steps(access: &FragmentAccess) -> (u32, u64) {
+pub(super) fn steps(access: &FragmentAccess) -> (u32, u64) {
     let fragment = access.operand.fragment;
     let bytes = u64::from(fragment.element.bits().max(8)) / 8;
     match fragment.element {

@@ -13,6 +13,7 @@ mod shadow;
 #[cfg(test)]
 mod tests;
 
+use super::fragment;
 use super::grid::Grid;
 use super::lanes::{FULL, lanes_of};
 use super::observe::{Access, AccessKind, Observer, Seen};
@@ -61,6 +62,9 @@ impl Units {
                     (*space, usize::from(kind.bytes) * usize::from(*count))
                 }
                 Op::Atomic { space, ty, .. } => (*space, ty.bytes() as usize),
+                Op::LoadFragment(matrix) | Op::StoreFragment(matrix) => {
+                    (matrix.space, fragment::steps(matrix).1 as usize)
+                }
                 Op::CopyAsync { bytes, .. } => (Space::Generic, usize::from(*bytes)),
                 _ => continue,
             };
@@ -176,12 +180,15 @@ impl Observer for Races<'_> {
         match &seen.instruction.op {
             Op::Load { space: Space::Local | Space::Param, .. } | Op::Store { space: Space::Local, .. } => {}
             Op::Load { .. } | Op::Store { .. } | Op::Atomic { .. } | Op::CopyAsync { .. } => self.memory(seen),
-            Op::LoadMatrix { .. } | Op::StoreMatrix { .. } => {
+            Op::LoadMatrix { .. } | Op::StoreMatrix { .. } | Op::LoadFragment(_) | Op::StoreFragment(_) => {
                 self.clocks.meet(seen.number, seen.mask);
                 self.memory(seen);
                 self.clocks.meet(seen.number, seen.mask);
             }
             Op::Mma(_)
+            | Op::MatrixProduct(_)
+            | Op::QuadPairProduct(_)
+            | Op::TransposeMatrix { .. }
             | Op::WarpBarrier { .. }
             | Op::Shuffle { .. }
             | Op::Vote { .. }
