@@ -5,9 +5,8 @@ mod common;
 
 use std::ffi::{CString, c_void};
 
-use cuda_emulator::check::Checks;
 use cuda_emulator::device::Description;
-use cuda_emulator::exec::{Launch, Module, Numerics, Options};
+use cuda_emulator::exec::{Launch, Module, Options};
 use cuda_emulator::memory::Memory;
 use cuda_emulator::profile::model::Parameters;
 use cuda_emulator::profile::{self, LaunchProfile, Limit};

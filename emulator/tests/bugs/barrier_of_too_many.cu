@@ -1,7 +1,7 @@
 // A named barrier of two warps says that it waits for three.
 // launch: block 64
 // arguments: fresh 256
-// expect: barriers line 6 block 0 says deadlock
+// expect: barriers line 6 block 0 says expects 96 threads
 __device__ void meet(unsigned threads) {
     asm volatile("bar.sync 1, %0;" ::"r"(threads) : "memory");
 }

@@ -45,6 +45,7 @@ pub struct Shape {
     pub cooperative: bool,
     pub timeout: Option<Duration>,
     pub numerics: Numerics,
+    pub checks: Checks,
 }
 
 impl Shape {
@@ -60,7 +61,13 @@ impl Shape {
             cooperative: false,
             timeout: None,
             numerics: Numerics::Fast,
+            checks: checks(),
         }
+    }
+
+    /// For a kernel that is wrong on purpose.
+    pub fn unchecked(self) -> Shape {
+        Shape { checks: Checks::NONE, ..self }
     }
 
     pub fn shared(self, shared_bytes: u32) -> Shape {
@@ -120,9 +127,8 @@ fn launch_in(memory: &mut Memory, ptx: &str, shape: Shape, arguments: &mut [Argu
         let bytes = &address.to_le_bytes()[..parameter.bytes];
         parameters[parameter.offset..][..parameter.bytes].copy_from_slice(bytes);
     }
-    let Shape { grid, block, shared_bytes, threads, seed, kernel, cooperative, timeout, numerics } = shape;
+    let Shape { grid, block, shared_bytes, threads, seed, kernel, cooperative, timeout, numerics, checks } = shape;
     let launch = Launch { kernel, grid, block, dynamic_shared_bytes: shared_bytes, cooperative, parameters };
-    let checks = checks();
     module.run(&launch, memory, Options { threads, seed, numerics, checks, timeout })?;
     assert!(findings().is_empty(), "{:?}", findings());
     for (argument, &address) in arguments.iter_mut().zip(&addresses) {

@@ -61,7 +61,8 @@ fn vectors_move_whole() {
     let mut input: Vec<u32> = (0..128).map(|i| i * 3 + 1).collect();
     let mut out = vec![0; 128];
     let arguments = &mut [Argument::Buffer(&mut out), Argument::Buffer(&mut input)];
-    launch(&module(&["out", "in"], body), Shape::line(1, 32), arguments).unwrap_or_else(|report| panic!("{report}"));
+    launch(&module(&["out", "in"], body), Shape::line(1, 32).unchecked(), arguments)
+        .unwrap_or_else(|report| panic!("{report}"));
     for (found, input) in out.as_chunks::<4>().0.iter().zip(input.as_chunks::<4>().0) {
         assert_eq!(*found, [input[0], input[1], input[3], input[2]]);
     }
@@ -99,7 +100,7 @@ fn asynchronous_copies_come_late_and_fill_with_zeros() {
     let mut out = vec![0xffff_ffff; 32 * 12];
     let mut input: Vec<u32> = (1000..1000 + 32 * 8).collect();
     let arguments = &mut [Argument::Buffer(&mut out), Argument::Buffer(&mut input)];
-    launch(&source(include_str!("../ptx/async_copy.ptx")), Shape::line(1, 32), arguments)
+    launch(&source(include_str!("../ptx/async_copy.ptx")), Shape::line(1, 32).unchecked(), arguments)
         .unwrap_or_else(|report| panic!("{report}"));
     for (thread, words) in out.as_chunks::<12>().0.iter().enumerate() {
         let first = 1000 + 8 * thread as u32;

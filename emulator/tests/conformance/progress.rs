@@ -266,7 +266,8 @@ fn outcomes(body: &str) -> Vec<Vec<u32>> {
 {body}\n	st.global.b32 [%offset], %r;"
         ),
     );
-    let run = |seed| fill(&ptx, Shape::line(1, 64).order(1, seed), 64);
+    // Most of the bodies are wrong on purpose.
+    let run = |seed| fill(&ptx, Shape::line(1, 64).order(1, seed).unchecked(), 64);
     (1..=24)
         .map(|seed| {
             let first = run(seed);
