@@ -9,12 +9,10 @@ use crate::support::Random;
 const SOURCE: Source = Source::new("atomics.cu");
 const THREADS: usize = 96;
 
-fn folded<T: Pod + PartialEq + std::fmt::Debug>(
-    program: &Program,
-    kernel: &str,
-    input: &[T],
-    folds: [(T, fn(T, T) -> T); 6],
-) {
+/// The value that a cell starts with, and the operation.
+type Fold<T> = (T, fn(T, T) -> T);
+
+fn folded<T: Pod + PartialEq + std::fmt::Debug>(program: &Program, kernel: &str, input: &[T], folds: [Fold<T>; 6]) {
     let mut first: Vec<T> = folds.iter().map(|fold| fold.0).collect();
     first.resize(8, T::zeroed());
     let results = program.upload(&[first.clone(), first].concat());
@@ -36,7 +34,7 @@ fn integers_in_global_and_shared_memory() {
     let as_u32: Vec<u32> = bits.iter().map(|&x| x as u32).collect();
     let as_i64: Vec<i64> = bits.iter().map(|&x| x as i64).collect();
     on_every_build(SOURCE, |program| {
-        let folds: [(i32, fn(i32, i32) -> i32); 6] = [
+        let folds: [Fold<i32>; 6] = [
             (5, i32::wrapping_add),
             (i32::MAX, i32::min),
             (i32::MIN, i32::max),
@@ -45,7 +43,7 @@ fn integers_in_global_and_shared_memory() {
             (0, |a, b| a ^ b),
         ];
         folded(program, "fold_i32", &as_i32, folds);
-        let folds: [(u32, fn(u32, u32) -> u32); 6] = [
+        let folds: [Fold<u32>; 6] = [
             (5, u32::wrapping_add),
             (u32::MAX, u32::min),
             (0, u32::max),
@@ -54,7 +52,7 @@ fn integers_in_global_and_shared_memory() {
             (0, |a, b| a ^ b),
         ];
         folded(program, "fold_u32", &as_u32, folds);
-        let folds: [(u64, fn(u64, u64) -> u64); 6] = [
+        let folds: [Fold<u64>; 6] = [
             (5, u64::wrapping_add),
             (u64::MAX, u64::min),
             (0, u64::max),

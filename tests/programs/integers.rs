@@ -222,7 +222,7 @@ fn arithmetic_of_64_and_128_bits() {
             (ux / uy) as i64,
             (ux % uy) as i64,
             (product >> 64) as i64,
-            (u128::from(ux) * u128::from(uy) >> 64) as i64,
+            ((u128::from(ux) * u128::from(uy)) >> 64) as i64,
             (x as i32).wrapping_div(y as i32 | 1).into(),
             (ux as u32 % (uy as u32 | 1)).into(),
             (product >> 64) as i64,

@@ -256,7 +256,8 @@ fn indices_in_three_dimensions() {
         program.launch("indices", space(grid, block), &[&output]);
         for (i, found) in output.read().into_iter().enumerate() {
             let (b, t) = (i / 60, i % 60);
-            let place = b % 3 | b / 3 % 2 << 4 | b / 6 << 8 | (t % 5) << 12 | (t / 5 % 4) << 16 | (t / 20) << 20;
+            let place =
+                (b % 3) | ((b / 3 % 2) << 4) | (b / 6) << 8 | (t % 5) << 12 | (t / 5 % 4) << 16 | (t / 20) << 20;
             assert_eq!(found, [place as u32, t as u32 % 32, t as u32 / 32]);
         }
     });

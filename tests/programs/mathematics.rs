@@ -14,7 +14,7 @@ fn arguments() -> Vec<f32> {
     let mut values: Vec<f32> = (0..120)
         .map(|_| {
             let size = 10f32.powf((random.next() % 4500) as f32 / 1000.0 - 3.0);
-            if random.next() % 2 == 0 { size } else { -size }
+            if random.next().is_multiple_of(2) { size } else { -size }
         })
         .collect();
     values.extend([0.5, 1.0, -1.0, 2.0, 1e5, -3e6, 123_456.7, 7.5e9]);

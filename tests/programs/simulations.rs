@@ -127,11 +127,9 @@ fn eigenvalues_by_jacobi() {
     let mut matrices = Vec::new();
     for _ in 0..32 {
         let mut a = [[0.0f32; 4]; 4];
-        for i in 0..4 {
-            for j in 0..=i {
-                let value = random.normal();
-                (a[i][j], a[j][i]) = (value, value);
-            }
+        for (i, j) in (0..4).flat_map(|i| (0..=i).map(move |j| (i, j))) {
+            let value = random.normal();
+            (a[i][j], a[j][i]) = (value, value);
         }
         matrices.push(a);
     }

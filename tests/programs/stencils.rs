@@ -105,7 +105,7 @@ fn life_step(now: &[u8], width: usize, height: usize) -> Vec<u8> {
 fn life_on_bytes_and_on_bits() {
     let (width, height) = (96, 30);
     let mut random = Random::new(4);
-    let cells: Vec<u8> = (0..width * height).map(|_| (random.next() % 3 == 0).into()).collect();
+    let cells: Vec<u8> = (0..width * height).map(|_| random.next().is_multiple_of(3).into()).collect();
     let expected = (0..5).fold(cells.clone(), |cells, _| life_step(&cells, width, height));
     let pack = |cells: &[u8]| -> Vec<u32> {
         cells.chunks(32).map(|word| word.iter().rev().fold(0, |bits, &cell| bits << 1 | u32::from(cell))).collect()

@@ -161,7 +161,7 @@ fn warps_that_leave_before_a_barrier() {
     let expected: Vec<i32> = (0..4)
         .map(|round| {
             let stays = |thread: usize| thread < 32 || thread / 32 > round;
-            let counts = |thread: usize| if round % 2 == 1 { thread % 2 == 1 } else { thread % 3 == 0 };
+            let counts = |thread: usize| if round % 2 == 1 { thread % 2 == 1 } else { thread.is_multiple_of(3) };
             total += (0..128).filter(|&thread| stays(thread) && counts(thread)).count() as i32;
             total
         })
