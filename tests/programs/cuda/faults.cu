@@ -10,6 +10,7 @@ extern "C" __global__ void null_pointer(int* data, int* output) { *output = *dat
 extern "C" __global__ void shared_overrun(int index, int* output) {
     __shared__ int room[4];
     room[threadIdx.x] = threadIdx.x;
+    __syncthreads();
     output[0] = room[index];
 }
 

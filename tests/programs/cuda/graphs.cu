@@ -69,7 +69,7 @@ extern "C" __global__ void unite(const int2* edges, int* parents, int count) {
 
 extern "C" __global__ void flatten(int* parents, int count) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i < count) parents[i] = root_of(parents, i);
+    if (i < count) *(volatile int*)&parents[i] = root_of(parents, i);
 }
 
 extern "C" __global__ void spmv_scalar(Graph matrix, const float* x, float* y) {

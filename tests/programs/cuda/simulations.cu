@@ -199,5 +199,7 @@ extern "C" __global__ void common_subsequence(const char* a, const char* b, int 
 // --- All shortest paths, a launch for each intermediate node ---
 extern "C" __global__ void floyd_warshall(int* distances, int n, int k) {
     int j = blockIdx.x * blockDim.x + threadIdx.x, i = blockIdx.y;
-    if (j < n) distances[i * n + j] = min(distances[i * n + j], distances[i * n + k] + distances[k * n + j]);
+    if (j >= n) return;
+    int through = distances[i * n + k] + distances[k * n + j];
+    if (through < distances[i * n + j]) distances[i * n + j] = through;
 }

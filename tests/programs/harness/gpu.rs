@@ -19,7 +19,7 @@ fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         let device = cuda_emulator::device::Description::by_name("h100").expect("a device of that name");
-        let defaults = cuda_emulator::Config::default();
+        let defaults = cuda_emulator::Config::from_environment().unwrap_or_else(|report| panic!("{report}"));
         let config =
             cuda_emulator::Config { device, threads: 2, driver_version: DRIVER_VERSION, quiet: true, ..defaults };
         cuda_emulator::configure(config).expect("no context lives yet");
@@ -235,6 +235,11 @@ impl<'c> Program<'c> {
     pub fn launch(&self, kernel: &str, launch: Launch, arguments: &[&dyn Argument]) {
         self.try_launch(kernel, launch, arguments)
             .unwrap_or_else(|error| fail(&format!("{kernel} in {}", self.build), error));
+        // With `CUDA_EMULATOR_CHECK=all` every program has to be clean.
+        let of_kernel = |finding: &cuda_emulator::report::Finding| finding.report.kernel.as_deref() == Some(kernel);
+        if let Some(finding) = cuda_emulator::findings().into_iter().find(of_kernel) {
+            panic!("{} in {}", finding.report, self.build);
+        }
     }
 
     /// As [`Program::launch`], for kernels that are to fail.

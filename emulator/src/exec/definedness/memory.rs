@@ -116,9 +116,9 @@ fn bits_of(bytes: u32) -> u64 {
     (0..8).filter(|byte| bytes >> byte & 1 != 0).fold(0, |bits, byte| bits | 0xff << (8 * byte))
 }
 
-/// Each byte that has an undefined bit.
+/// Each byte without a defined bit: memory has one account a byte, and the fields of a byte are written one by one.
 fn bytes_of(bits: u64) -> u32 {
-    (0..8).filter(|byte| bits >> (8 * byte) & 0xff != 0).fold(0, |bytes, byte| bytes | 1 << byte)
+    (0..8).filter(|byte| bits >> (8 * byte) & 0xff == 0xff).fold(0, |bytes, byte| bytes | 1 << byte)
 }
 
 /// The origin of bytes that `seen` reads and that nobody wrote.
