@@ -1,0 +1,26 @@
+"""Makes the demo model: `python -m tools.demo_model`, from the repository's root. See README.md beside this file."""
+
+import argparse
+import os
+from pathlib import Path
+
+from . import stages
+from .recipe import FULL, SMOKE
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "diffedit-demo-model"
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m tools.demo_model", description=__doc__)
+    parser.add_argument("stages", nargs="*", choices=[[], *stages.STAGES], help="default: all, in this order")
+    parser.add_argument("--folder", type=Path, default=CACHE, help=f"data, checkpoints and logs (default {CACHE})")
+    parser.add_argument("--smoke", action="store_true", help="the whole recipe in miniature, in minutes")
+    arguments = parser.parse_args()
+    workshop = stages.Workshop(arguments.folder, SMOKE if arguments.smoke else FULL)
+    for name in arguments.stages or stages.STAGES:
+        print(f"== {name}", flush=True)
+        stages.STAGES[name](workshop)
+
+
+if __name__ == "__main__":
+    main()
