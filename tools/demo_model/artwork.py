@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import subprocess
 import tarfile
 from dataclasses import dataclass
@@ -90,11 +91,29 @@ def load(folder, packages, width):
     """Drawings of each concept, as RGBA pixels (h, w, 4) trimmed to what is visible; `width` is that of the icon."""
     drawings = {concept: [] for concept in ICONS}
     for package in packages:
+        for concept, found in load_package(folder, package, width).items():
+            drawings[concept] += found
+    return drawings
+
+
+def load_package(folder, package, width):
+    """The drawings of a package, kept beside its archive once they are rasterised."""
+    kept = folder / f"{package.archive.removesuffix('.tgz')}-{width}.npz"
+    if not kept.exists():
         icons = read_icons(folder / package.archive)
-        for concept, names in ICONS.items():
-            for name in names:
-                if name in icons["icons"] and (package.name, name) not in REJECTED:
-                    drawings[concept].append(trim(rasterise(icons, name, width)))
+        drawings = {
+            f"{concept}/{name}": trim(rasterise(icons, name, width))
+            for concept, names in ICONS.items()
+            for name in names
+            if name in icons["icons"] and (package.name, name) not in REJECTED
+        }
+        partial = kept.with_suffix(f".{os.getpid()}.npz")
+        np.savez_compressed(partial, **drawings)
+        os.replace(partial, kept)
+    with np.load(kept) as file:
+        drawings = {}
+        for key in file.files:
+            drawings.setdefault(key.split("/")[0], []).append(file[key])
     return drawings
 
 

@@ -3,35 +3,49 @@
 import os
 import signal
 import socket
+import sys
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as processes
 
+# At idle priority a process may have to wait for the others for hours.
+PATIENCE = timedelta(days=2)
+
 
 def launch(function, world, *arguments):
-    """Runs `function(rank, world, *arguments)` in `world` joined processes; hands an end asked for on to them."""
+    """Runs `function(rank, world, end, *arguments)` in `world` joined processes, `end` being an EndRequest.
+
+    Asked to end, by SIGTERM or SIGINT, it hands that on, waits for the processes, and exits.
+    """
     port = free_port()
     context = processes.start_processes(
         enter, (function, world, port, os.getpid(), arguments), nprocs=world, join=False, start_method="spawn"
     )
 
+    asked = []
+
     def forward(number, _):
+        asked.append(number)
         for process in context.processes:
-            os.kill(process.pid, number)
+            if process.is_alive():
+                os.kill(process.pid, number)
 
     handlers = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
     while not context.join():
         pass
     for number, handler in handlers.items():
         signal.signal(number, handler)
+    if asked:
+        sys.exit(128 + asked[0])
 
 
 def enter(rank, function, world, port, parent, arguments):
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), GLOO_SOCKET_IFNAME="lo")
-    dist.init_process_group("gloo", rank=rank, world_size=world)
+    dist.init_process_group("gloo", rank=rank, world_size=world, timeout=PATIENCE)
     function(rank, world, EndRequest(parent), *arguments)
     dist.destroy_process_group()
 

@@ -27,9 +27,11 @@ class Recipe:
     caption_dropout: float = 0.1
 
     # The decoder, on latents of two pictures spliced.
-    decoder_steps: int = 2500
+    decoder_steps: int = 1800
     decoder_batch: int = 4  # a process
     decoder_rate: float = 4e-4
+
+    trials: float = 1.0  # of the 200 evaluated
 
 
 FULL = Recipe()
@@ -45,4 +47,5 @@ SMOKE = Recipe(
     denoiser_batch=2,
     decoder_steps=4,
     decoder_batch=2,
+    trials=0.001,
 )

@@ -37,8 +37,27 @@ def draw_scene(rng, book, size, concepts=None, ground=None):
     if concepts is None:
         concepts = choose_concepts(rng, book)
     canvas, ground = draw_ground(rng, size, ground)
+    return compose(rng, book, canvas, ground, concepts, choose_places(rng, len(concepts)))
+
+
+def draw_pair(rng, book, size):
+    """Two scenes that differ in one object, as before and after an edit: the second has another there, or none."""
+    concepts = choose_concepts(rng, book) or [book.choose(rng)]
+    canvas, ground = draw_ground(rng, size)
+    places = choose_places(rng, len(concepts))
+    # The rest of the second scene is drawn as in the first.
+    seed = rng.integers(2**32)
+    before = compose(np.random.default_rng(seed), book, canvas, ground, concepts, places)
+    count = len(concepts) - 1 if rng.random() < 0.2 else len(concepts)
+    changed = [*concepts[:-1], book.choose(rng)][:count]
+    return before, compose(np.random.default_rng(seed), book, canvas, ground, changed, places)
+
+
+def compose(rng, book, canvas, ground, concepts, places):
+    """Objects at their places (extent, x, y) on a ground; each hides what is behind it."""
+    size = len(canvas)
     objects = []
-    for concept, (extent, x, y) in zip(concepts, choose_places(rng, len(concepts))):
+    for concept, (extent, x, y) in zip(concepts, places):
         sprite = book.draw(rng, concept)
         colours, cover = set_sprite(rng, sprite.pixels, size, extent, x, y)
         canvas = canvas * (1 - cover[..., None]) + colours
