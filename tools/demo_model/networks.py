@@ -63,5 +63,7 @@ class MatrixAttention:
     def __call__(self, attention, hidden_states, encoder_hidden_states=None, attention_mask=None, temb=None):
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
         query, key, value = attention.to_q(hidden_states), attention.to_k(context), attention.to_v(context)
-        scores = torch.bmm(query * attention.scale, key.transpose(1, 2)).softmax(-1)
-        return attention.to_out[0](torch.bmm(scores.to(value.dtype), value))
+        scores = torch.bmm(query * attention.scale, key.transpose(1, 2))
+        with torch.autocast("cpu", enabled=False):  # which would keep the weights in single precision
+            weights = scores.softmax(-1)
+        return attention.to_out[0](torch.bmm(weights, value))

@@ -16,7 +16,7 @@ import torch
 from . import checkpoint, parallel
 
 CHECKPOINT_SECONDS = 300
-LOG_STEPS = 50
+LOG_STEPS = 20
 AVERAGE_DECAY = 0.999
 
 
