@@ -14,7 +14,10 @@ def main():
     parser = argparse.ArgumentParser(prog="python -m tools.demo_model", description=__doc__)
     parser.add_argument("stages", nargs="*", choices=[[], *stages.STAGES], help="default: all, in this order")
     parser.add_argument("--folder", type=Path, default=CACHE, help=f"data, checkpoints and logs (default {CACHE})")
-    parser.add_argument("--from-nothing", action="store_true", help="train the VAE too, instead of keeping the encoder")
+    parser.add_argument(
+        "--start", type=Path, default=stages.PUBLISHED, help="model to start from (default models/demo)"
+    )
+    parser.add_argument("--from-nothing", action="store_true", help="start from random weights, the VAE too")
     parser.add_argument("--program", type=Path, help="the program `diffedit`, to have it make the edits as well")
     parser.add_argument("--smoke", action="store_true", help="the whole recipe in miniature, in minutes")
     arguments = parser.parse_args()
@@ -24,7 +27,7 @@ def main():
         arguments.from_nothing = True
     folder.mkdir(parents=True, exist_ok=True)
     recipe = SMOKE if arguments.smoke else FULL
-    workshop = stages.Workshop(folder, recipe, arguments.from_nothing, arguments.program)
+    workshop = stages.Workshop(folder, recipe, arguments.start.resolve(), arguments.from_nothing, arguments.program)
     for name in arguments.stages or stages.STAGES:
         print(f"== {name}", flush=True)
         stages.STAGES[name](workshop)

@@ -39,7 +39,9 @@ TRAINING = (
 UNSEEN = (
     Package("twemoji", "1.2.5", "CC-BY-4.0", "19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7"),
     Package("emojione", "1.2.3", "CC-BY-4.0", "26a14f44284407e8bcde91799388dca2bfd91dbcd55a97f425524a1c5b73610e"),
-    Package("streamline-emojis", "1.2.4", "CC-BY-4.0", "5dac87c876b322500989828c5823143e0100d78881627a2e4081a4b897cbfdbc"),
+    Package(
+        "streamline-emojis", "1.2.4", "CC-BY-4.0", "5dac87c876b322500989828c5823143e0100d78881627a2e4081a4b897cbfdbc"
+    ),
 )
 
 # Concept to the icons that show it; packages disagree on names.

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import torch
-import torch.nn.functional as functional
 from diffusers import AutoencoderKL
+from torch.nn import functional
 
 from .bank import to_tensor
 from .networks import LATENT_FACTOR, make_vae

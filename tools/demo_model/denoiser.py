@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import torch
+from diffusers import UNet2DConditionModel
+from transformers import CLIPTextModel
 
 from . import captions
 from .networks import MatrixAttention, make_text_encoder, make_unet
@@ -18,16 +20,16 @@ DECAY_SHARE = 0.3  # of all steps, at the end
 
 
 class Denoiser:
-    """The task of predicting the noise in noised latents under captions."""
+    """The task of predicting the noise in noised latents under captions. `start` holds parameters to start from."""
 
     name = "denoiser"
     betas = (0.9, 0.99)
     weight_decay = 0.01
 
-    def __init__(self, recipe, rank, vocabulary, bank, scaling):
+    def __init__(self, recipe, rank, vocabulary, bank, scaling, start=None):
         self.recipe, self.rank = recipe, rank
         self.vocabulary, self.bank, self.scaling = vocabulary, bank, scaling
-        self.steps = recipe.denoiser_steps
+        self.steps = self.count_steps(recipe)
         self.alphas = signal_shares()
         torch.manual_seed(recipe.seed)
         self.unet = make_unet(recipe.size).to(memory_format=torch.channels_last)
@@ -35,6 +37,12 @@ class Denoiser:
         self.text = make_text_encoder()
         shrink_table(self.text, vocabulary.used)
         self.parameters = named_parameters(self.unet, self.text)
+        if start:
+            copy_parameters(self.parameters, start)
+
+    @staticmethod
+    def count_steps(recipe):
+        return recipe.denoiser_steps
 
     def learning_rate(self, step):
         """Warm-up, flat, then a cosine to nothing."""
@@ -70,6 +78,16 @@ class Denoiser:
         return self.text(self.vocabulary.number(list(unique))).last_hidden_state[torch.from_numpy(inverse)]
 
 
+class SmallDenoiser(Denoiser):
+    """The same on latents of half the side, a third of the work: what it learns holds at the full size."""
+
+    name = "denoiser-small"
+
+    @staticmethod
+    def count_steps(recipe):
+        return recipe.small_steps
+
+
 def signal_shares():
     """The share of signal in the variance after each training step: alphas_cumprod."""
     betas = torch.linspace(FIRST_BETA**0.5, LAST_BETA**0.5, TRAINING_STEPS) ** 2
@@ -86,6 +104,23 @@ def shrink_table(text_encoder, used):
     """Keeps only the rows of the token table that captions use, three times as large as CLIP starts them."""
     table = text_encoder.get_input_embeddings().weight.data[used] * 3
     text_encoder.set_input_embeddings(torch.nn.Embedding.from_pretrained(table, freeze=False))
+
+
+def published_parameters(folder, used):
+    """The parameters of a published model, under the names that training gives them."""
+    unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
+    text = CLIPTextModel.from_pretrained(folder / "text_encoder", torch_dtype=torch.float32)
+    table = text.get_input_embeddings().weight.data[used]
+    text.set_input_embeddings(torch.nn.Embedding.from_pretrained(table))
+    return named_parameters(unet, text)
+
+
+@torch.no_grad()
+def copy_parameters(parameters, values):
+    if parameters.keys() != values.keys():
+        raise ValueError(f"other parameters: {sorted(parameters.keys() ^ values.keys())}")
+    for name, parameter in parameters.items():
+        parameter.copy_(values[name])
 
 
 def named_parameters(unet, text_encoder):

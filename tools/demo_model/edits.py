@@ -12,8 +12,9 @@ from .networks import LATENT_FACTOR
 
 # The reference pipeline is a set of plain programs beside this package, which import each other by their bare names.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import edit  # noqa: E402
-import reference as stages  # noqa: E402
+import reference as stages
+
+import edit
 
 
 def map_path(folder, trial):
@@ -49,7 +50,9 @@ class PyTorch:
         mask = stages.blur((tensors["map"] > threshold).to(torch.uint8).numpy(), case.blur)
         tensors["mask"] = mask
         edit.denoise(self.reference, case, tensors)
-        Image.fromarray(np.kron(mask, np.full((LATENT_FACTOR, LATENT_FACTOR), 255, np.uint8))).save(mask_path(out, trial))
+        Image.fromarray(np.kron(mask, np.full((LATENT_FACTOR, LATENT_FACTOR), 255, np.uint8))).save(
+            mask_path(out, trial)
+        )
         decoded = self.reference.decode(tensors["latents.final"])
         Image.fromarray(stages.to_pixels(decoded).numpy()).save(picture_path(out, trial))
 

@@ -24,7 +24,7 @@ class Encoder:
 
 @torch.no_grad()
 def measure_scaling(path, workshop):
-    """The VAE's scaling factor: one over the deviation of the latents of some scenes. Kept in the file `path`."""
+    """A scaling factor: one over the deviation of the latents of some scenes. Kept in the file `path`."""
     if not path.exists():
         recipe = workshop.recipe
         rng = np.random.default_rng([recipe.seed, 2])

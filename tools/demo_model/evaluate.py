@@ -6,6 +6,7 @@ import shutil
 
 from . import figures
 from .edits import Program, PyTorch, do_all, map_path, picture_path
+from .export import write_defaults
 from .judge import Judge
 from .trials import SINGLE, make_trials
 
@@ -59,6 +60,7 @@ class Evaluation:
         out = self.out(pipeline.name, "choosing")
         self.find_maps(pipeline, choosing, self.scenes["choosing"], out)
         threshold = figures.choose_threshold(self.scenes["choosing"], out, choosing)
+        write_defaults(self.model, threshold=threshold)
         trials, scenes = self.trials["counting"], self.scenes["counting"]
         out, returned = self.out(pipeline.name, "counting"), self.out("round-trips")
 

@@ -4,7 +4,7 @@ import json
 import shutil
 
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, StableDiffusionPipeline
 from safetensors.torch import save_file
 
 from . import denoiser
@@ -33,6 +33,8 @@ def export(folder, recipe, average, used, vae, scaling, tokenizer):
     make_scheduler().save_pretrained(folder / "scheduler")
     shutil.copytree(tokenizer, folder / "tokenizer")
     write_index(folder / "model_index.json")
+    write_defaults(folder, size=[recipe.size] * 2)
+    StableDiffusionPipeline.from_pretrained(folder)  # loads, or says why not
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     print(f"{folder}: {size / 1e6:.1f} MB", flush=True)
     if size > MOST_BYTES:
@@ -58,7 +60,9 @@ def save_text_encoder(folder, trained, used, seed):
 
 def add_prefix(path, tensors):
     """The names of Stable Diffusion's text encoders start with `text_model.`; recent transformers leave that out."""
-    named = {name if name.startswith("text_model.") else f"text_model.{name}": tensor for name, tensor in tensors.items()}
+    named = {
+        name if name.startswith("text_model.") else f"text_model.{name}": tensor for name, tensor in tensors.items()
+    }
     named = {name: tensor.contiguous() for name, tensor in named.items() if not name.endswith("position_ids")}
     save_file(named, path, metadata={"format": "pt"})
 
@@ -80,3 +84,10 @@ def write_index(path):
     index |= {"feature_extractor": [None, None], "safety_checker": [None, None]}
     index |= PARTS | {"requires_safety_checker": False}
     path.write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+
+def write_defaults(folder, **defaults):
+    """Adds to the defaults that suit the model: `diffedit` takes its options' defaults from this file."""
+    path = folder / "diffedit.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path.write_text(json.dumps(known | defaults, indent=2) + "\n", encoding="utf-8")

@@ -20,10 +20,11 @@ class Recipe:
     first_scenes: int = 256  # a process, before the first step
     scenes_a_step: int = 3  # a process, after every step until the bank is full
 
-    # The UNet and the text encoder.
+    # The UNet and the text encoder; where they are trained from nothing, first on pictures of half the side.
+    small_steps: int = 3000
     denoiser_steps: int = 18_000
     denoiser_batch: int = 12  # a process
-    denoiser_rate: float = 8e-4
+    denoiser_rate: float = 6e-4
     caption_dropout: float = 0.1
 
     # The decoder, on latents of two pictures spliced.
@@ -43,6 +44,7 @@ SMOKE = Recipe(
     scenes=32,
     first_scenes=8,
     scenes_a_step=4,
+    small_steps=4,
     denoiser_steps=6,
     denoiser_batch=2,
     decoder_steps=4,

@@ -171,7 +171,9 @@ def bend(rng, drawing, strength=0.035):
     height, width = padded.shape[:2]
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     for axis in (x, y):
-        field = cv2.resize(rng.uniform(-1, 1, (3, 3)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+        field = cv2.resize(
+            rng.uniform(-1, 1, (3, 3)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC
+        )
         axis += field * strength * max(height, width)
     bent = cv2.remap(padded, x, y, cv2.INTER_LINEAR)
     cover = np.maximum(bent[..., 3:], 1) / 255

@@ -7,26 +7,31 @@ from pathlib import Path
 from . import artwork, checkpoint, parallel, trainer
 from .autoencoder import Autoencoder, Decoder, assemble
 from .bank import LatentBank
-from .denoiser import Denoiser
+from .denoiser import Denoiser, SmallDenoiser, published_parameters
 from .encoder import Encoder, measure_scaling
 from .evaluate import Evaluation, make_judge, pipelines
 from .export import export
 from .recipe import Recipe
+from .showcase import write_scenes
 from .sprites import SpriteBook
 from .vocabulary import Vocabulary
 
-ROOT = Path(__file__).resolve().parents[2]
-PUBLISHED = ROOT / "models/demo"
+PUBLISHED = Path(__file__).resolve().parents[2] / "models/demo"
 
 
 @dataclass
 class Workshop:
-    """Where everything lies, and what several stages need. It travels to the training processes before use."""
+    """Where everything lies, and what several stages need."""
 
     folder: Path
     recipe: Recipe
-    from_nothing: bool
+    start: Path  # the model that training starts from
+    from_nothing: bool  # then `start` gives the tokenizer alone
     program: Path | None
+
+    def __reduce__(self):
+        """Training processes get it without what this one has loaded."""
+        return Workshop, (self.folder, self.recipe, self.start, self.from_nothing, self.program)
 
     def drawings(self, packages):
         return artwork.load(self.folder / "packages", packages, self.recipe.drawing_size)
@@ -45,34 +50,45 @@ class Workshop:
 
     @cached_property
     def vocabulary(self):
-        return Vocabulary(PUBLISHED / "tokenizer")
+        return Vocabulary(self.start / "tokenizer")
 
     def checkpoint(self, task):
         return self.folder / f"{task.name}.pt"
 
     def vae(self):
-        """The published VAE, or the one trained from nothing."""
+        """The VAE to start from: a published one, or the one trained from nothing."""
         if self.from_nothing:
             return assemble(None, self.recipe.size, checkpoint.load(self.checkpoint(Autoencoder))["average"])
-        return assemble(PUBLISHED / "vae", self.recipe.size, {})
+        return assemble(self.start / "vae", self.recipe.size, {})
 
     @cached_property
     def encoder(self):
         return Encoder(self.vae())
 
     def scaling(self):
-        return measure_scaling(self.folder / "scaling.json", self)
+        if self.from_nothing:
+            return measure_scaling(self.folder / "scaling.json", self)
+        return self.encoder.vae.config.scaling_factor
+
+    def bank(self, rank, world, name, size):
+        recipe = self.recipe
+        capacity = recipe.scenes // world
+        return LatentBank(self.folder / name, rank, world, recipe.seed, capacity, size, self.book, self.encoder)
 
     def make_autoencoder(self, rank, world):
         return Autoencoder(self.recipe, rank, self.book)
 
+    def make_small_denoiser(self, rank, world):
+        bank = self.bank(rank, world, "latents-small", self.recipe.size // 2)
+        return SmallDenoiser(self.recipe, rank, self.vocabulary, bank, self.scaling())
+
     def make_denoiser(self, rank, world):
-        recipe = self.recipe
-        capacity = recipe.scenes // world
-        bank = LatentBank(
-            self.folder / "latents", rank, world, recipe.seed, capacity, recipe.size, self.book, self.encoder
-        )
-        return Denoiser(recipe, rank, self.vocabulary, bank, self.scaling())
+        if self.from_nothing:
+            start = checkpoint.load(self.checkpoint(SmallDenoiser))["average"]
+        else:
+            start = published_parameters(self.start, self.vocabulary.used)
+        bank = self.bank(rank, world, "latents", self.recipe.size)
+        return Denoiser(self.recipe, rank, self.vocabulary, bank, self.scaling(), start)
 
     def make_decoder(self, rank, world):
         return Decoder(self.recipe, rank, self.book, self.encoder)
@@ -90,8 +106,13 @@ def train_autoencoder(workshop):
         workshop.train(workshop.make_autoencoder)
 
 
+def train_small_denoiser(workshop):
+    if workshop.from_nothing:
+        workshop.scaling()  # once, before two processes would
+        workshop.train(workshop.make_small_denoiser)
+
+
 def train_denoiser(workshop):
-    Workshop(workshop.folder, workshop.recipe, workshop.from_nothing, None).scaling()
     workshop.train(workshop.make_denoiser)
 
 
@@ -107,8 +128,10 @@ def export_model(workshop):
         vae.load_state_dict(checkpoint.load(workshop.checkpoint(Decoder))["average"], strict=False)
     denoiser = checkpoint.load(workshop.checkpoint(Denoiser))
     print(f"the denoiser has had {denoiser['progress']['step']} of {recipe.denoiser_steps} steps", flush=True)
-    used, tokenizer = workshop.vocabulary.used, PUBLISHED / "tokenizer"
-    export(workshop.folder / "model", recipe, denoiser["average"], used, vae, workshop.scaling(), tokenizer)
+    used, tokenizer = workshop.vocabulary.used, workshop.start / "tokenizer"
+    model = workshop.folder / "model"
+    export(model, recipe, denoiser["average"], used, vae, workshop.scaling(), tokenizer)
+    write_scenes(model / "scenes", workshop.folder / "packages", recipe)
 
 
 def evaluation(workshop):
@@ -132,6 +155,7 @@ def evaluate(workshop):
 STAGES = {
     "fetch": fetch,
     "autoencoder": train_autoencoder,
+    "denoiser-small": train_small_denoiser,
     "denoiser": train_denoiser,
     "decoder": train_decoder,
     "export": export_model,
