@@ -1,6 +1,7 @@
 """Makes the demo model: `python -m tools.demo_model`, from the repository's root. See README.md beside this file."""
 
 import argparse
+import dataclasses
 import os
 from pathlib import Path
 
@@ -18,6 +19,9 @@ def main():
         "--start", type=Path, default=stages.PUBLISHED, help="model to start from (default models/demo)"
     )
     parser.add_argument("--from-nothing", action="store_true", help="start from random weights, the VAE too")
+    parser.add_argument(
+        "--denoiser-steps", type=int, metavar="N", help=f"in place of {FULL.denoiser_steps}; may change while it trains"
+    )
     parser.add_argument("--program", type=Path, help="the program `diffedit`, to have it make the edits as well")
     parser.add_argument("--smoke", action="store_true", help="the whole recipe in miniature, in minutes")
     arguments = parser.parse_args()
@@ -27,6 +31,8 @@ def main():
         arguments.from_nothing = True
     folder.mkdir(parents=True, exist_ok=True)
     recipe = SMOKE if arguments.smoke else FULL
+    if arguments.denoiser_steps:
+        recipe = dataclasses.replace(recipe, denoiser_steps=arguments.denoiser_steps)
     workshop = stages.Workshop(folder, recipe, arguments.start.resolve(), arguments.from_nothing, arguments.program)
     for name in arguments.stages or stages.STAGES:
         print(f"== {name}", flush=True)

@@ -22,7 +22,7 @@ class Recipe:
 
     # The UNet and the text encoder; where they are trained from nothing, first on pictures of half the side.
     small_steps: int = 3000
-    denoiser_steps: int = 18_000
+    denoiser_steps: int = 12_000
     denoiser_batch: int = 12  # a process
     denoiser_rate: float = 6e-4
     caption_dropout: float = 0.1
