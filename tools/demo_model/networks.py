@@ -21,7 +21,7 @@ def make_vae(size):
 
 
 def make_unet(size):
-    """The UNet for pictures of `size` pixels; what ends each block starts at zero, so that blocks start as identities."""
+    """The UNet for pictures of `size` pixels; what ends a block starts at zero, so that blocks start as identities."""
     unet = UNet2DConditionModel(
         sample_size=size // LATENT_FACTOR,
         down_block_types=["CrossAttnDownBlock2D"] * 3 + ["DownBlock2D"],

@@ -73,7 +73,7 @@ def make_trial(rng, folder, art, kind, number, book, size):
 
 
 def replacing_prompts(rng, ground, names, position, before, after):
-    """The pair of prompts, a third each as bare words, as objects with their ground, and as all that the scene shows."""
+    """The pair of prompts: a third each bare words, the object with its ground, and all that the scene shows."""
     form = rng.integers(3)
     if form == 0:
         return before, after
