@@ -1,0 +1,106 @@
+"""What edits are worth, in figures."""
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from .edits import map_path, mask_path, picture_path
+from .networks import LATENT_FACTOR
+from .trials import SINGLE
+
+THRESHOLDS = [round(0.05 * step, 2) for step in range(1, 15)]
+# A latent cell belongs to an object that covers more than this share of it.
+CELL_COVER = 0.35
+BLUR = 7  # latent cells, the program's default
+
+
+def read(path):
+    return np.array(Image.open(path))
+
+
+def true_cells(scenes, trial):
+    """The object's true outline on the latent grid."""
+    outline = read(scenes / f"{trial.name}-outline.png").astype(np.float32) / 255
+    side = outline.shape[0] // LATENT_FACTOR
+    return cv2.resize(outline, (side, side), interpolation=cv2.INTER_AREA) > CELL_COVER
+
+
+def overlap(mask, truth):
+    """Intersection over union."""
+    union = (mask | truth).sum()
+    return float((mask & truth).sum() / union) if union else 1.0
+
+
+def cut(difference, threshold):
+    """The program's mask from its map: threshold, then the 8-bit blur as a weighted majority."""
+    mask = (difference > threshold).astype(np.uint8)
+    return cv2.GaussianBlur(mask, (BLUR, BLUR), 0) > 0.1
+
+
+def sweep(scenes, out, trials):
+    """Mean overlap of the trials' masks at each threshold."""
+    maps = [(np.load(map_path(out, trial)), true_cells(scenes, trial)) for trial in trials]
+    return {t: float(np.mean([overlap(cut(each, t), truth) for each, truth in maps])) for t in THRESHOLDS}
+
+
+def choose_threshold(scenes, out, trials):
+    """The threshold whose masks overlap best in scenes with one object."""
+    means = sweep(scenes, out, [trial for trial in trials if trial.kind in SINGLE])
+    return max(means, key=means.get)
+
+
+def measure(scenes, round_trips, out, trial, judge):
+    """The figures of one edit."""
+    original = read(picture_path(scenes, trial))
+    returned = read(picture_path(round_trips, trial))
+    edited = read(picture_path(out, trial))
+    mask = read(mask_path(out, trial)) > 127
+    seen = judge.name(edited, read(scenes / f"{trial.name}-outline.png"))
+    return {
+        "overlap": overlap(mask[::LATENT_FACTOR, ::LATENT_FACTOR], true_cells(scenes, trial)),
+        "target_seen": seen == (trial.after or "nothing"),
+        "source_seen": seen == trial.before,
+        "background": psnr(edited, original, ~mask),
+        "background_of_round_trip": psnr(returned, original, ~mask),
+        "round_trip": psnr(returned, original, np.ones_like(mask)),
+    }
+
+
+def psnr(picture, original, where):
+    """dB, over the pixels chosen by a mask."""
+    squares = (picture.astype(np.float64) - original) ** 2
+    return float(10 * np.log10(255**2 / max(squares[where].mean(), 1e-9))) if where.any() else 99.0
+
+
+def summarise(rows):
+    """Means over the trials of each kind and art: `rows` are (trial, figures)."""
+    groups = {"single": SINGLE, "two": ("two",), "removal": ("removal",), "limit": ("limit",)}
+    summary = {}
+    for name, kinds in groups.items():
+        for art in ("known", "unseen", "all"):
+            chosen = [row for trial, row in rows if trial.kind in kinds and art in (trial.art, "all")]
+            if chosen:
+                means = {key: round(float(np.mean([row[key] for row in chosen])), 3) for key in chosen[0]}
+                summary[f"{name}, {art}"] = {"trials": len(chosen)} | means
+    return summary
+
+
+def sheet(path, scenes, outs, trials):
+    """A contact sheet: a column a trial; original, then map, mask and result of each pipeline."""
+    columns = []
+    for trial in trials:
+        original = read(picture_path(scenes, trial))
+        rows = [original]
+        for out in outs:
+            rows += [stretch(np.load(map_path(out, trial)), original.shape[0])]
+            for file in (mask_path(out, trial), picture_path(out, trial)):
+                if file.exists():
+                    picture = read(file)
+                    rows.append(picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, 2))
+        columns.append(np.concatenate(rows))
+    Image.fromarray(np.concatenate(columns, 1)).save(path)
+
+
+def stretch(difference, side):
+    bytes_ = (difference * 255).astype(np.uint8)
+    return np.repeat(np.kron(bytes_, np.ones((side // len(bytes_),) * 2, np.uint8))[..., None], 3, 2)
