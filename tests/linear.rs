@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use diffedit::ops::linear::{Activation, Linear};
 use diffedit::plan::{DType, Plan, Tensor};
 use half::f16;
-use product::{assert_same_bits, for_each_case, run_guarded, tile, with_multiprocessors};
+use product::{TILES, assert_same_bits, for_each_case, in_every_tile, run_guarded, with_multiprocessors};
 use support::{Random, assert_close, device, read, run_for, upload, widen};
 
 #[derive(Clone, Copy, Debug)]
@@ -198,19 +198,11 @@ fn every_tile_gives_the_same_bits() {
     for n in [200, 32] {
         let case = case(1, 300, 104, n, NoActivation, BIAS_AND_RESIDUAL);
         let data = case.data();
-        let outputs = [1, 12, 20, 10_000].map(|multiprocessors| {
-            let mut plan = Plan::new(&with_multiprocessors(multiprocessors));
-            let output = case.record(&data, &mut plan);
-            tiles.insert(tile(&plan));
-            run_for(&mut plan, &output)
-        });
-        for output in &outputs[1..] {
-            assert_same_bits(&format!("{case:?}"), output, &outputs[0]);
-        }
-        assert_close(&format!("{case:?}"), &outputs[0], &case.reference(&data));
+        let name = format!("{case:?}");
+        let output = in_every_tile(&name, &mut tiles, |plan| case.record(&data, plan));
+        assert_close(&name, &output, &case.reference(&data));
     }
-    let all = [(32, 32), (64, 64), (128, 32), (128, 64), (128, 128)];
-    assert_eq!(tiles, BTreeSet::from(all), "the tiles that were tried");
+    assert_eq!(tiles, BTreeSet::from(TILES), "the tiles that were tried");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the tests of the matrix engine share: a reference product, and running one case of a table again.
 #![allow(dead_code)]
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use diffedit::device::Capabilities;
@@ -46,9 +47,26 @@ pub fn with_multiprocessors(multiprocessors: u32) -> Capabilities {
 }
 
 /// Rows and columns of the tile that the plan's only launch was given: k is not split.
-pub fn tile(plan: &Plan) -> (i64, i64) {
+fn tile(plan: &Plan) -> (i64, i64) {
     let [launch] = plan.launches() else { panic!("one launch, not {}", plan.launches().len()) };
     (define(launch, "TILE_M"), define(launch, "TILE_N"))
+}
+
+/// Every tile that the matrix engine has: rows and columns.
+pub const TILES: [(i64, i64); 5] = [(32, 32), (64, 64), (128, 32), (128, 64), (128, 128)];
+
+/// What `record` computes, the same bits on devices small and large, whose tiles are added to `tiles`.
+pub fn in_every_tile(case: &str, tiles: &mut BTreeSet<(i64, i64)>, record: impl Fn(&mut Plan) -> Tensor) -> Vec<f32> {
+    let [first, rest @ ..] = [1, 12, 20, 10_000].map(|multiprocessors| {
+        let mut plan = Plan::new(&with_multiprocessors(multiprocessors));
+        let output = record(&mut plan);
+        tiles.insert(tile(&plan));
+        support::run_for(&mut plan, &output)
+    });
+    for output in &rest {
+        assert_same_bits(case, output, &first);
+    }
+    first
 }
 
 fn define(launch: &Launch, name: &str) -> i64 {
