@@ -12,8 +12,9 @@ use crate::ptx::ast::{self, Operand, Statement, Type};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
-/// The most virtual registers of a kernel, of either kind: far more than compilers make, and little memory.
-const MAX_REGISTERS: u32 = 1 << 22;
+/// The most virtual registers of a kernel: far more than compilers make, and little memory. The parser bounds a single
+/// declaration, so that the sum cannot overflow.
+const MAX_REGISTERS: usize = 1 << 22;
 
 /// A kernel on virtual registers, branch targets already positions in `code`.
 #[derive(Debug)]
@@ -187,9 +188,7 @@ impl<'m> Builder<'m> {
         let width = register_width(ty)?;
         for (name, count) in names {
             let number = count.unwrap_or(1);
-            if number > MAX_REGISTERS - self.predicates.min(MAX_REGISTERS)
-                || number as usize + self.widths.len() > MAX_REGISTERS as usize
-            {
+            if self.widths.len() + (self.predicates + number) as usize > MAX_REGISTERS {
                 return Err(format!("{number} registers {name}, more than a function can have"));
             }
             let first = match width {
