@@ -10,6 +10,7 @@ mod estimate;
 mod fetch;
 mod mask;
 mod output;
+mod plan;
 mod progress;
 mod settings;
 mod tensors;
@@ -33,6 +34,7 @@ pub fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::Edit(args) => edit::run(args),
         Command::Mask(args) => mask::run(args),
+        Command::Plan(args) => plan::run(args),
         Command::Compile(args) => compile::run(args),
         Command::Devices(_) => devices::run(),
         Command::Demo(args) => demo::run(args),

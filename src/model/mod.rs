@@ -20,9 +20,8 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::scheduler::Config as SchedulerConfig;
 
-/// A model on a device: everything an edit needs.
+/// A model's networks, on a device or described: what the stages of an edit are recorded from.
 pub struct Model {
-    pub tokenizer: Tokenizer,
     pub text: TextEncoder,
     pub unet: UNet,
     pub vae: Vae,
@@ -30,8 +29,50 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads a model's parts; `progress` is told each before it is loaded.
+    /// Loads a model's networks; `progress` is told each before it is loaded.
     pub fn load(device: &Device, files: &ModelFiles, progress: &mut dyn FnMut(&'static str)) -> Result<Model> {
+        let Configs { text, unet, vae, scheduler } = Configs::read(files)?;
+        progress("text encoder");
+        let text = TextEncoder::load(device, text, &files.checkpoint("text_encoder", "model")?)?;
+        progress("UNet");
+        let unet = UNet::load(device, unet, &files.checkpoint("unet", "diffusion_pytorch_model")?)?;
+        progress("VAE");
+        let vae = Vae::load(device, vae, &files.checkpoint("vae", "diffusion_pytorch_model")?)?;
+        Ok(Model { text, unet, vae, scheduler })
+    }
+
+    /// The networks without their weights, of which only the configs are read: for plans that are recorded and never
+    /// run.
+    pub fn describe(files: &ModelFiles) -> Result<Model> {
+        let Configs { text, unet, vae, scheduler } = Configs::read(files)?;
+        Ok(Model {
+            text: TextEncoder::describe(text)?,
+            unet: UNet::describe(&unet)?,
+            vae: Vae::describe(vae)?,
+            scheduler,
+        })
+    }
+
+    /// Device memory of the weights of each network.
+    pub fn weight_bytes(&self) -> [(&'static str, usize); 3] {
+        [
+            ("text encoder", self.text.weight_bytes()),
+            ("UNet", self.unet.weight_bytes()),
+            ("VAE", self.vae.weight_bytes()),
+        ]
+    }
+}
+
+/// A model's configs, each checked, and that they fit together.
+struct Configs {
+    text: TextConfig,
+    unet: UNetConfig,
+    vae: VaeConfig,
+    scheduler: SchedulerConfig,
+}
+
+impl Configs {
+    fn read(files: &ModelFiles) -> Result<Configs> {
         let checked = |name: &str, checked: Result<(), String>| {
             checked.map_err(|message| Error::Model { path: files.path(name), message })
         };
@@ -54,24 +95,6 @@ impl Model {
                 ))
             },
         )?;
-
-        progress("tokenizer");
-        let tokenizer = Tokenizer::load(files)?;
-        let largest = tokenizer.largest_id() as usize;
-        checked(
-            "tokenizer/vocab.json",
-            if largest < text.vocab_size {
-                Ok(())
-            } else {
-                Err(format!("token {largest} but a text encoder of {} tokens", text.vocab_size))
-            },
-        )?;
-        progress("text encoder");
-        let text = TextEncoder::load(device, text, &files.checkpoint("text_encoder", "model")?)?;
-        progress("UNet");
-        let unet = UNet::load(device, unet, &files.checkpoint("unet", "diffusion_pytorch_model")?)?;
-        progress("VAE");
-        let vae = Vae::load(device, vae, &files.checkpoint("vae", "diffusion_pytorch_model")?)?;
-        Ok(Model { tokenizer, text, unet, vae, scheduler })
+        Ok(Configs { text, unet, vae, scheduler })
     }
 }

@@ -12,6 +12,7 @@ use crate::weights::{Checkpoint, Linear, Loader, Norm};
 /// The encoder's weights on a device.
 pub struct TextEncoder {
     config: TextConfig,
+    weight_bytes: usize,
     tokens: Tensor,
     positions: Tensor,
     layers: Vec<Layer>,
@@ -31,7 +32,15 @@ struct Layer {
 impl TextEncoder {
     /// Loads the weights that the config asks for.
     pub fn load(device: &Device, config: TextConfig, checkpoint: &Checkpoint) -> Result<TextEncoder> {
-        let loader = Loader::new(device, checkpoint)?;
+        TextEncoder::build(Loader::new(device, checkpoint)?, config)
+    }
+
+    /// The network without its weights: for plans that are recorded and never run.
+    pub fn describe(config: TextConfig) -> Result<TextEncoder> {
+        TextEncoder::build(Loader::describing(), config)
+    }
+
+    fn build(loader: Loader, config: TextConfig) -> Result<TextEncoder> {
         let root = "text_model";
         let width = config.hidden_size;
         let embeddings = format!("{root}.embeddings");
@@ -44,10 +53,15 @@ impl TextEncoder {
                 .collect::<Result<_>>()?,
             final_norm: loader.norm(&format!("{root}.final_layer_norm"), width)?,
             config,
+            weight_bytes: 0,
         };
         // A buffer of 0, 1, 2, ... that older exports carry.
-        loader.finish(&["embeddings.position_ids"])?;
-        Ok(encoder)
+        Ok(TextEncoder { weight_bytes: loader.finish(&["embeddings.position_ids"])?, ..encoder })
+    }
+
+    /// Device memory of the weights.
+    pub fn weight_bytes(&self) -> usize {
+        self.weight_bytes
     }
 
     pub fn config(&self) -> &TextConfig {

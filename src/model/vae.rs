@@ -16,6 +16,7 @@ const EPS: f32 = 1e-6;
 /// Both halves of the autoencoder on a device.
 pub struct Vae {
     config: VaeConfig,
+    weight_bytes: usize,
     encoder: Half,
     quant_conv: Conv,
     post_quant_conv: Conv,
@@ -56,7 +57,15 @@ struct Mid {
 impl Vae {
     /// Loads the weights that the config asks for.
     pub fn load(device: &Device, config: VaeConfig, checkpoint: &Checkpoint) -> Result<Vae> {
-        let loader = Loader::new(device, checkpoint)?;
+        Vae::build(Loader::new(device, checkpoint)?, config)
+    }
+
+    /// The network without its weights: for plans that are recorded and never run.
+    pub fn describe(config: VaeConfig) -> Result<Vae> {
+        Vae::build(Loader::describing(), config)
+    }
+
+    fn build(loader: Loader, config: VaeConfig) -> Result<Vae> {
         let latent = config.latent_channels;
         let vae = Vae {
             encoder: Half::load_encoder(&loader, &config)?,
@@ -65,9 +74,14 @@ impl Vae {
             post_quant_conv: loader.conv_padded_outputs("post_quant_conv", latent, latent, 1)?,
             decoder: Half::load_decoder(&loader, &config)?,
             config,
+            weight_bytes: 0,
         };
-        loader.finish(&[])?;
-        Ok(vae)
+        Ok(Vae { weight_bytes: loader.finish(&[])?, ..vae })
+    }
+
+    /// Device memory of the weights.
+    pub fn weight_bytes(&self) -> usize {
+        self.weight_bytes
     }
 
     pub fn config(&self) -> &VaeConfig {

@@ -1,16 +1,17 @@
-//! Takes named tensors out of a checkpoint and uploads them as the kernels want them.
+//! Takes named tensors out of a checkpoint, and uploads them as the kernels want them when all are there.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-use half::f16;
 use safetensors::SafeTensors;
 
-use super::repack::{self, CHANNEL_MULTIPLE};
-use super::{Checkpoint, to_f16};
+use super::Checkpoint;
+use super::convert::Stored;
+use super::repack::{CHANNEL_MULTIPLE, Part, Recipe};
+use super::upload::{Job, upload};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::plan::{DType, Tensor};
+use crate::plan::{DType, Region, Tensor};
 
 /// Weight (n, k) and bias (n) of a linear layer.
 #[derive(Clone, Debug)]
@@ -34,33 +35,53 @@ pub struct Norm {
     pub bias: Tensor,
 }
 
-/// Reads one checkpoint. What is missing or misshapen is noted and stands in as zeros, so that [`Loader::finish`] can
-/// name all of it at once.
+/// Reads one checkpoint. Tensors are described first, all of one in the same region: what is missing or misshapen is
+/// noted, so that [`Loader::finish`] can name all of it at once, and nothing is read before all of it is known to fit.
 pub struct Loader<'a> {
-    device: &'a Device,
-    checkpoint: &'a Checkpoint,
-    tensors: SafeTensors<'a>,
+    /// Where tensors come from and go to; without it they are only described.
+    source: Option<Source<'a>>,
+    region: RefCell<Region>,
+    jobs: RefCell<Vec<Job<'a>>>,
     problems: RefCell<Vec<String>>,
     taken: RefCell<HashSet<String>>,
 }
 
+struct Source<'a> {
+    device: &'a Device,
+    checkpoint: &'a Checkpoint,
+    tensors: SafeTensors<'a>,
+}
+
 impl<'a> Loader<'a> {
     pub fn new(device: &'a Device, checkpoint: &'a Checkpoint) -> Result<Loader<'a>> {
-        let tensors = checkpoint.tensors()?;
-        Ok(Loader { device, checkpoint, tensors, problems: RefCell::default(), taken: RefCell::default() })
+        let source = Source { device, checkpoint, tensors: checkpoint.tensors()? };
+        Ok(Loader { source: Some(source), ..Loader::describing() })
+    }
+
+    /// Reads nothing: gives tensors of the right shapes that never have memory, over which plans can be recorded.
+    pub fn describing() -> Loader<'a> {
+        Loader {
+            source: None,
+            region: RefCell::default(),
+            jobs: RefCell::default(),
+            problems: RefCell::default(),
+            taken: RefCell::default(),
+        }
     }
 
     /// Whether the checkpoint has a tensor of this name.
     pub fn has(&self, name: &str) -> bool {
-        self.tensors.tensor(name).is_ok()
+        self.source.as_ref().is_some_and(|source| source.tensors.tensor(name).is_ok())
     }
 
-    /// Fails with every problem met, and with every tensor that nothing took.
-    pub fn finish(self, ignored: &[&str]) -> Result<()> {
-        const SHOWN: usize = 20;
+    /// Fails with every problem met, and with every tensor that nothing took. If there is none, uploads what was taken,
+    /// and gives the bytes of device memory that it takes.
+    pub fn finish(self, ignored: &[&str]) -> Result<usize> {
+        let region = self.region.into_inner();
+        let Some(source) = self.source else { return Ok(region.bytes()) };
         let mut problems = self.problems.into_inner();
         let taken = self.taken.into_inner();
-        let mut unexpected: Vec<&str> = self
+        let mut unexpected: Vec<&str> = source
             .tensors
             .names()
             .into_iter()
@@ -68,42 +89,49 @@ impl<'a> Loader<'a> {
             .collect();
         unexpected.sort_unstable();
         problems.extend(unexpected.iter().map(|name| format!("{name} is unexpected")));
-        if problems.is_empty() {
-            return Ok(());
-        }
-        let more = problems.len().saturating_sub(SHOWN);
-        problems.truncate(SHOWN);
-        let mut message = format!("does not fit its config:\n  {}", problems.join("\n  "));
-        if more > 0 {
-            message.push_str(&format!("\n  and {more} more"));
-        }
-        Err(Error::Model { path: self.checkpoint.path.clone(), message })
+        source.complain(problems)?;
+        region.allocate(source.device)?;
+        let bad = upload(source.device, &self.jobs.into_inner())?;
+        source.complain(bad.into_iter().map(|(name, reason)| format!("{name}: {reason}")).collect())?;
+        Ok(region.bytes())
     }
 
-    /// A tensor's elements; zeros, and a problem noted, where they cannot be had.
-    fn take(&self, name: &str, shape: &[usize]) -> Vec<f16> {
+    /// Describes a device tensor that a recipe makes of the checkpoint's, unless something is wrong with those.
+    fn make(&self, shape: &[usize], recipe: Option<Recipe<'a>>) -> Tensor {
+        let target = self.region.borrow_mut().tensor(DType::F16, shape);
+        if let Some(recipe) = recipe {
+            self.jobs.borrow_mut().push(Job { target: target.clone(), recipe });
+        }
+        target
+    }
+
+    /// A tensor of the checkpoint; where it cannot be had, nothing, and a problem noted.
+    fn take(&self, name: &str, shape: &[usize]) -> Option<Part<'a>> {
+        let source = self.source.as_ref()?;
         self.taken.borrow_mut().insert(name.to_string());
-        let elements = shape.iter().product();
-        let problem = match self.tensors.tensor(name) {
+        let problem = match source.tensors.tensor(name) {
             Err(_) => format!("{name} {shape:?} is missing"),
             Ok(view) if view.shape() != shape => format!("{name} is {:?}, wanted {shape:?}", view.shape()),
-            Ok(view) => match to_f16(view.dtype(), view.data()) {
-                Ok(halves) if halves.iter().any(|half| !half.is_finite()) => format!("{name} holds NaN or infinity"),
-                Ok(halves) => return halves.into_owned(),
+            Ok(view) => match Stored::new(view.dtype(), view.data()) {
+                Ok(stored) => return Some(Part { name: name.to_string(), stored }),
                 Err(reason) => format!("{name}: {reason}"),
             },
         };
         self.problems.borrow_mut().push(problem);
-        vec![f16::ZERO; elements]
+        None
     }
 
-    fn upload(&self, shape: &[usize], elements: &[f16]) -> Result<Tensor> {
-        self.device.upload(DType::F16, shape, elements)
+    /// Describes a device tensor of the elements of several of the checkpoint, zeros behind them.
+    fn stack(&self, shape: &[usize], parts: impl IntoIterator<Item = (String, Vec<usize>)>) -> Tensor {
+        // Each is looked for, so that all that are missing are noted.
+        let parts: Vec<Option<Part>> = parts.into_iter().map(|(name, shape)| self.take(&name, &shape)).collect();
+        let parts: Option<Vec<Part>> = parts.into_iter().collect();
+        self.make(shape, parts.map(Recipe::Stacked))
     }
 
     /// A tensor as it is.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        self.upload(shape, &self.take(name, shape))
+        Ok(self.stack(shape, [(name.to_string(), shape.to_vec())]))
     }
 
     /// `{name}.weight` and `.bias` of `channels`.
@@ -114,12 +142,12 @@ impl<'a> Loader<'a> {
 
     /// Several linear layers over the same input as one: their outputs side by side.
     pub fn linears(&self, names: &[String], inputs: usize, outputs: usize, bias: bool) -> Result<Linear> {
-        let gather = |part: &str, shape: &[usize]| -> Vec<f16> {
-            names.iter().flat_map(|name| self.take(&format!("{name}.{part}"), shape)).collect()
-        };
         let rows = names.len() * outputs;
-        let weight = self.upload(&[rows, inputs], &gather("weight", &[outputs, inputs]))?;
-        let bias = if bias { Some(self.upload(&[rows], &gather("bias", &[outputs]))?) } else { None };
+        let parts = |part: &'static str, shape: Vec<usize>| {
+            names.iter().map(move |name| (format!("{name}.{part}"), shape.clone()))
+        };
+        let weight = self.stack(&[rows, inputs], parts("weight", vec![outputs, inputs]));
+        let bias = bias.then(|| self.stack(&[rows], parts("bias", vec![outputs])));
         Ok(Linear { weight, bias })
     }
 
@@ -131,36 +159,29 @@ impl<'a> Loader<'a> {
     /// A linear layer that may be stored as a 1x1 convolution: with bias.
     pub fn pointwise(&self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
         let weight = format!("{name}.weight");
-        let stored_as_convolution = self.tensors.tensor(&weight).is_ok_and(|view| view.shape().len() == 4);
-        let elements = if stored_as_convolution {
-            self.take(&weight, &[outputs, inputs, 1, 1])
-        } else {
-            self.take(&weight, &[outputs, inputs])
-        };
-        let bias = self.tensor(&format!("{name}.bias"), &[outputs])?;
-        Ok(Linear { weight: self.upload(&[outputs, inputs], &elements)?, bias: Some(bias) })
+        let stored = self.source.as_ref().and_then(|source| source.tensors.tensor(&weight).ok());
+        let stored_as_convolution = stored.is_some_and(|view| view.shape().len() == 4);
+        let stored_shape = if stored_as_convolution { vec![outputs, inputs, 1, 1] } else { vec![outputs, inputs] };
+        let weight = self.stack(&[outputs, inputs], [(weight, stored_shape)]);
+        Ok(Linear { weight, bias: Some(self.tensor(&format!("{name}.bias"), &[outputs])?) })
     }
 
     /// Several linear layers that each differ in outputs, over the same input, with biases: one layer.
     pub fn stacked(&self, layers: &[(String, usize)], inputs: usize) -> Result<Linear> {
         let rows = layers.iter().map(|(_, outputs)| outputs).sum();
-        let weights: Vec<f16> = layers
-            .iter()
-            .flat_map(|(name, outputs)| self.take(&format!("{name}.weight"), &[*outputs, inputs]))
-            .collect();
-        let biases: Vec<f16> =
-            layers.iter().flat_map(|(name, outputs)| self.take(&format!("{name}.bias"), &[*outputs])).collect();
-        Ok(Linear { weight: self.upload(&[rows, inputs], &weights)?, bias: Some(self.upload(&[rows], &biases)?) })
+        let weights = layers.iter().map(|(name, outputs)| (format!("{name}.weight"), vec![*outputs, inputs]));
+        let biases = layers.iter().map(|(name, outputs)| (format!("{name}.bias"), vec![*outputs]));
+        Ok(Linear { weight: self.stack(&[rows, inputs], weights), bias: Some(self.stack(&[rows], biases)) })
     }
 
     /// A GEGLU's projection to twice `outputs`, hidden and gate rows in turn.
     pub fn geglu(&self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
-        let weight = self.take(&format!("{name}.weight"), &[2 * outputs, inputs]);
-        let bias = self.take(&format!("{name}.bias"), &[2 * outputs]);
-        Ok(Linear {
-            weight: self.upload(&[2 * outputs, inputs], &repack::interleave_halves(&weight, inputs))?,
-            bias: Some(self.upload(&[2 * outputs], &repack::interleave_halves(&bias, 1))?),
-        })
+        let interleaved = |part: &str, shape: &[usize]| {
+            let stored = self.take(&format!("{name}.{part}"), shape);
+            self.make(shape, stored.map(Recipe::Interleaved))
+        };
+        let weight = interleaved("weight", &[2 * outputs, inputs]);
+        Ok(Linear { weight, bias: Some(interleaved("bias", &[2 * outputs])) })
     }
 
     /// `{name}.weight` (outputs, inputs, size, size) and `.bias`.
@@ -174,11 +195,28 @@ impl<'a> Loader<'a> {
     }
 
     fn conv_padded(&self, name: &str, inputs: usize, outputs: usize, size: usize, padded: usize) -> Result<Conv> {
+        let taps = size * size;
         let weight = self.take(&format!("{name}.weight"), &[outputs, inputs, size, size]);
-        let packed = repack::convolution(&weight, outputs, inputs, size, padded);
-        let mut bias = self.take(&format!("{name}.bias"), &[outputs]);
-        bias.resize(padded, f16::ZERO);
-        let columns = size * size * inputs.next_multiple_of(CHANNEL_MULTIPLE);
-        Ok(Conv { weight: self.upload(&[padded, columns], &packed)?, bias: Some(self.upload(&[padded], &bias)?), size })
+        let recipe = weight.map(|weight| Recipe::Convolution { weight, inputs, taps });
+        let weight = self.make(&[padded, taps * inputs.next_multiple_of(CHANNEL_MULTIPLE)], recipe);
+        let bias = self.stack(&[padded], [(format!("{name}.bias"), vec![outputs])]);
+        Ok(Conv { weight, bias: Some(bias), size })
+    }
+}
+
+impl Source<'_> {
+    /// Fails with the problems, if there are any.
+    fn complain(&self, mut problems: Vec<String>) -> Result<()> {
+        const SHOWN: usize = 20;
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let more = problems.len().saturating_sub(SHOWN);
+        problems.truncate(SHOWN);
+        let mut message = format!("does not fit its config:\n  {}", problems.join("\n  "));
+        if more > 0 {
+            message.push_str(&format!("\n  and {more} more"));
+        }
+        Err(Error::Model { path: self.checkpoint.path.clone(), message })
     }
 }
