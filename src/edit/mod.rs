@@ -71,7 +71,7 @@ impl Editor {
         Ok(Editor { device, tokenizer, model, session: None, separate_memory: options.separate_memory })
     }
 
-    pub fn device(&self) -> &Device {
+    pub fn device(&self) -> &Arc<Device> {
         &self.device
     }
 

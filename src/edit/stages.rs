@@ -139,10 +139,13 @@ fn record_encode(plan: &mut Plan, model: &Model, state: &State) -> Result<()> {
     Ok(())
 }
 
-/// The maps that share a UNet call: all, unless the latents are so large that their activations would be too.
+/// The maps that share a UNet call: as many as fill a GPU, and no more, since their activations are what takes most of
+/// the arena. At 64x64 latents and two prompts that is five maps, whose activations take what decoding takes.
 pub(super) fn map_chunks(settings: &Settings, maps: usize) -> impl Iterator<Item = Range<usize>> {
     const LATENTS_PER_CALL: usize = 10 * 64 * 64;
-    let per_call = (LATENTS_PER_CALL / settings.pixels()).clamp(1, maps);
+    let predictions = settings.map.as_ref().is_some_and(|map| map.predictions);
+    let samples = if predictions { PROMPTS } else { PROMPTS - TARGET };
+    let per_call = (LATENTS_PER_CALL / (samples * settings.pixels())).clamp(1, maps);
     (0..maps).step_by(per_call).map(move |first| first..maps.min(first + per_call))
 }
 

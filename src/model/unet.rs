@@ -68,8 +68,15 @@ impl UNet {
         UNet::build(Loader::describing(), config)
     }
 
+    /// Names and shapes of the tensors that a checkpoint for the config has.
+    pub fn tensors(config: &UNetConfig) -> Result<Vec<(String, Vec<usize>)>> {
+        let loader = Loader::describing();
+        Builder::new(&loader, config).build()?;
+        Ok(loader.wanted())
+    }
+
     fn build(loader: Loader, config: &UNetConfig) -> Result<UNet> {
-        let unet = Builder { loader: &loader, config, projections: Vec::new(), total: 0 }.build()?;
+        let unet = Builder::new(&loader, config).build()?;
         Ok(UNet { weight_bytes: loader.finish(&[])?, ..unet })
     }
 
@@ -188,7 +195,11 @@ struct Builder<'b, 'a> {
     total: usize,
 }
 
-impl Builder<'_, '_> {
+impl<'b, 'a> Builder<'b, 'a> {
+    fn new(loader: &'b Loader<'a>, config: &'b UNetConfig) -> Builder<'b, 'a> {
+        Builder { loader, config, projections: Vec::new(), total: 0 }
+    }
+
     fn build(mut self) -> Result<UNet> {
         let widths = &self.config.block_out_channels;
         let time_width = 4 * widths[0];

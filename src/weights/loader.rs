@@ -43,7 +43,8 @@ pub struct Loader<'a> {
     region: RefCell<Region>,
     jobs: RefCell<Vec<Job<'a>>>,
     problems: RefCell<Vec<String>>,
-    taken: RefCell<HashSet<String>>,
+    /// Names and shapes in the order in which they were asked for.
+    wanted: RefCell<Vec<(String, Vec<usize>)>>,
 }
 
 struct Source<'a> {
@@ -65,7 +66,7 @@ impl<'a> Loader<'a> {
             region: RefCell::default(),
             jobs: RefCell::default(),
             problems: RefCell::default(),
-            taken: RefCell::default(),
+            wanted: RefCell::default(),
         }
     }
 
@@ -80,7 +81,8 @@ impl<'a> Loader<'a> {
         let region = self.region.into_inner();
         let Some(source) = self.source else { return Ok(region.bytes()) };
         let mut problems = self.problems.into_inner();
-        let taken = self.taken.into_inner();
+        let wanted = self.wanted.into_inner();
+        let taken: HashSet<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
         let mut unexpected: Vec<&str> = source
             .tensors
             .names()
@@ -96,6 +98,11 @@ impl<'a> Loader<'a> {
         Ok(region.bytes())
     }
 
+    /// Names and shapes of all that was asked for.
+    pub fn wanted(self) -> Vec<(String, Vec<usize>)> {
+        self.wanted.into_inner()
+    }
+
     /// Describes a device tensor that a recipe makes of the checkpoint's, unless something is wrong with those.
     fn make(&self, shape: &[usize], recipe: Option<Recipe<'a>>) -> Tensor {
         let target = self.region.borrow_mut().tensor(DType::F16, shape);
@@ -107,8 +114,8 @@ impl<'a> Loader<'a> {
 
     /// A tensor of the checkpoint; where it cannot be had, nothing, and a problem noted.
     fn take(&self, name: &str, shape: &[usize]) -> Option<Part<'a>> {
+        self.wanted.borrow_mut().push((name.to_string(), shape.to_vec()));
         let source = self.source.as_ref()?;
-        self.taken.borrow_mut().insert(name.to_string());
         let problem = match source.tensors.tensor(name) {
             Err(_) => format!("{name} {shape:?} is missing"),
             Ok(view) if view.shape() != shape => format!("{name} is {:?}, wanted {shape:?}", view.shape()),
