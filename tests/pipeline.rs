@@ -248,7 +248,7 @@ fn decoding_matches_the_reference_from_its_latents() {
         let mut plan = Plan::new(device().capabilities());
         let scaling_factor = model().vae.config().scaling_factor;
         let unscaled = ops::unscale::unscale(&mut plan, &latents, scaling_factor).expect("fits");
-        let decoded = model().vae.record_decode(&mut plan, &unscaled).expect("fits");
+        let decoded = model().vae.record_decode(&mut plan, &unscaled, None).expect("fits");
         let picture = ops::picture::to_picture(&mut plan, &decoded).expect("fits");
         let kept = support::kept(&decoded);
         plan.place(&decoded, &kept);

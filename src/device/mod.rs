@@ -87,7 +87,8 @@ impl Device {
         // SAFETY: all our work is on one stream, so that no event is needed to order it; tracking would put events
         // into captured graphs.
         unsafe { context.disable_event_tracking() };
-        let capabilities = list::describe(context.cu_device()).map_err(Error::driver("asking the device what it is"))?;
+        let capabilities =
+            list::describe(context.cu_device()).map_err(Error::driver("asking the device what it is"))?;
         capabilities.check()?;
         let stream = context.new_stream().map_err(Error::driver("creating a stream"))?;
         let modules = Mutex::new(HashMap::new());
