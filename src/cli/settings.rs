@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result, anyhow};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::args::{CutArgs, DenoisingArgs, MapsArgs};
-use super::values;
+use super::args::{CutArgs, DenoisingArgs, MapsArgs, ModelArgs};
+use super::{hub, values};
 use crate::edit::{EditRequest, MapSettings, MaskSettings, MaskSource};
 use crate::model::{ModelFiles, Parts, UNetConfig, VaeConfig};
 
@@ -31,15 +31,26 @@ pub struct Defaults {
     fill_holes: Option<bool>,
 }
 
-/// The model of a folder, or the miniature.
-pub fn model_files(folder: Option<&Path>) -> Result<ModelFiles> {
-    match folder {
-        Some(folder) => Ok(ModelFiles::open(folder)?),
+/// The model that is asked for, or the miniature. A model of the hub is fetched if it is not there, unless `offline`.
+pub fn model_files(args: &ModelArgs, offline: bool) -> Result<ModelFiles> {
+    let id = |path: &Path| hub::Id::parse(path.to_str()?).filter(|_| path.symlink_metadata().is_err());
+    let mut files = match &args.model {
+        Some(path) => match id(path) {
+            Some(id) => ModelFiles::folder(&hub::model(&id, offline)?)?,
+            None => ModelFiles::open(path)?,
+        },
         #[cfg(feature = "demo-model")]
-        None => Ok(ModelFiles::demo()),
+        None => ModelFiles::demo(),
         #[cfg(not(feature = "demo-model"))]
         None => anyhow::bail!("this build has no model of its own: give one with --model"),
+    };
+    if let Some(folder) = &args.config {
+        files = files.with_configs(folder)?;
     }
+    if let Some(path) = &args.vae {
+        files = files.with_vae(path)?;
+    }
+    Ok(files)
 }
 
 /// Fails with all that is wrong with a model, as far as that can be told without a device: so that nothing is fetched and
