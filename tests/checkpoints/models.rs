@@ -285,7 +285,7 @@ fn configs() -> Vec<Case> {
             UNET,
             ("addition_embed_type", json!("text_time")),
         ),
-        config("a config of SD2", &["Stable Diffusion 2", "hidden_size"], UNET, |config| {
+        config("a config of SD2", &["this is a Stable Diffusion 2 model"], UNET, |config| {
             config["cross_attention_dim"] = json!(1024);
             config["use_linear_projection"] = json!(true);
         }),
@@ -354,9 +354,9 @@ fn configs() -> Vec<Case> {
         set("a trillion tokens", &["vocab_size is 1000000000000"], TEXT, ("vocab_size", json!(1_000_000_000_000_u64))),
         set(
             "fewer tokens than the tokenizer's",
-            &["tokenizer/vocab.json", "token 49407", "vocab_size is 49000"],
+            &["tokenizer/vocab.json", "token 513", "vocab_size is 500"],
             TEXT,
-            ("vocab_size", json!(49000)),
+            ("vocab_size", json!(500)),
         ),
         set("an epsilon of zero", &["layer_norm_eps is 0"], TEXT, ("layer_norm_eps", json!(0.0))),
         set(
@@ -394,10 +394,19 @@ fn indices() -> Vec<Case> {
     ]
 }
 
-/// Tokenizers that are damaged, or not CLIP's.
+/// Tokenizers that are damaged, or not CLIP's: of CLIP's own files.
 fn tokenizers() -> Vec<Case> {
     const VOCABULARY: &str = "tokenizer/vocab.json";
     const MERGES: &str = "tokenizer/merges.txt";
+    fn damaged(name: &'static str, words: &'static [&'static str], damage: impl Fn(&Path) + 'static) -> Case {
+        folder(name, words, move |path| {
+            for file in [VOCABULARY, MERGES] {
+                remove(&path.join(file));
+                std::os::unix::fs::symlink(demo().join(file), path.join(file)).expect("a link");
+            }
+            damage(path);
+        })
+    }
     fn merges(change: impl Fn(String) -> String) -> impl Fn(&Path) {
         move |path| {
             let text = fs::read_to_string(demo().join(MERGES)).expect("merges");
@@ -405,26 +414,26 @@ fn tokenizers() -> Vec<Case> {
         }
     }
     vec![
-        folder("no vocabulary", &[VOCABULARY, "is missing"], |path| remove(&path.join(VOCABULARY))),
-        folder("no merges", &[MERGES, "is missing"], |path| remove(&path.join(MERGES))),
-        folder("a vocabulary that is no JSON", &[VOCABULARY, "cannot be used"], |path| {
+        damaged("no vocabulary", &[VOCABULARY, "is missing"], |path| remove(&path.join(VOCABULARY))),
+        damaged("no merges", &[MERGES, "is missing"], |path| remove(&path.join(MERGES))),
+        damaged("a vocabulary that is no JSON", &[VOCABULARY, "cannot be used"], |path| {
             replace(&path.join(VOCABULARY), b"a: 1");
         }),
-        folder("a vocabulary of one word", &[VOCABULARY, "lacks <|startoftext|>"], |path| {
+        damaged("a vocabulary of one word", &[VOCABULARY, "lacks <|startoftext|>"], |path| {
             replace(&path.join(VOCABULARY), br#"{"a": 0}"#);
         }),
-        folder(
+        damaged(
             "a merge of an unknown piece",
             &[MERGES, "damaged", "thx"],
             merges(|text| text.replacen("t h\n", "thx h\n", 1)),
         ),
-        folder("a merge of three pieces", &[MERGES, "damaged"], merges(|text| text.replacen("t h\n", "t h e\n", 1))),
-        folder(
+        damaged("a merge of three pieces", &[MERGES, "damaged"], merges(|text| text.replacen("t h\n", "t h e\n", 1))),
+        damaged(
             "a merge of one piece",
             &[MERGES, "damaged", "two pieces"],
             merges(|text| text.replacen("t h\n", "th\n", 1)),
         ),
-        folder(
+        damaged(
             "merges cut in a line",
             &[MERGES, "damaged", "two pieces"],
             merges(|text| {
@@ -432,15 +441,15 @@ fn tokenizers() -> Vec<Case> {
                 middle[..middle.rfind(' ').expect("a space")].to_owned()
             }),
         ),
-        folder(
+        damaged(
             "merges cut behind a line",
             &[MERGES, "cut short", "1000 merges"],
             merges(|text| text.lines().take(1001).collect::<Vec<_>>().join("\n")),
         ),
-        folder("merges that are no text", &[MERGES, "UTF-8"], |path| {
+        damaged("merges that are no text", &[MERGES, "UTF-8"], |path| {
             replace(&path.join(MERGES), b"#version\n\xFF\xFE a\n")
         }),
-        folder("a whole tokenizer that is not one", &["tokenizer/tokenizer.json"], |path| {
+        damaged("a whole tokenizer that is not one", &["tokenizer/tokenizer.json"], |path| {
             fs::write(path.join("tokenizer/tokenizer.json"), "{}").expect("a file");
         }),
     ]

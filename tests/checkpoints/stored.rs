@@ -119,6 +119,19 @@ fn link(from: &Path, to: &Path) {
     }
 }
 
+/// Gives a copy of the miniature a tokenizer of bytes alone, which is read at once.
+pub fn small_tokenizer(folder: &Path) {
+    let printable = (33..=126).chain(161..=172).chain(174..=255).chain(256..=323).filter_map(char::from_u32);
+    let bytes: Vec<String> = printable.map(String::from).collect();
+    let ends = bytes.iter().map(|byte| format!("{byte}</w>"));
+    let specials = ["<|startoftext|>", "<|endoftext|>"].map(str::to_owned);
+    let tokens = bytes.iter().cloned().chain(ends).chain(specials);
+    let vocabulary: serde_json::Map<_, _> = tokens.enumerate().map(|(id, token)| (token, id.into())).collect();
+    let vocabulary = serde_json::Value::Object(vocabulary).to_string();
+    replace(&folder.join("tokenizer/vocab.json"), vocabulary.as_bytes());
+    replace(&folder.join("tokenizer/merges.txt"), b"#version: 0.2\n");
+}
+
 /// Puts a file in a link's place.
 pub fn replace(path: &Path, contents: &[u8]) {
     remove(path);
