@@ -12,6 +12,7 @@ mod hub;
 mod mask;
 mod output;
 mod progress;
+mod remove;
 mod settings;
 mod tensors;
 mod values;
@@ -33,6 +34,7 @@ pub fn main() -> ExitCode {
     };
     let outcome = match &cli.command {
         Command::Edit(args) => edit::run(args),
+        Command::Remove(args) => remove::run(args),
         Command::Mask(args) => mask::run(args),
         Command::Compile(args) => compile::run(args),
         Command::Devices(_) => devices::run(),
