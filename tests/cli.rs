@@ -217,7 +217,8 @@ fn models_that_are_not_whole_are_refused() {
     let output = diffedit(folder.path(), &edit(&["--model", "model"]));
     let said = text(&output.stderr);
     assert!(!output.status.success() && said.starts_with("error: model: cannot be loaded:\n"), "{said}");
-    for part in ["text_encoder/config.json: is missing", "unet/config.json: is missing", "vae/config.json: is missing"] {
+    for part in ["text_encoder/config.json: is missing", "unet/config.json: is missing", "vae/config.json: is missing"]
+    {
         assert!(said.contains(part), "{part:?} is not in {said}");
     }
     assert_refused(folder.path(), &edit(&["--model", "in.png"]), "is a picture");

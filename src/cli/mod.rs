@@ -11,6 +11,7 @@ mod fetch;
 mod hub;
 mod mask;
 mod output;
+mod plan;
 mod progress;
 mod settings;
 mod tensors;
@@ -34,6 +35,7 @@ pub fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::Edit(args) => edit::run(args),
         Command::Mask(args) => mask::run(args),
+        Command::Plan(args) => plan::run(args),
         Command::Compile(args) => compile::run(args),
         Command::Devices(_) => devices::run(),
         Command::Demo(args) => demo::run(args),
