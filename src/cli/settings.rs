@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::args::{CutArgs, DenoisingArgs, MapsArgs, ModelArgs};
 use super::{hub, values};
 use crate::edit::{EditRequest, MapSettings, MaskSettings, MaskSource};
-use crate::model::{ModelFiles, Parts, UNetConfig, VaeConfig};
+use crate::model::{Configs, ModelFiles, Parts, VaeConfig};
+use crate::picture;
 
 /// The file of a model folder that holds its defaults, under the names of the command line's long options.
 const FILE: &str = "diffedit.json";
@@ -144,13 +145,20 @@ fn set<T>(slot: &mut T, given: Option<T>) {
     }
 }
 
-/// Width and height of the edit: what is asked for, or the size the model was trained at.
+/// Width and height that a picture is edited at where none are asked for: its own aspect ratio, and as many pixels as the
+/// model's size has.
+pub fn size_for(request: &EditRequest, files: &ModelFiles) -> Result<(usize, usize)> {
+    let (width, height) = size(request, files)?;
+    let unit = files.json::<VaeConfig>("vae/config.json")?.scale();
+    Ok(picture::size_of_area(request.picture.dimensions(), width * height, unit))
+}
+
+/// The model's size: what its defaults say, or the size it was trained at.
 pub fn size(request: &EditRequest, files: &ModelFiles) -> Result<(usize, usize)> {
     if let Some(size) = request.size {
         return Ok(size);
     }
-    let unet: UNetConfig = files.json("unet/config.json")?;
-    let vae: VaeConfig = files.json("vae/config.json")?;
+    let Configs { unet, vae, .. } = Configs::open(files)?;
     let side = unet.sample_size * vae.scale();
     Ok((side, side))
 }
@@ -168,6 +176,7 @@ pub fn as_json(request: &EditRequest, (width, height): (usize, usize)) -> Value 
         "to": request.target,
         "negative-prompt": request.negative,
         "size": [width, height],
+        "resize": request.resize.to_string(),
         "steps": request.steps,
         "guidance": request.guidance,
         "strength": request.strength,

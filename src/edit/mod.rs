@@ -28,7 +28,7 @@ use crate::device::{Compiler, Device, DeviceChoice, Mark};
 use crate::error::{Error, Result};
 use crate::mask::{Map, Mask};
 use crate::model::{Model, ModelFiles, Parts, Tokenizer};
-use crate::picture;
+use crate::picture::Placement;
 use crate::plan::Tensor;
 use noise::channels_last;
 use session::Session;
@@ -150,6 +150,7 @@ struct Run<'a> {
     session: &'a Session,
     /// The picture as the model sees it.
     original: RgbImage,
+    placement: Placement,
     noise: Noise,
     ids: Vec<i32>,
     dropped: Vec<String>,
@@ -168,7 +169,9 @@ impl<'a> Run<'a> {
         request: &'a EditRequest,
     ) -> Result<Run<'a>> {
         let (settings, state) = (&session.settings, &session.state);
-        let original = picture::resize(&request.picture, state.picture.dim(1) as u32, state.picture.dim(0) as u32);
+        let canvas = (state.picture.dim(1) as u32, state.picture.dim(0) as u32);
+        let placement = Placement::new(request.picture.dimensions(), canvas, request.resize);
+        let original = placement.place(&request.picture);
         let shape = settings.noise_shape();
         let noise = match &request.noise {
             Some(noise) => noise.clone(),
@@ -213,7 +216,8 @@ impl<'a> Run<'a> {
             }
         }
         let marks = vec![("begin", begin)];
-        Ok(Run { device, session, original, noise, ids, dropped, marks, mask_source: &request.mask, macs: 0 })
+        let mask_source = &request.mask;
+        Ok(Run { device, session, original, placement, noise, ids, dropped, marks, mask_source, macs: 0 })
     }
 
     fn encode(&mut self) -> Result<()> {
@@ -286,8 +290,8 @@ impl<'a> Run<'a> {
             .collect::<Result<_>>()?;
         let dump = if request.dump { Some(self.dump(decoded, &picture)?) } else { None };
         let figures = if request.figures && decoded { self.figures()? } else { None };
-        let Run { original, dropped, macs, .. } = self;
-        Ok(EditResult { picture, original, mask, map, timings, macs, dropped, dump, figures })
+        let Run { original, placement, dropped, macs, .. } = self;
+        Ok(EditResult { picture, original, placement, mask, map, timings, macs, dropped, dump, figures })
     }
 
     fn mark(&mut self, stage: &'static str) -> Result<()> {
