@@ -15,6 +15,7 @@ const EPS: f32 = 1e-6;
 /// Both halves of the autoencoder on a device.
 pub struct Vae {
     config: VaeConfig,
+    weight_bytes: usize,
     encoder: Half,
     quant_conv: Conv,
     post_quant_conv: Conv,
@@ -63,7 +64,13 @@ impl Vae {
             post_quant_conv: loader.conv_padded_outputs("post_quant_conv", latent, latent, 1)?,
             decoder: Half::load_decoder(loader, &config)?,
             config,
+            weight_bytes: loader.bytes(),
         })
+    }
+
+    /// Device memory of the weights.
+    pub fn weight_bytes(&self) -> usize {
+        self.weight_bytes
     }
 
     pub fn config(&self) -> &VaeConfig {
