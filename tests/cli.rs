@@ -75,6 +75,8 @@ fn help_names_every_option_with_its_range() {
         "--to",
         "--out",
         "--model",
+        "--vae",
+        "--config",
         "--mask",
         "--map",
         "--mask-out",
@@ -220,8 +222,18 @@ fn models_that_are_not_whole_are_refused() {
     let model = folder.path().join("model");
     assert_refused(folder.path(), &edit(&["--model", "model"]), "no such folder");
     fs::create_dir_all(model.join("unet")).expect("a folder");
-    assert_refused(folder.path(), &edit(&["--model", "model"]), "text_encoder/config.json: is missing");
-    assert_refused(folder.path(), &edit(&["--model", "in.png"]), "not a model");
+    let output = diffedit(folder.path(), &edit(&["--model", "model"]));
+    let said = text(&output.stderr);
+    assert!(!output.status.success() && said.starts_with("error: model: cannot be loaded:\n"), "{said}");
+    for part in ["text_encoder/config.json: is missing", "unet/config.json: is missing", "vae/config.json: is missing"]
+    {
+        assert!(said.contains(part), "{part:?} is not in {said}");
+    }
+    assert_refused(folder.path(), &edit(&["--model", "in.png"]), "is a picture");
+    assert_refused(folder.path(), &edit(&["--vae", "in.png"]), "is a picture");
+    assert_refused(folder.path(), &edit(&["--vae", "missing.safetensors"]), "No such file");
+    fs::write(folder.path().join("sd15.ckpt"), "").expect("a file");
+    assert_refused(folder.path(), &edit(&["--model", "sd15.ckpt"]), "is a pickle");
 
     copy(&demo(), &model);
     for (file, contents, part) in [

@@ -33,14 +33,11 @@ fn save(folder: &Path, name: &str, picture: &DynamicImage, metadata: &Metadata) 
 }
 
 /// Whether pixels are equal wherever the mask is black; and how many are not where it is white.
-fn compare<P: Pixel>(
+fn compare<P: Pixel + PartialEq>(
     before: &ImageBuffer<P, Vec<P::Subpixel>>,
     after: &ImageBuffer<P, Vec<P::Subpixel>>,
     mask: &GrayImage,
-) -> (bool, usize)
-where
-    P: PartialEq,
-{
+) -> (bool, usize) {
     assert_eq!((before.dimensions(), mask.dimensions()), (after.dimensions(), before.dimensions()));
     let pixels = || before.pixels().zip(after.pixels()).zip(mask.pixels());
     let kept = pixels().filter(|(_, white)| white.0[0] == 0).all(|((before, after), _)| before == after);

@@ -26,7 +26,7 @@ Examples:
   diffedit edit --image farm.jpg --from horse --to zebra --model sd15 -o out.png
   diffedit mask --image farm.jpg --from horse --to zebra --model sd15 -o mask.png --map-out map.npy
   diffedit mask --map map.npy --threshold 0.2 --fill-holes -o mask.png
-  diffedit edit --image farm.jpg --to zebra --mask mask.png --model sd15 -o out.png
+  diffedit edit --image farm.jpg --to zebra --mask mask.png --model sd15.safetensors -o out.png
   diffedit remove --image farm.jpg --what horse --background grass --model sd15 -o out.png
 
 Settings that are not given come from the model folder's diffedit.json, and then from the article \
@@ -34,7 +34,8 @@ Settings that are not given come from the model folder's diffedit.json, and then
 10 maps at strength 0.5, threshold 0.1, blur 7.
 
 Environment: DIFFEDIT_NVRTC names NVRTC's file or folder, DIFFEDIT_OFFLINE=1 forbids fetching it, \
-DIFFEDIT_KERNELS is as --kernels, XDG_CACHE_HOME holds the cache.";
+DIFFEDIT_KERNELS is as --kernels, XDG_CACHE_HOME holds the cache; models of the hub lie in HF_HOME, HF_TOKEN is for \
+those that take one, HF_HUB_OFFLINE=1 forbids fetching them.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -269,6 +270,33 @@ pub struct CutArgs {
     pub fill_holes: bool,
 }
 
+/// Which model.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Model and files")]
+pub struct ModelArgs {
+    /// Stable Diffusion 1.x: a folder in diffusers' layout, a single .safetensors file, or a model of the Hugging Face hub
+    /// as owner/name[@revision], fetched once [default: the miniature]
+    #[arg(long, value_name = "DIR|FILE|ID")]
+    pub model: Option<PathBuf>,
+
+    /// Take this VAE in place of the model's own: a folder in diffusers' layout or a .safetensors file
+    #[arg(long, value_name = "DIR|FILE")]
+    pub vae: Option<PathBuf>,
+
+    /// Configs of a single .safetensors file that has not Stable Diffusion 1.5's shape: a folder in diffusers' layout
+    #[arg(long, value_name = "DIR", requires = "model")]
+    pub config: Option<PathBuf>,
+}
+
+impl ModelArgs {
+    /// What settings and reports call the model.
+    pub fn name(&self) -> String {
+        let path = |path: &Option<PathBuf>| path.as_deref().map(|path| path.display().to_string());
+        let model = path(&self.model).unwrap_or_else(|| "demo".into());
+        path(&self.vae).map_or(model.clone(), |vae| format!("{model} with VAE {vae}"))
+    }
+}
+
 /// How the picture comes to the size it is edited at, and the edit back into the picture.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Size")]
@@ -288,9 +316,8 @@ pub struct PictureArgs {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Model and files")]
 pub struct CommonArgs {
-    /// Folder of a Stable Diffusion 1.x model in diffusers' layout [default: the miniature]
-    #[arg(long, value_name = "DIR")]
-    pub model: Option<PathBuf>,
+    #[command(flatten)]
+    pub model: ModelArgs,
 
     /// Size to edit at: multiples of 8 from 64 to 2048 [default: the picture's shape, with the pixels of the model's size]
     #[arg(long, value_name = "WxH", value_parser = values::size, conflicts_with_all = ["width", "height"])]
@@ -340,7 +367,7 @@ pub struct DeviceArgs {
     #[arg(long, value_name = "DIR", env = "DIFFEDIT_KERNELS")]
     pub kernels: Option<PathBuf>,
 
-    /// Fetch nothing: fail if NVRTC is not on this machine
+    /// Fetch nothing: fail if NVRTC or the model is not on this machine
     #[arg(long)]
     pub offline: bool,
 }
@@ -360,15 +387,14 @@ pub struct CompileArgs {
     #[arg(short, long, value_name = "DIR")]
     pub out: PathBuf,
 
-    /// Folder of the model [default: the miniature]
-    #[arg(long, value_name = "DIR")]
-    pub model: Option<PathBuf>,
+    #[command(flatten)]
+    pub model: ModelArgs,
 
     /// Size that will be edited at [default: those of usual shapes, from 1:2 to 2:1, with the pixels of the model's size]
     #[arg(long, value_name = "WxH", value_parser = values::size)]
     pub size: Option<(usize, usize)>,
 
-    /// Fetch nothing: fail if NVRTC is not on this machine
+    /// Fetch nothing: fail if NVRTC or the model is not on this machine
     #[arg(long)]
     pub offline: bool,
 }

@@ -25,7 +25,7 @@ const CUDA_13: u32 = 13_000;
 
 pub fn run(args: &CompileArgs) -> Result<()> {
     output::make_folder(&args.out)?;
-    let files = settings::model_files(args.model.as_deref())?;
+    let files = settings::model_files(&args.model, args.offline)?;
     let mut progress = Progress::new();
     // Recording the stages takes a device with the weights on it; nothing runs there.
     let options = EditorOptions {

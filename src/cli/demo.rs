@@ -11,7 +11,7 @@ pub fn run(_: &DemoArgs) -> Result<()> {
 
 #[cfg(feature = "demo-model")]
 pub fn run(args: &DemoArgs) -> Result<()> {
-    use super::args::{CommonArgs, PictureArgs};
+    use super::args::{CommonArgs, ModelArgs, PictureArgs};
     use super::edit::Job;
     use super::engine::Part;
     use super::{output, settings};
@@ -22,7 +22,7 @@ pub fn run(args: &DemoArgs) -> Result<()> {
     const SCENE: &[u8] = include_bytes!("../../models/demo/scenes/0-horse-grass.png");
 
     let original = Original::decode(SCENE).map_err(anyhow::Error::msg)?;
-    let files = settings::model_files(None)?;
+    let files = settings::model_files(&ModelArgs::default(), args.device.offline)?;
     let mut request = EditRequest::new(original.rgb(), "horse", "zebra");
     settings::defaults(&files)?.apply(&mut request)?;
     request.figures = true;

@@ -25,7 +25,7 @@ use crate::{picture, report};
 pub const PARAMETERS: &str = "parameters";
 
 pub fn run(args: &EditArgs) -> Result<()> {
-    let files = settings::model_files(args.common.model.as_deref())?;
+    let files = settings::model_files(&args.common.model, args.device.offline)?;
     let source = args.from.clone().unwrap_or_default();
     let original = Original::load(&args.image)?;
     let mut request = EditRequest::new(original.rgb(), source, args.to.clone());
@@ -105,7 +105,7 @@ impl Job {
         }
         request.noise = common.noise.as_deref().map(tensors::read_noise).transpose()?;
         request.dump = common.dump.is_some();
-        let model = common.model.as_deref().map_or("demo".into(), |path| path.display().to_string());
+        let model = common.model.name();
         let outputs = OutputPaths { dump: common.dump.clone(), json: common.json.clone(), ..OutputPaths::default() };
         let inputs = common.noise.iter().cloned().collect();
         let metadata = original.metadata.clone();

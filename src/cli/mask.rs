@@ -28,7 +28,7 @@ fn from_prompts(args: &MaskArgs) -> Result<()> {
     let (Some(image), Some(from), Some(to)) = (&args.image, &args.from, &args.to) else {
         unreachable!("clap asks for them where there is no map")
     };
-    let files = settings::model_files(args.common.model.as_deref())?;
+    let files = settings::model_files(&args.common.model, args.device.offline)?;
     let original = Original::load(image)?;
     let mut request = EditRequest::new(original.rgb(), from.clone(), to.clone());
     settings::defaults(&files)?.apply(&mut request)?;
@@ -47,8 +47,8 @@ fn from_map(args: &MaskArgs, path: &Path) -> Result<()> {
     let common = &args.common;
     ensure!(common.dump.is_none() && common.noise.is_none(), "--dump and --noise do not go with --map");
     let mut request = EditRequest::new(image::RgbImage::new(1, 1), "", "");
-    if common.model.is_some() || cfg!(feature = "demo-model") {
-        settings::defaults(&settings::model_files(common.model.as_deref())?)?.apply(&mut request)?;
+    if common.model.model.is_some() || cfg!(feature = "demo-model") {
+        settings::defaults(&settings::model_files(&common.model, args.device.offline)?)?.apply(&mut request)?;
     }
     args.cut.apply(&mut request.mask_settings);
     let outputs: Vec<&Path> = [Some(&args.out), args.overlay.as_ref(), common.json.as_ref()]

@@ -8,6 +8,7 @@ mod edit;
 mod engine;
 mod estimate;
 mod fetch;
+mod hub;
 mod mask;
 mod output;
 mod progress;

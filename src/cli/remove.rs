@@ -10,7 +10,7 @@ use crate::edit::EditRequest;
 use crate::picture::Original;
 
 pub fn run(args: &RemoveArgs) -> Result<()> {
-    let files = settings::model_files(args.common.model.as_deref())?;
+    let files = settings::model_files(&args.common.model, args.device.offline)?;
     let original = Original::load(&args.image)?;
     let what = args.what.clone().unwrap_or_default();
     let mut request = EditRequest::new(original.rgb(), what.clone(), args.background.clone());
