@@ -156,6 +156,7 @@ impl Job {
 
         let mut progress = Progress::new();
         let mut engine = Engine::open(device, &self.files, &mut progress)?;
+        self.announce_size(&mut progress);
         engine.announce(&self.request, part, &mut progress)?;
         let started = Instant::now();
         let observer = &mut |event| {
@@ -172,6 +173,14 @@ impl Job {
         self.write(&result, &self.report(&engine, &result, part, seconds))?;
         progress.say(&format!("done in {seconds:.1} s"));
         Ok(())
+    }
+
+    /// Says at what size a picture of another one is edited.
+    fn announce_size(&self, progress: &mut Progress) {
+        let ((width, height), (columns, rows)) = (self.placement.picture(), self.placement.canvas());
+        if (width, height) != (columns, rows) {
+            progress.say(&format!("a picture of {width}x{height}, edited at {columns}x{rows}"));
+        }
     }
 
     /// Writes what is asked for, all of it or nothing.
