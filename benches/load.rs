@@ -6,11 +6,12 @@ mod common;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use common::{sized, support};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use diffedit::model::{UNet, UNetConfig};
-use diffedit::weights::Checkpoint;
+use diffedit::weights::{Checkpoint, Loader, Naming, WeightFile};
 use support::checkpoint::{Stored, unet_config, write_unet};
 
 fn load(criterion: &mut Criterion) {
@@ -24,8 +25,12 @@ fn load(criterion: &mut Criterion) {
         group.bench_function(format!("read {stored:?}"), |bencher| bencher.iter(|| read(&path)));
         group.bench_function(format!("load {stored:?}"), |bencher| {
             bencher.iter(|| {
-                let checkpoint = Checkpoint::open(&path).expect("a checkpoint");
-                UNet::load(support::device(), config.clone(), &checkpoint).expect("it loads")
+                let file = Arc::new(WeightFile::open(&path).expect("a file"));
+                let checkpoint = Checkpoint::of_file(&file, Naming::default()).expect("a checkpoint");
+                let loader = Loader::new(support::device(), &checkpoint);
+                let unet = UNet::load(&loader, config.clone()).expect("it is described");
+                assert_eq!(loader.finish().expect("it loads"), []);
+                unet
             });
         });
     }

@@ -2,11 +2,12 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use diffedit::model::{UNet, UNetConfig};
-use diffedit::weights::Checkpoint;
+use diffedit::weights::{Checkpoint, Loader, Naming, WeightFile};
 use support::checkpoint::{Stored, unet_config, write_unet};
 
 /// Host memory beyond mapped files and the emulated device's, bytes: staging buffers, and what goes with threads.
@@ -29,7 +30,8 @@ fn loading_takes_little_memory_beyond_the_mapped_file() {
     assert!(bytes > 4 * MOST, "{bytes} bytes would not show");
 
     let device = support::device();
-    let checkpoint = Checkpoint::open(&path).expect("a checkpoint");
+    let file = Arc::new(WeightFile::open(&path).expect("a file"));
+    let checkpoint = Checkpoint::of_file(&file, Naming::default()).expect("a checkpoint");
     let before = anonymous_bytes();
     let (done, peak) = (AtomicBool::new(false), AtomicUsize::new(0));
     let unet = std::thread::scope(|scope| {
@@ -39,9 +41,12 @@ fn loading_takes_little_memory_beyond_the_mapped_file() {
                 std::thread::sleep(Duration::from_millis(1));
             }
         });
-        let unet = UNet::load(device, config, &checkpoint);
+        let loader = Loader::new(device, &checkpoint);
+        let unet = UNet::load(&loader, config).expect("it is described");
+        let problems = loader.finish();
         done.store(true, Ordering::Relaxed);
-        unet.expect("it loads")
+        assert_eq!(problems.expect("it loads"), []);
+        unet
     });
     assert_eq!(device.allocated_bytes(), unet.weight_bytes(), "weights are one allocation, and nothing else is");
     let taken = peak.into_inner().saturating_sub(before).saturating_sub(device.allocated_bytes());

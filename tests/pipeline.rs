@@ -11,7 +11,7 @@ use std::sync::{Mutex, OnceLock};
 
 use diffedit::edit::{Dump, DumpData, MapSettings, MaskSettings, MaskSource, Observer, Posterior};
 use diffedit::mask::Mask;
-use diffedit::model::{Model, ModelFiles, Time, Tokenizer};
+use diffedit::model::{Model, ModelFiles, Parts, Time, Tokenizer};
 use diffedit::ops;
 use diffedit::plan::{DType, Plan, Tensor};
 use diffedit::scheduler::Scheduler;
@@ -38,7 +38,10 @@ fn edit(request: &EditRequest) -> EditResult {
 
 fn model() -> &'static Model {
     static MODEL: OnceLock<Model> = OnceLock::new();
-    MODEL.get_or_init(|| Model::load(device(), &ModelFiles::demo(), &mut |_| ()).expect("the demo model loads"))
+    MODEL.get_or_init(|| {
+        let parts = Parts::open(&ModelFiles::demo()).expect("the demo model is whole");
+        Model::load(device(), &parts, &mut |_| ()).expect("the demo model loads")
+    })
 }
 
 fn request(case: &Case) -> EditRequest {
@@ -248,7 +251,7 @@ fn decoding_matches_the_reference_from_its_latents() {
         let mut plan = Plan::new(device().capabilities());
         let scaling_factor = model().vae.config().scaling_factor;
         let unscaled = ops::unscale::unscale(&mut plan, &latents, scaling_factor).expect("fits");
-        let decoded = model().vae.record_decode(&mut plan, &unscaled, None).expect("fits");
+        let decoded = model().vae.record_decode(&mut plan, &unscaled).expect("fits");
         let picture = ops::picture::to_picture(&mut plan, &decoded).expect("fits");
         let kept = support::kept(&decoded);
         plan.place(&decoded, &kept);

@@ -8,10 +8,12 @@ mod edit;
 mod engine;
 mod estimate;
 mod fetch;
+mod hub;
 mod mask;
 mod output;
 mod plan;
 mod progress;
+mod remove;
 mod settings;
 mod tensors;
 mod values;
@@ -33,6 +35,7 @@ pub fn main() -> ExitCode {
     };
     let outcome = match &cli.command {
         Command::Edit(args) => edit::run(args),
+        Command::Remove(args) => remove::run(args),
         Command::Mask(args) => mask::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Compile(args) => compile::run(args),

@@ -14,7 +14,7 @@ pub fn run(args: &PlanArgs) -> Result<()> {
     if let Some(path) = &args.json {
         output::check(&[path], &[])?;
     }
-    let files = settings::model_files(args.model.as_deref())?;
+    let files = settings::model_files(&args.model, args.offline)?;
     let mut request = EditRequest::new(image::RgbImage::new(1, 1), "", "");
     settings::defaults(&files)?.apply(&mut request)?;
     MapsArgs { maps: args.maps, mask_strength: None }.apply(&mut request);

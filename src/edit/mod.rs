@@ -27,8 +27,8 @@ use image::RgbImage;
 use crate::device::{Compiler, Device, DeviceChoice, Mark};
 use crate::error::{Error, Result};
 use crate::mask::{Map, Mask};
-use crate::model::{Model, ModelFiles, TextConfig, Tokenizer};
-use crate::picture;
+use crate::model::{Model, ModelFiles, Parts, Tokenizer};
+use crate::picture::Placement;
 use crate::plan::Tensor;
 use noise::channels_last;
 use session::Session;
@@ -61,14 +61,19 @@ pub struct Editor {
 pub type Observer<'a> = dyn FnMut(Event) -> ControlFlow<()> + 'a;
 
 impl Editor {
-    /// Opens the device and loads the model; `progress` is told each part before it is loaded.
+    /// Checks the model, opens the device and loads it; `progress` is told each part before it is loaded.
     pub fn open(files: &ModelFiles, options: EditorOptions, progress: &mut dyn FnMut(&'static str)) -> Result<Editor> {
-        let device = Device::open(&options.device, options.compiler)?;
         progress("tokenizer");
-        let text: TextConfig = files.json("text_encoder/config.json")?;
-        let tokenizer = Tokenizer::load_for(files, text.vocab_size)?;
-        let model = Model::load(&device, files, progress)?;
-        Ok(Editor { device, tokenizer, model, session: None, separate_memory: options.separate_memory })
+        let parts = Parts::open(files)?;
+        let device = Device::open(&options.device, options.compiler)?;
+        let model = Model::load(&device, &parts, progress)?;
+        Ok(Editor {
+            device,
+            tokenizer: parts.tokenizer,
+            model,
+            session: None,
+            separate_memory: options.separate_memory,
+        })
     }
 
     pub fn device(&self) -> &Arc<Device> {
@@ -148,6 +153,7 @@ struct Run<'a> {
     session: &'a Session,
     /// The picture as the model sees it.
     original: RgbImage,
+    placement: Placement,
     noise: Noise,
     ids: Vec<i32>,
     dropped: Vec<String>,
@@ -166,7 +172,9 @@ impl<'a> Run<'a> {
         request: &'a EditRequest,
     ) -> Result<Run<'a>> {
         let (settings, state) = (&session.settings, &session.state);
-        let original = picture::resize(&request.picture, state.picture.dim(1) as u32, state.picture.dim(0) as u32);
+        let canvas = (state.picture.dim(1) as u32, state.picture.dim(0) as u32);
+        let placement = Placement::new(request.picture.dimensions(), canvas, request.resize);
+        let original = placement.place(&request.picture);
         let shape = settings.noise_shape();
         let noise = match &request.noise {
             Some(noise) => noise.clone(),
@@ -211,7 +219,8 @@ impl<'a> Run<'a> {
             }
         }
         let marks = vec![("begin", begin)];
-        Ok(Run { device, session, original, noise, ids, dropped, marks, mask_source: &request.mask, macs: 0 })
+        let mask_source = &request.mask;
+        Ok(Run { device, session, original, placement, noise, ids, dropped, marks, mask_source, macs: 0 })
     }
 
     fn encode(&mut self) -> Result<()> {
@@ -284,8 +293,8 @@ impl<'a> Run<'a> {
             .collect::<Result<_>>()?;
         let dump = if request.dump { Some(self.dump(decoded, &picture)?) } else { None };
         let figures = if request.figures && decoded { self.figures()? } else { None };
-        let Run { original, dropped, macs, .. } = self;
-        Ok(EditResult { picture, original, mask, map, timings, macs, dropped, dump, figures })
+        let Run { original, placement, dropped, macs, .. } = self;
+        Ok(EditResult { picture, original, placement, mask, map, timings, macs, dropped, dump, figures })
     }
 
     fn mark(&mut self, stage: &'static str) -> Result<()> {

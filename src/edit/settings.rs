@@ -4,10 +4,8 @@ use super::noise::NoiseShape;
 use super::request::{EditRequest, MaskSettings, MaskSource, Posterior, VaeTiling};
 use crate::error::{Error, Result};
 use crate::model::Model;
+use crate::picture::{self, SIDES};
 use crate::scheduler::Scheduler;
-
-/// Pictures' width and height: multiples of the VAE's scale in this range, pixels.
-const SIZES: std::ops::RangeInclusive<usize> = 64..=2048;
 
 /// Edits with equal settings share a session.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,12 +48,14 @@ impl Settings {
         let scheduler = Scheduler::new(&model.scheduler, request.steps)?;
         let scale = model.vae.config().scale();
         let trained = model.unet.config().sample_size * scale;
-        let (width, height) = request.size.unwrap_or((trained, trained));
-        if [width, height].iter().any(|side| !SIZES.contains(side) || side % scale != 0) {
+        let (width, height) = request
+            .size
+            .unwrap_or_else(|| picture::size_of_area(request.picture.dimensions(), trained * trained, scale));
+        if [width, height].iter().any(|side| !SIDES.contains(side) || side % scale != 0) {
             return Err(Error::Request(format!(
                 "size {width}x{height}: both must be multiples of {scale} from {} to {}",
-                SIZES.start(),
-                SIZES.end()
+                SIDES.start(),
+                SIDES.end()
             )));
         }
         let map = match &request.mask {

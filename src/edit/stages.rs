@@ -156,7 +156,7 @@ fn record_encode(plan: &mut Plan, model: &Model, state: &State, bands: Option<Ba
         plan.place(&table, kept);
     }
     let picture = ops::picture::to_tensor(plan, &state.picture)?;
-    let moments = model.vae.record_encode(plan, &picture, bands)?;
+    let moments = model.vae.record_encode_in(plan, &picture, bands)?;
     let scaling_factor = model.vae.config().scaling_factor;
     let latents =
         ops::posterior::Posterior { moments: &moments, noise: state.posterior_noise.as_ref(), scaling_factor }
@@ -278,7 +278,7 @@ fn record_step(plan: &mut Plan, model: &Model, settings: &Settings, state: &Stat
 /// Latents fp32 (1, h, w, 4) to a picture u8 (H, W, 3).
 fn record_decode(plan: &mut Plan, model: &Model, state: &State, bands: Option<Bands>) -> Result<()> {
     let unscaled = ops::unscale::unscale(plan, &state.latents, model.vae.config().scaling_factor)?;
-    let decoded = model.vae.record_decode(plan, &unscaled, bands)?;
+    let decoded = model.vae.record_decode_in(plan, &unscaled, bands)?;
     let picture = ops::picture::to_picture(plan, &decoded)?;
     plan.place(&picture, &state.output.reshape(picture.shape()));
     Ok(())

@@ -1,13 +1,12 @@
 //! The text encoder: token ids to embeddings. transformers' `CLIPTextModel`, its last hidden state after the final norm.
 
 use super::config::TextConfig;
-use crate::device::Device;
 use crate::error::Result;
 use crate::ops::attention::{Attention, Heads};
 use crate::ops::linear::Activation;
 use crate::ops::text_embedding::TextEmbedding;
 use crate::plan::{Plan, Tensor};
-use crate::weights::{Checkpoint, Linear, Loader, Norm};
+use crate::weights::{Linear, Loader, Norm};
 
 /// The encoder's weights on a device.
 pub struct TextEncoder {
@@ -31,32 +30,21 @@ struct Layer {
 
 impl TextEncoder {
     /// Loads the weights that the config asks for.
-    pub fn load(device: &Device, config: TextConfig, checkpoint: &Checkpoint) -> Result<TextEncoder> {
-        TextEncoder::build(Loader::new(device, checkpoint)?, config)
-    }
-
-    /// The network without its weights: for plans that are recorded and never run.
-    pub fn describe(config: TextConfig) -> Result<TextEncoder> {
-        TextEncoder::build(Loader::describing(), config)
-    }
-
-    fn build(loader: Loader, config: TextConfig) -> Result<TextEncoder> {
+    pub fn load(loader: &Loader, config: TextConfig) -> Result<TextEncoder> {
         let root = "text_model";
         let width = config.hidden_size;
         let embeddings = format!("{root}.embeddings");
-        let encoder = TextEncoder {
+        Ok(TextEncoder {
             tokens: loader.tensor(&format!("{embeddings}.token_embedding.weight"), &[config.vocab_size, width])?,
             positions: loader
                 .tensor(&format!("{embeddings}.position_embedding.weight"), &[config.max_position_embeddings, width])?,
             layers: (0..config.num_hidden_layers)
-                .map(|index| Layer::load(&loader, &format!("{root}.encoder.layers.{index}"), &config))
+                .map(|index| Layer::load(loader, &format!("{root}.encoder.layers.{index}"), &config))
                 .collect::<Result<_>>()?,
             final_norm: loader.norm(&format!("{root}.final_layer_norm"), width)?,
             config,
-            weight_bytes: 0,
-        };
-        // A buffer of 0, 1, 2, ... that older exports carry.
-        Ok(TextEncoder { weight_bytes: loader.finish(&["embeddings.position_ids"])?, ..encoder })
+            weight_bytes: loader.bytes(),
+        })
     }
 
     /// Device memory of the weights.

@@ -4,13 +4,12 @@
 use super::blocks::{Normalisation, ResnetBlock, ResnetShape};
 use super::config::UNetConfig;
 use super::transformer::{Transformer, TransformerShape};
-use crate::device::Device;
 use crate::error::Result;
 use crate::ops::conv2d::{Conv2d, Geometry, TimeRow};
 use crate::ops::linear::Activation;
 use crate::ops::time_embedding::TimeEmbedding;
 use crate::plan::{DType, Plan, Tensor};
-use crate::weights::{Checkpoint, Conv, Linear, Loader};
+use crate::weights::{Conv, Linear, Loader};
 
 /// The network's weights on a device.
 pub struct UNet {
@@ -59,25 +58,16 @@ impl Time<'_> {
 
 impl UNet {
     /// Loads the weights that the config asks for.
-    pub fn load(device: &Device, config: UNetConfig, checkpoint: &Checkpoint) -> Result<UNet> {
-        UNet::build(Loader::new(device, checkpoint)?, &config)
-    }
-
-    /// The network without its weights: for plans that are recorded and never run.
-    pub fn describe(config: &UNetConfig) -> Result<UNet> {
-        UNet::build(Loader::describing(), config)
+    pub fn load(loader: &Loader, config: UNetConfig) -> Result<UNet> {
+        let unet = Builder { loader, config: &config, projections: Vec::new(), total: 0 }.build()?;
+        Ok(UNet { config, weight_bytes: loader.bytes(), ..unet })
     }
 
     /// Names and shapes of the tensors that a checkpoint for the config has.
-    pub fn tensors(config: &UNetConfig) -> Result<Vec<(String, Vec<usize>)>> {
+    pub fn tensors(config: UNetConfig) -> Result<Vec<(String, Vec<usize>)>> {
         let loader = Loader::describing();
-        Builder::new(&loader, config).build()?;
+        UNet::load(&loader, config)?;
         Ok(loader.wanted())
-    }
-
-    fn build(loader: Loader, config: &UNetConfig) -> Result<UNet> {
-        let unet = Builder::new(&loader, config).build()?;
-        Ok(UNet { weight_bytes: loader.finish(&[])?, ..unet })
     }
 
     /// Device memory of the weights.
@@ -195,11 +185,7 @@ struct Builder<'b, 'a> {
     total: usize,
 }
 
-impl<'b, 'a> Builder<'b, 'a> {
-    fn new(loader: &'b Loader<'a>, config: &'b UNetConfig) -> Builder<'b, 'a> {
-        Builder { loader, config, projections: Vec::new(), total: 0 }
-    }
-
+impl Builder<'_, '_> {
     fn build(mut self) -> Result<UNet> {
         let widths = &self.config.block_out_channels;
         let time_width = 4 * widths[0];

@@ -3,13 +3,12 @@
 use super::bands::{Bands, Source};
 use super::blocks::{Normalisation, ResnetBlock, ResnetShape};
 use super::config::VaeConfig;
-use crate::device::Device;
 use crate::error::Result;
 use crate::ops::attention::{Attention, Heads};
 use crate::ops::conv2d::{Conv2d, Geometry};
 use crate::ops::linear::Activation;
 use crate::plan::{DType, Plan, Tensor};
-use crate::weights::{Checkpoint, Conv, Linear, Loader};
+use crate::weights::{Conv, Linear, Loader};
 
 /// GroupNorm's epsilon everywhere in the VAE.
 const EPS: f32 = 1e-6;
@@ -57,27 +56,17 @@ struct Mid {
 
 impl Vae {
     /// Loads the weights that the config asks for.
-    pub fn load(device: &Device, config: VaeConfig, checkpoint: &Checkpoint) -> Result<Vae> {
-        Vae::build(Loader::new(device, checkpoint)?, config)
-    }
-
-    /// The network without its weights: for plans that are recorded and never run.
-    pub fn describe(config: VaeConfig) -> Result<Vae> {
-        Vae::build(Loader::describing(), config)
-    }
-
-    fn build(loader: Loader, config: VaeConfig) -> Result<Vae> {
+    pub fn load(loader: &Loader, config: VaeConfig) -> Result<Vae> {
         let latent = config.latent_channels;
-        let vae = Vae {
-            encoder: Half::load_encoder(&loader, &config)?,
+        Ok(Vae {
+            encoder: Half::load_encoder(loader, &config)?,
             quant_conv: loader.conv("quant_conv", 2 * latent, 2 * latent, 1)?,
             // Its output feeds a convolution, which reads channels by eights.
             post_quant_conv: loader.conv_padded_outputs("post_quant_conv", latent, latent, 1)?,
-            decoder: Half::load_decoder(&loader, &config)?,
+            decoder: Half::load_decoder(loader, &config)?,
             config,
-            weight_bytes: 0,
-        };
-        Ok(Vae { weight_bytes: loader.finish(&[])?, ..vae })
+            weight_bytes: loader.bytes(),
+        })
     }
 
     /// Device memory of the weights.
@@ -91,10 +80,13 @@ impl Vae {
 
     /// The posterior's moments fp32 (batch, h, w, 8), mean then logvar, of pictures fp16 (batch, 8h, 8w, 8) in -1..1
     /// with channels 3.. zero.
-    ///
-    /// With `bands` a single picture's activations are computed a few rows at a time wherever they are larger: more
-    /// work in less memory, and the same bits.
-    pub fn record_encode(&self, plan: &mut Plan, picture: &Tensor, bands: Option<Bands>) -> Result<Tensor> {
+    pub fn record_encode(&self, plan: &mut Plan, picture: &Tensor) -> Result<Tensor> {
+        self.record_encode_in(plan, picture, None)
+    }
+
+    /// [`Vae::record_encode`] of one picture, whose activations are computed in bands of rows wherever they are larger
+    /// than one: more work in less memory, and the same bits.
+    pub fn record_encode_in(&self, plan: &mut Plan, picture: &Tensor, bands: Option<Bands>) -> Result<Tensor> {
         let encoder = &self.encoder;
         let mut hidden = encoder.conv_in.record(plan, picture, Geometry::Same)?;
         for block in &encoder.blocks {
@@ -113,8 +105,12 @@ impl Vae {
 
     /// Pictures fp32 (batch, 8h, 8w, 3), roughly -1..1, of unscaled latents fp16 (batch, h, w, 8) with channels 4..
     /// zero.
-    /// With `bands` as [`Vae::record_encode`].
-    pub fn record_decode(&self, plan: &mut Plan, latents: &Tensor, bands: Option<Bands>) -> Result<Tensor> {
+    pub fn record_decode(&self, plan: &mut Plan, latents: &Tensor) -> Result<Tensor> {
+        self.record_decode_in(plan, latents, None)
+    }
+
+    /// [`Vae::record_decode`] of one picture in bands, as [`Vae::record_encode_in`].
+    pub fn record_decode_in(&self, plan: &mut Plan, latents: &Tensor, bands: Option<Bands>) -> Result<Tensor> {
         let decoder = &self.decoder;
         let hidden = self.post_quant_conv.record(plan, latents, Geometry::Same)?;
         let hidden = decoder.conv_in.record(plan, &hidden, Geometry::Same)?;
@@ -218,16 +214,12 @@ impl Mid {
         let groups = config.norm_num_groups;
         let shape = ResnetShape { inputs: channels, outputs: channels, groups, eps: EPS };
         let attention = format!("{name}.attentions.0");
-        // diffusers renamed these; checkpoints of both kinds are about.
-        let old = loader.has(&format!("{attention}.query.weight"));
-        let (qkv, out) =
-            if old { (["query", "key", "value"], "proj_attn") } else { (["to_q", "to_k", "to_v"], "to_out.0") };
-        let qkv = qkv.map(|part| (format!("{attention}.{part}"), channels));
+        let qkv = ["to_q", "to_k", "to_v"].map(|part| (format!("{attention}.{part}"), channels));
         Ok(Mid {
             before: ResnetBlock::load(loader, &format!("{name}.resnets.0"), shape)?,
             norm: Normalisation { norm: loader.norm(&format!("{attention}.group_norm"), channels)?, groups, eps: EPS },
             qkv: loader.stacked(&qkv, channels)?,
-            out: loader.linear(&format!("{attention}.{out}"), channels, channels, true)?,
+            out: loader.linear(&format!("{attention}.to_out.0"), channels, channels, true)?,
             after: ResnetBlock::load(loader, &format!("{name}.resnets.1"), shape)?,
         })
     }

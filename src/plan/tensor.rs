@@ -65,6 +65,15 @@ impl Tensor {
         start.unwrap_or_else(|| panic!("{self:?} has no address yet")) + self.byte_offset as u64
     }
 
+    /// Whether its elements lie in device memory whether or not a plan is bound.
+    pub fn exists(&self) -> bool {
+        match &self.storage {
+            Storage::Planned(_) => false,
+            Storage::Buffer(_) => true,
+            Storage::Described(slot) => slot.address().is_some(),
+        }
+    }
+
     pub fn dtype(&self) -> DType {
         self.dtype
     }

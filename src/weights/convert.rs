@@ -22,15 +22,15 @@ enum Kind {
 }
 
 impl<'a> Stored<'a> {
-    /// Fails with the reason where the dtype is no float that weights come in.
-    pub fn new(dtype: Dtype, bytes: &'a [u8]) -> Result<Stored<'a>, String> {
+    /// `None` where the dtype is no float that weights come in.
+    pub fn new(dtype: Dtype, bytes: &'a [u8]) -> Option<Stored<'a>> {
         let kind = match dtype {
             Dtype::F16 => Kind::F16,
             Dtype::BF16 => Kind::BF16,
             Dtype::F32 => Kind::F32,
-            other => return Err(format!("dtype {other:?} is not F16, BF16 or F32")),
+            _ => return None,
         };
-        Ok(Stored { kind, bytes })
+        Some(Stored { kind, bytes })
     }
 
     pub fn len(&self) -> usize {
@@ -116,7 +116,7 @@ mod tests {
 
     fn read(dtype: Dtype, bytes: &[u8], first: usize, count: usize) -> Result<Vec<f16>, String> {
         let mut out = vec![f16::NAN; count];
-        Stored::new(dtype, bytes)?.read(first, &mut out).map(|()| out)
+        Stored::new(dtype, bytes).expect("a float").read(first, &mut out).map(|()| out)
     }
 
     #[test]
@@ -154,6 +154,6 @@ mod tests {
         read(Dtype::F32, &bytes(f32::NAN), 0, BLOCK).expect("what is not read does not matter");
         let halves = [f16::ONE, f16::INFINITY].map(f16::to_le_bytes).concat();
         assert_eq!(read(Dtype::F16, &halves, 0, 2).expect_err("infinite"), "holds NaN or infinity");
-        assert!(read(Dtype::I64, &[0; 8], 0, 1).expect_err("no float").contains("I64"));
+        assert!(Stored::new(Dtype::I64, &[0; 8]).is_none(), "no float");
     }
 }

@@ -3,14 +3,12 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-use safetensors::SafeTensors;
-
 use super::Checkpoint;
-use super::convert::Stored;
+use super::problems::Problem;
 use super::repack::{CHANNEL_MULTIPLE, Part, Recipe};
 use super::upload::{Job, upload};
 use crate::device::Device;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::plan::{DType, Region, Tensor};
 
 /// Weight (n, k) and bias (n) of a linear layer.
@@ -37,65 +35,56 @@ pub struct Norm {
 
 /// Reads one checkpoint. Tensors are described first, all of one in the same region: what is missing or misshapen is
 /// noted, so that [`Loader::finish`] can name all of it at once, and nothing is read before all of it is known to fit.
+#[derive(Default)]
 pub struct Loader<'a> {
-    /// Where tensors come from and go to; without it they are only described.
-    source: Option<Source<'a>>,
+    /// Where tensors go to; without it none is read.
+    device: Option<&'a Device>,
+    /// Where tensors come from; without it they are only described.
+    checkpoint: Option<&'a Checkpoint>,
     region: RefCell<Region>,
     jobs: RefCell<Vec<Job<'a>>>,
-    problems: RefCell<Vec<String>>,
+    problems: RefCell<Vec<Problem>>,
     /// Names and shapes in the order in which they were asked for.
     wanted: RefCell<Vec<(String, Vec<usize>)>>,
 }
 
-struct Source<'a> {
-    device: &'a Device,
-    checkpoint: &'a Checkpoint,
-    tensors: SafeTensors<'a>,
-}
-
 impl<'a> Loader<'a> {
-    pub fn new(device: &'a Device, checkpoint: &'a Checkpoint) -> Result<Loader<'a>> {
-        let source = Source { device, checkpoint, tensors: checkpoint.tensors()? };
-        Ok(Loader { source: Some(source), ..Loader::describing() })
+    /// Loads a checkpoint onto a device.
+    pub fn new(device: &'a Device, checkpoint: &'a Checkpoint) -> Loader<'a> {
+        Loader { device: Some(device), ..Loader::checking(checkpoint) }
+    }
+
+    /// Reads no elements: only learns what in the checkpoint is not as wanted, from names, shapes and types.
+    pub fn checking(checkpoint: &'a Checkpoint) -> Loader<'a> {
+        Loader { checkpoint: Some(checkpoint), ..Loader::describing() }
     }
 
     /// Reads nothing: gives tensors of the right shapes that never have memory, over which plans can be recorded.
     pub fn describing() -> Loader<'a> {
-        Loader {
-            source: None,
-            region: RefCell::default(),
-            jobs: RefCell::default(),
-            problems: RefCell::default(),
-            wanted: RefCell::default(),
-        }
+        Loader::default()
     }
 
-    /// Whether the checkpoint has a tensor of this name.
-    pub fn has(&self, name: &str) -> bool {
-        self.source.as_ref().is_some_and(|source| source.tensors.tensor(name).is_ok())
+    /// The bytes of device memory that the tensors described so far take.
+    pub fn bytes(&self) -> usize {
+        self.region.borrow().bytes()
     }
 
-    /// Fails with every problem met, and with every tensor that nothing took. If there is none, uploads what was taken,
-    /// and gives the bytes of device memory that it takes.
-    pub fn finish(self, ignored: &[&str]) -> Result<usize> {
-        let region = self.region.into_inner();
-        let Some(source) = self.source else { return Ok(region.bytes()) };
+    /// Every problem met, and every tensor that nothing took. If there is none, and a device, uploads what was taken,
+    /// and gives what is wrong with its elements.
+    pub fn finish(self) -> Result<Vec<Problem>> {
+        let Some(checkpoint) = self.checkpoint else { return Ok(Vec::new()) };
         let mut problems = self.problems.into_inner();
         let wanted = self.wanted.into_inner();
         let taken: HashSet<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
-        let mut unexpected: Vec<&str> = source
-            .tensors
-            .names()
-            .into_iter()
-            .filter(|name| !taken.contains(*name) && !ignored.iter().any(|end| name.ends_with(end)))
-            .collect();
-        unexpected.sort_unstable();
-        problems.extend(unexpected.iter().map(|name| format!("{name} is unexpected")));
-        source.complain(problems)?;
-        region.allocate(source.device)?;
-        let bad = upload(source.device, &self.jobs.into_inner())?;
-        source.complain(bad.into_iter().map(|(name, reason)| format!("{name}: {reason}")).collect())?;
-        Ok(region.bytes())
+        let unexpected = checkpoint.names().filter(|name| !taken.contains(*name)).map(|name| {
+            let shape = checkpoint.view(name).map(|view| view.shape.to_vec()).unwrap_or_default();
+            Problem::Unexpected { name: checkpoint.stored_name(name), found: shape }
+        });
+        problems.extend(unexpected);
+        let Some(device) = self.device.filter(|_| problems.is_empty()) else { return Ok(problems) };
+        self.region.into_inner().allocate(device)?;
+        let bad = upload(device, &self.jobs.into_inner())?;
+        Ok(bad.into_iter().map(|(name, reason)| Problem::Value { name, reason }).collect())
     }
 
     /// Names and shapes of all that was asked for.
@@ -115,17 +104,14 @@ impl<'a> Loader<'a> {
     /// A tensor of the checkpoint; where it cannot be had, nothing, and a problem noted.
     fn take(&self, name: &str, shape: &[usize]) -> Option<Part<'a>> {
         self.wanted.borrow_mut().push((name.to_string(), shape.to_vec()));
-        let source = self.source.as_ref()?;
-        let problem = match source.tensors.tensor(name) {
-            Err(_) => format!("{name} {shape:?} is missing"),
-            Ok(view) if view.shape() != shape => format!("{name} is {:?}, wanted {shape:?}", view.shape()),
-            Ok(view) => match Stored::new(view.dtype(), view.data()) {
-                Ok(stored) => return Some(Part { name: name.to_string(), stored }),
-                Err(reason) => format!("{name}: {reason}"),
-            },
-        };
-        self.problems.borrow_mut().push(problem);
-        None
+        let checkpoint = self.checkpoint?;
+        match checkpoint.find(name, shape) {
+            Ok(stored) => Some(Part { name: checkpoint.stored_name(name), stored }),
+            Err(problem) => {
+                self.problems.borrow_mut().push(problem);
+                None
+            }
+        }
     }
 
     /// Describes a device tensor of the elements of several of the checkpoint, zeros behind them.
@@ -163,16 +149,6 @@ impl<'a> Loader<'a> {
         self.linears(&[name.to_string()], inputs, outputs, bias)
     }
 
-    /// A linear layer that may be stored as a 1x1 convolution: with bias.
-    pub fn pointwise(&self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
-        let weight = format!("{name}.weight");
-        let stored = self.source.as_ref().and_then(|source| source.tensors.tensor(&weight).ok());
-        let stored_as_convolution = stored.is_some_and(|view| view.shape().len() == 4);
-        let stored_shape = if stored_as_convolution { vec![outputs, inputs, 1, 1] } else { vec![outputs, inputs] };
-        let weight = self.stack(&[outputs, inputs], [(weight, stored_shape)]);
-        Ok(Linear { weight, bias: Some(self.tensor(&format!("{name}.bias"), &[outputs])?) })
-    }
-
     /// Several linear layers that each differ in outputs, over the same input, with biases: one layer.
     pub fn stacked(&self, layers: &[(String, usize)], inputs: usize) -> Result<Linear> {
         let rows = layers.iter().map(|(_, outputs)| outputs).sum();
@@ -208,22 +184,5 @@ impl<'a> Loader<'a> {
         let weight = self.make(&[padded, taps * inputs.next_multiple_of(CHANNEL_MULTIPLE)], recipe);
         let bias = self.stack(&[padded], [(format!("{name}.bias"), vec![outputs])]);
         Ok(Conv { weight, bias: Some(bias), size })
-    }
-}
-
-impl Source<'_> {
-    /// Fails with the problems, if there are any.
-    fn complain(&self, mut problems: Vec<String>) -> Result<()> {
-        const SHOWN: usize = 20;
-        if problems.is_empty() {
-            return Ok(());
-        }
-        let more = problems.len().saturating_sub(SHOWN);
-        problems.truncate(SHOWN);
-        let mut message = format!("does not fit its config:\n  {}", problems.join("\n  "));
-        if more > 0 {
-            message.push_str(&format!("\n  and {more} more"));
-        }
-        Err(Error::Model { path: self.checkpoint.path.clone(), message })
     }
 }

@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn convolution_moves_channels_inside_and_pads() {
-        for (outputs, inputs, taps) in [(2usize, 3usize, 9usize), (3, 16, 9), (2, 11, 1)] {
+        for (outputs, inputs, taps) in [(2, 3_usize, 9), (3, 16, 9), (2, 11, 1)] {
             let (rows, padded) = (outputs + 2, inputs.next_multiple_of(8));
             let weight = counted(outputs * inputs * taps);
             let packed = fill(&Recipe::Convolution { weight: part(&weight), inputs, taps }, rows, taps * padded);

@@ -76,7 +76,7 @@ pub fn write_unet(path: &Path, config: &UNetConfig, stored: Stored) -> u64 {
     let (dtype, size) = if stored == Stored::F16 { ("F16", 2) } else { ("F32", 4) };
     let mut header = Map::new();
     let mut total = 0;
-    for (name, shape) in UNet::tensors(config).expect("a UNet") {
+    for (name, shape) in UNet::tensors(config.clone()).expect("a UNet") {
         let bytes = shape.iter().product::<usize>() * size;
         header.insert(name, json!({ "dtype": dtype, "shape": shape, "data_offsets": [total, total + bytes] }));
         total += bytes;
