@@ -57,7 +57,7 @@ pub fn yardstick(case: &str, stage: &str) -> f64 {
 #[derive(Debug, Deserialize)]
 pub struct Tokens {
     pub text: String,
-    pub ids: Vec<u32>,
+    pub ids: Vec<i32>,
 }
 
 /// Prompts with the ids of CLIP's tokenizer.
@@ -65,7 +65,8 @@ pub fn tokens() -> Vec<Tokens> {
     json("tokens")
 }
 
-fn json<T: DeserializeOwned>(stem: &str) -> T {
+/// `tests/goldens/{stem}.json`.
+pub fn json<T: DeserializeOwned>(stem: &str) -> T {
     let path = path(&format!("tests/goldens/{stem}.json"));
     let text = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
