@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::args::{CutArgs, DenoisingArgs, MapsArgs};
 use super::values;
 use crate::edit::{EditRequest, MapSettings, MaskSettings, MaskSource};
-use crate::model::{ModelFiles, TextConfig, UNetConfig, VaeConfig};
+use crate::model::{ModelFiles, Parts, UNetConfig, VaeConfig};
 
 /// The file of a model folder that holds its defaults, under the names of the command line's long options.
 const FILE: &str = "diffedit.json";
@@ -34,7 +34,7 @@ pub struct Defaults {
 /// The model of a folder, or the miniature.
 pub fn model_files(folder: Option<&Path>) -> Result<ModelFiles> {
     match folder {
-        Some(folder) => Ok(ModelFiles::folder(folder)?),
+        Some(folder) => Ok(ModelFiles::open(folder)?),
         #[cfg(feature = "demo-model")]
         None => Ok(ModelFiles::demo()),
         #[cfg(not(feature = "demo-model"))]
@@ -42,17 +42,10 @@ pub fn model_files(folder: Option<&Path>) -> Result<ModelFiles> {
     }
 }
 
-/// Fails with the first part of a model that is missing or unusable, as far as that can be told without a device: so
-/// that nothing is fetched and compiled for a model that cannot be loaded.
+/// Fails with all that is wrong with a model, as far as that can be told without a device: so that nothing is fetched and
+/// compiled for a model that cannot be loaded.
 pub fn check(files: &ModelFiles) -> Result<()> {
-    let wrong = |name: &str| files.path(name).display().to_string();
-    let checked =
-        |name: &str, outcome: Result<(), String>| outcome.map_err(|message| anyhow!("{}: {message}", wrong(name)));
-    checked("text_encoder/config.json", files.json::<TextConfig>("text_encoder/config.json")?.check())?;
-    checked("unet/config.json", files.json::<UNetConfig>("unet/config.json")?.check())?;
-    checked("vae/config.json", files.json::<VaeConfig>("vae/config.json")?.check())?;
-    let weights = [("text_encoder", "model"), ("unet", "diffusion_pytorch_model"), ("vae", "diffusion_pytorch_model")];
-    weights.into_iter().try_for_each(|(part, stem)| files.checkpoint(part, stem).map(drop))?;
+    Parts::open(files)?;
     Ok(())
 }
 

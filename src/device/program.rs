@@ -109,6 +109,7 @@ fn address(plan: &Plan, tensor: &Tensor, bases: &[Option<u64>]) -> u64 {
             Some(destination) => address(plan, destination, bases),
             None => bases[*index].unwrap_or(0),
         },
+        Storage::Nowhere => panic!("{tensor:?} is known by its shape alone"),
     };
     start + tensor.byte_offset as u64
 }

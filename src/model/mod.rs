@@ -2,7 +2,8 @@
 
 mod blocks;
 mod config;
-mod files;
+mod parts;
+mod source;
 mod text;
 mod tokenizer;
 mod transformer;
@@ -10,15 +11,17 @@ mod unet;
 mod vae;
 
 pub use config::{TextConfig, UNetConfig, VaeConfig};
-pub use files::ModelFiles;
+pub use parts::Parts;
+pub use source::{ModelFiles, Part};
 pub use text::TextEncoder;
 pub use tokenizer::{Tokenizer, Tokens};
 pub use unet::{Time, UNet};
 pub use vae::Vae;
 
 use crate::device::Device;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::scheduler::Config as SchedulerConfig;
+use crate::weights::{Checkpoint, Loader};
 
 /// A model on a device: everything an edit needs.
 pub struct Model {
@@ -30,48 +33,33 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads a model's parts; `progress` is told each before it is loaded.
+    /// Checks a model's parts and loads them; `progress` is told each before it is loaded.
+    ///
+    /// # Errors
+    /// As [`Parts::open`], before anything is loaded; [`crate::Error::Model`] naming each tensor of a part whose values fp16
+    /// cannot hold; and whatever the device fails with.
     pub fn load(device: &Device, files: &ModelFiles, progress: &mut dyn FnMut(&'static str)) -> Result<Model> {
-        let checked = |name: &str, checked: Result<(), String>| {
-            checked.map_err(|message| Error::Model { path: files.path(name), message })
-        };
-        let text: TextConfig = files.json("text_encoder/config.json")?;
-        checked("text_encoder/config.json", text.check())?;
-        let unet: UNetConfig = files.json("unet/config.json")?;
-        checked("unet/config.json", unet.check())?;
-        let vae: VaeConfig = files.json("vae/config.json")?;
-        checked("vae/config.json", vae.check())?;
-        let scheduler: SchedulerConfig = files.json("scheduler/scheduler_config.json")?;
-        let fits = unet.cross_attention_dim == text.hidden_size;
-        checked(
-            "unet/config.json",
-            if fits {
-                Ok(())
-            } else {
-                Err(format!(
-                    "cross_attention_dim {} but a text encoder of {}",
-                    unet.cross_attention_dim, text.hidden_size
-                ))
-            },
-        )?;
-
         progress("tokenizer");
-        let tokenizer = Tokenizer::load(files)?;
-        let largest = tokenizer.largest_id() as usize;
-        checked(
-            "tokenizer/vocab.json",
-            if largest < text.vocab_size {
-                Ok(())
-            } else {
-                Err(format!("token {largest} but a text encoder of {} tokens", text.vocab_size))
-            },
-        )?;
+        let Parts { tokenizer, scheduler, text, unet, vae } = Parts::open(files)?;
         progress("text encoder");
-        let text = TextEncoder::load(device, text, &files.checkpoint("text_encoder", "model")?)?;
+        let text = load(device, Part::TextEncoder, &text.1, |loader| TextEncoder::load(loader, text.0))?;
         progress("UNet");
-        let unet = UNet::load(device, unet, &files.checkpoint("unet", "diffusion_pytorch_model")?)?;
+        let unet = load(device, Part::UNet, &unet.1, |loader| UNet::load(loader, unet.0))?;
         progress("VAE");
-        let vae = Vae::load(device, vae, &files.checkpoint("vae", "diffusion_pytorch_model")?)?;
+        let vae = load(device, Part::Vae, &vae.1, |loader| Vae::load(loader, vae.0))?;
         Ok(Model { tokenizer, text, unet, vae, scheduler })
     }
+}
+
+/// A part with its weights on the device.
+fn load<T>(
+    device: &Device,
+    part: Part,
+    weights: &Checkpoint,
+    load: impl FnOnce(&Loader) -> Result<T>,
+) -> Result<T> {
+    let loader = Loader::new(device, weights);
+    let loaded = load(&loader)?;
+    parts::misfit(part, weights, &loader.finish())?;
+    Ok(loaded)
 }

@@ -4,13 +4,12 @@
 use super::blocks::{Normalisation, ResnetBlock, ResnetShape};
 use super::config::UNetConfig;
 use super::transformer::{Transformer, TransformerShape};
-use crate::device::Device;
 use crate::error::Result;
 use crate::ops::conv2d::{Conv2d, Geometry, TimeRow};
 use crate::ops::linear::Activation;
 use crate::ops::time_embedding::TimeEmbedding;
 use crate::plan::{DType, Plan, Tensor};
-use crate::weights::{Checkpoint, Conv, Linear, Loader};
+use crate::weights::{Conv, Linear, Loader};
 
 /// The network's weights on a device.
 pub struct UNet {
@@ -58,10 +57,8 @@ impl Time<'_> {
 
 impl UNet {
     /// Loads the weights that the config asks for.
-    pub fn load(device: &Device, config: UNetConfig, checkpoint: &Checkpoint) -> Result<UNet> {
-        let loader = Loader::new(device, checkpoint)?;
-        let unet = Builder { loader: &loader, config: &config, projections: Vec::new(), total: 0 }.build()?;
-        loader.finish(&[])?;
+    pub fn load(loader: &Loader, config: UNetConfig) -> Result<UNet> {
+        let unet = Builder { loader, config: &config, projections: Vec::new(), total: 0 }.build()?;
         Ok(UNet { config, ..unet })
     }
 

@@ -32,6 +32,8 @@ pub(crate) enum Storage {
     Planned(usize),
     /// In memory that outlives the plan: weights, tables, what passes from stage to stage.
     Buffer(Arc<Buffer>),
+    /// No elements: its shape is all there is of it.
+    Nowhere,
 }
 
 /// A dense row-major tensor on the device. Cloning copies the handle, not the elements.
@@ -49,10 +51,15 @@ impl Tensor {
         Tensor { storage, byte_offset: 0, dtype, shape: shape.to_vec() }
     }
 
+    /// A tensor without elements, which nothing can be run on.
+    pub(crate) fn nowhere(dtype: DType, shape: &[usize]) -> Tensor {
+        Tensor::new(Storage::Nowhere, dtype, shape)
+    }
+
     /// The device address of an existing tensor's first element.
     ///
     /// # Panics
-    /// If the tensor is planned: it lies nowhere until its plan is bound.
+    /// If it does not exist: a planned one lies nowhere until its plan is bound.
     pub(crate) fn address(&self) -> u64 {
         let Storage::Buffer(buffer) = &self.storage else { panic!("{self:?} has no address yet") };
         buffer.address() + self.byte_offset as u64
@@ -118,6 +125,7 @@ impl fmt::Debug for Tensor {
         let place = match &self.storage {
             Storage::Planned(index) => format!("planned {index}"),
             Storage::Buffer(_) => "buffer".into(),
+            Storage::Nowhere => "nowhere".into(),
         };
         write!(f, "{:?}{:?} ({place} + {})", self.dtype, self.shape, self.byte_offset)
     }

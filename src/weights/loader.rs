@@ -4,12 +4,12 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 
 use half::f16;
-use safetensors::SafeTensors;
 
+use super::problems::Problem;
 use super::repack::{self, CHANNEL_MULTIPLE};
 use super::{Checkpoint, to_f16};
 use crate::device::Device;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::plan::{DType, Tensor};
 
 /// Weight (n, k) and bias (n) of a linear layer.
@@ -37,68 +37,59 @@ pub struct Norm {
 /// Reads one checkpoint. What is missing or misshapen is noted and stands in as zeros, so that [`Loader::finish`] can
 /// name all of it at once.
 pub struct Loader<'a> {
-    device: &'a Device,
+    /// Without one nothing is read: names, shapes and types alone are checked.
+    device: Option<&'a Device>,
     checkpoint: &'a Checkpoint,
-    tensors: SafeTensors<'a>,
-    problems: RefCell<Vec<String>>,
+    problems: RefCell<Vec<Problem>>,
     taken: RefCell<HashSet<String>>,
 }
 
 impl<'a> Loader<'a> {
-    pub fn new(device: &'a Device, checkpoint: &'a Checkpoint) -> Result<Loader<'a>> {
-        let tensors = checkpoint.tensors()?;
-        Ok(Loader { device, checkpoint, tensors, problems: RefCell::default(), taken: RefCell::default() })
+    /// Loads onto a device.
+    pub fn new(device: &'a Device, checkpoint: &'a Checkpoint) -> Loader<'a> {
+        Loader { device: Some(device), checkpoint, problems: RefCell::default(), taken: RefCell::default() }
     }
 
-    /// Whether the checkpoint has a tensor of this name.
-    pub fn has(&self, name: &str) -> bool {
-        self.tensors.tensor(name).is_ok()
+    /// Loads nothing: whoever is given it learns which tensors are not as wanted, from their names, shapes and types.
+    /// The tensors it gives lie nowhere.
+    pub fn without_device(checkpoint: &'a Checkpoint) -> Loader<'a> {
+        Loader { device: None, checkpoint, problems: RefCell::default(), taken: RefCell::default() }
     }
 
-    /// Fails with every problem met, and with every tensor that nothing took.
-    pub fn finish(self, ignored: &[&str]) -> Result<()> {
-        const SHOWN: usize = 20;
+    /// Every problem met, and every tensor that nothing took.
+    pub fn finish(self) -> Vec<Problem> {
         let mut problems = self.problems.into_inner();
         let taken = self.taken.into_inner();
-        let mut unexpected: Vec<&str> = self
-            .tensors
-            .names()
-            .into_iter()
-            .filter(|name| !taken.contains(*name) && !ignored.iter().any(|end| name.ends_with(end)))
-            .collect();
-        unexpected.sort_unstable();
-        problems.extend(unexpected.iter().map(|name| format!("{name} is unexpected")));
-        if problems.is_empty() {
-            return Ok(());
-        }
-        let more = problems.len().saturating_sub(SHOWN);
-        problems.truncate(SHOWN);
-        let mut message = format!("does not fit its config:\n  {}", problems.join("\n  "));
-        if more > 0 {
-            message.push_str(&format!("\n  and {more} more"));
-        }
-        Err(Error::Model { path: self.checkpoint.path.clone(), message })
+        let unexpected = self.checkpoint.names().filter(|name| !taken.contains(*name)).map(|name| {
+            let shape = self.checkpoint.view(name).map(|view| view.shape.to_vec()).unwrap_or_default();
+            Problem::Unexpected { name: self.checkpoint.stored_name(name), found: shape }
+        });
+        problems.extend(unexpected);
+        problems
     }
 
-    /// A tensor's elements; zeros, and a problem noted, where they cannot be had.
+    /// A tensor's elements; zeros, and a problem noted, where they cannot be had. Nothing without a device.
     fn take(&self, name: &str, shape: &[usize]) -> Vec<f16> {
         self.taken.borrow_mut().insert(name.to_string());
-        let elements = shape.iter().product();
-        let problem = match self.tensors.tensor(name) {
-            Err(_) => format!("{name} {shape:?} is missing"),
-            Ok(view) if view.shape() != shape => format!("{name} is {:?}, wanted {shape:?}", view.shape()),
-            Ok(view) => match to_f16(view.dtype(), view.data()) {
-                Ok(halves) if halves.iter().any(|half| !half.is_finite()) => format!("{name} holds NaN or infinity"),
+        let value = |reason| Problem::Value { name: self.checkpoint.stored_name(name), reason };
+        let problem = match self.checkpoint.find(name, shape) {
+            Err(problem) => problem,
+            Ok(_) if self.device.is_none() => return Vec::new(),
+            Ok(view) => match to_f16(view.dtype, view.bytes) {
+                Ok(halves) if halves.iter().any(|half| !half.is_finite()) => value("holds NaN or infinity".into()),
                 Ok(halves) => return halves.into_owned(),
-                Err(reason) => format!("{name}: {reason}"),
+                Err(reason) => value(reason),
             },
         };
         self.problems.borrow_mut().push(problem);
-        vec![f16::ZERO; elements]
+        vec![f16::ZERO; if self.device.is_some() { shape.iter().product() } else { 0 }]
     }
 
     fn upload(&self, shape: &[usize], elements: &[f16]) -> Result<Tensor> {
-        self.device.upload(DType::F16, shape, elements)
+        match self.device {
+            Some(device) => device.upload(DType::F16, shape, elements),
+            None => Ok(Tensor::nowhere(DType::F16, shape)),
+        }
     }
 
     /// A tensor as it is.
@@ -126,19 +117,6 @@ impl<'a> Loader<'a> {
     /// `{name}.weight` (outputs, inputs) and, if wanted, `.bias`.
     pub fn linear(&self, name: &str, inputs: usize, outputs: usize, bias: bool) -> Result<Linear> {
         self.linears(&[name.to_string()], inputs, outputs, bias)
-    }
-
-    /// A linear layer that may be stored as a 1x1 convolution: with bias.
-    pub fn pointwise(&self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
-        let weight = format!("{name}.weight");
-        let stored_as_convolution = self.tensors.tensor(&weight).is_ok_and(|view| view.shape().len() == 4);
-        let elements = if stored_as_convolution {
-            self.take(&weight, &[outputs, inputs, 1, 1])
-        } else {
-            self.take(&weight, &[outputs, inputs])
-        };
-        let bias = self.tensor(&format!("{name}.bias"), &[outputs])?;
-        Ok(Linear { weight: self.upload(&[outputs, inputs], &elements)?, bias: Some(bias) })
     }
 
     /// Several linear layers that each differ in outputs, over the same input, with biases: one layer.
@@ -175,7 +153,10 @@ impl<'a> Loader<'a> {
 
     fn conv_padded(&self, name: &str, inputs: usize, outputs: usize, size: usize, padded: usize) -> Result<Conv> {
         let weight = self.take(&format!("{name}.weight"), &[outputs, inputs, size, size]);
-        let packed = repack::convolution(&weight, outputs, inputs, size, padded);
+        let packed = match self.device {
+            Some(_) => repack::convolution(&weight, outputs, inputs, size, padded),
+            None => weight,
+        };
         let mut bias = self.take(&format!("{name}.bias"), &[outputs]);
         bias.resize(padded, f16::ZERO);
         let columns = size * size * inputs.next_multiple_of(CHANNEL_MULTIPLE);
