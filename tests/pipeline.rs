@@ -18,7 +18,7 @@ use diffedit::scheduler::Scheduler;
 use diffedit::{EditRequest, EditResult, Editor, EditorOptions, picture};
 use goldens::{Case, Goldens, yardstick};
 use half::f16;
-use support::{device, relative_rms, run_for, upload, upload_f32};
+use support::{channels_first, channels_last, device, halves, relative_rms, run_for, upload, upload_f32};
 
 /// One editor for all tests, which share its compiled kernels.
 fn with_editor(run: impl FnOnce(&mut Editor, &mut Observer) -> diffedit::Result<EditResult>) -> EditResult {
@@ -68,25 +68,6 @@ fn psnr(actual: &[u8], expected: &[u8]) -> f64 {
     let square = |(&a, &b): (&u8, &u8)| (f64::from(a) - f64::from(b)).powi(2);
     let mean = actual.iter().zip(expected).map(square).sum::<f64>() / actual.len() as f64;
     10.0 * (255.0f64.powi(2) / mean).log10()
-}
-
-/// (n, c, pixels) to (n, pixels, c), padded with zeros to `padded` channels.
-fn channels_last(planes: &[f32], channels: usize, pixels: usize, padded: usize) -> Vec<f32> {
-    let value = |draw: &[f32], index: usize| {
-        let (pixel, channel) = (index / padded, index % padded);
-        if channel < channels { draw[channel * pixels + pixel] } else { 0.0 }
-    };
-    let draws = planes.chunks_exact(channels * pixels);
-    draws.flat_map(|draw| (0..pixels * padded).map(move |index| value(draw, index))).collect()
-}
-
-fn channels_first(rows: &[f32], channels: usize, pixels: usize) -> Vec<f32> {
-    let draws = rows.chunks_exact(channels * pixels);
-    draws.flat_map(|draw| (0..channels * pixels).map(move |i| draw[(i % pixels) * channels + i / pixels])).collect()
-}
-
-fn halves(values: &[f32]) -> Vec<f16> {
-    values.iter().map(|&value| f16::from_f32(value)).collect()
 }
 
 fn tensor<'a>(dump: &'a Dump, name: &str) -> &'a DumpData {

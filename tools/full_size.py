@@ -3,6 +3,7 @@ reference program computes with it. See "Full size" in tools/README.md.
 
     python tools/full_size.py write FOLDER      # FOLDER/{fp16,fp32,sharded}/ and FOLDER/single.safetensors
     python tools/full_size.py goldens FOLDER    # FOLDER/goldens.safetensors, from FOLDER/fp16
+    python tools/full_size.py unet              # tests/goldens/full-width.safetensors: one layer a block, small latents
 """
 
 import argparse
@@ -36,20 +37,18 @@ def networks(small):
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    wide = (32, 64, 64, 64) if small else (320, 640, 1280, 1280)
-    text = dict(hidden_size=64, intermediate_size=128, num_attention_heads=2) if small else dict(
-        hidden_size=768, intermediate_size=3072, num_attention_heads=12
-    )  # fmt: skip
+    wide, deep, heads = ((32, 64, 64, 64), 64, 4) if small else ((320, 640, 1280, 1280), 768, 8)
     with torch.device("meta"):
         unet = UNet2DConditionModel(
-            sample_size=64, block_out_channels=wide, cross_attention_dim=text["hidden_size"],
-            attention_head_dim=4 if small else 8, norm_num_groups=32,
-        )  # fmt: skip
+            sample_size=64, block_out_channels=wide, cross_attention_dim=deep, attention_head_dim=heads
+        )
         vae = AutoencoderKL(
             sample_size=512, block_out_channels=wide if small else (128, 256, 512, 512), layers_per_block=2,
             down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
         )  # fmt: skip
-        text_encoder = CLIPTextModel(CLIPTextConfig(num_hidden_layers=12, **text))
+        text_encoder = CLIPTextModel(
+            CLIPTextConfig(hidden_size=deep, intermediate_size=4 * deep, num_attention_heads=deep // 64)
+        )
     return {"text_encoder": text_encoder, "unet": unet, "vae": vae}
 
 
@@ -112,6 +111,38 @@ def goldens(folder):
     save_tensors(folder / "goldens.safetensors", tensors | expected, about)
 
 
+def unet_golden(path):
+    """A UNet of full width with one layer a block on latents of 8x16 cells, under two prompts of noise."""
+    from diffusers import UNet2DConditionModel
+
+    from rounding import half_rounding
+    from storage import save_tensors
+    from yardstick import relative
+
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(
+            sample_size=64, cross_attention_dim=768, attention_head_dim=8, layers_per_block=1
+        ).eval()
+    shapes = shapes_of(unet)
+    weights = {name: torch.from_numpy(random_weights(name, shape)).float() for name, shape in shapes.items()}
+    unet.load_state_dict(weights, assign=True)
+    # Any name of an embedding gives normal numbers.
+    text = torch.from_numpy(random_weights("text_model.embeddings", (2, 77, 768))).float()
+    latents = torch.from_numpy(random_weights("text_model.embeddings.latents", (1, 4, 8, 16))).float()
+
+    def predict():
+        return unet(latents.repeat(2, 1, 1, 1), TIMESTEP, encoder_hidden_states=text).sample
+
+    with torch.no_grad():
+        expected = predict()
+        with half_rounding(unet):
+            error = relative(predict(), expected)
+    print(f"prompts {relative(expected[0], expected[1]):.3f} apart, yardstick {error:.4g}")
+    config = {name: value for name, value in unet.config.items() if not name.startswith("_")}
+    about = {"config": config, "tensors": shapes, "timestep": TIMESTEP, "yardstick": error}
+    save_tensors(path, {"prediction": expected}, about)
+
+
 def inputs(reference):
     """A picture at the size the model was trained at, noise, and token ids."""
     from reference import draw_noise, load_picture
@@ -153,14 +184,19 @@ def yardstick(found, expected):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["write", "goldens"])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--width", choices=["full", "small"], default="full", help="small: to see that it works")
+    commands = parser.add_subparsers(dest="command", required=True)
+    writing = commands.add_parser("write")
+    writing.add_argument("folder", type=Path)
+    writing.add_argument("--width", choices=["full", "small"], default="full", help="small: to see that it works")
+    commands.add_parser("goldens").add_argument("folder", type=Path)
+    commands.add_parser("unet")
     arguments = parser.parse_args()
-    if arguments.what == "write":
+    if arguments.command == "write":
         write(arguments.folder, arguments.width == "small")
-    else:
+    elif arguments.command == "goldens":
         goldens(arguments.folder)
+    else:
+        unet_golden(ROOT / "tests/goldens/full-width.safetensors")
 
 
 if __name__ == "__main__":
