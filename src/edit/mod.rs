@@ -24,7 +24,7 @@ use crate::device::{Capabilities, Compiler, Device, DeviceChoice, Mark};
 use crate::error::{Error, Result};
 use crate::mask::{Map, Mask};
 use crate::model::{Model, ModelFiles};
-use crate::picture;
+use crate::picture::{self, Placement, SIDES};
 use crate::plan::Tensor;
 use crate::scheduler::Scheduler;
 use noise::channels_last;
@@ -33,9 +33,6 @@ pub use stages::Plans;
 
 /// The most steps queued on the device ahead of the one it runs.
 const STEPS_AHEAD: usize = 2;
-
-/// Pictures' width and height: multiples of the VAE's scale in this range, pixels.
-const SIZES: std::ops::RangeInclusive<usize> = 64..=2048;
 
 /// What an [`Editor`] is opened with.
 pub struct EditorOptions {
@@ -145,12 +142,14 @@ impl Editor {
         let scheduler = Scheduler::new(&self.model.scheduler, request.steps)?;
         let scale = self.model.vae.config().scale();
         let trained = self.model.unet.config().sample_size * scale;
-        let (width, height) = request.size.unwrap_or((trained, trained));
-        if [width, height].iter().any(|side| !SIZES.contains(side) || side % scale != 0) {
+        let (width, height) = request
+            .size
+            .unwrap_or_else(|| picture::size_of_area(request.picture.dimensions(), trained * trained, scale));
+        if [width, height].iter().any(|side| !SIDES.contains(side) || side % scale != 0) {
             return Err(Error::Request(format!(
                 "size {width}x{height}: both must be multiples of {scale} from {} to {}",
-                SIZES.start(),
-                SIZES.end()
+                SIDES.start(),
+                SIDES.end()
             )));
         }
         let map = match &request.mask {
@@ -183,6 +182,7 @@ struct Run<'a> {
     session: &'a Session,
     /// The picture as the model sees it.
     original: RgbImage,
+    placement: Placement,
     noise: Noise,
     ids: Vec<i32>,
     dropped: Vec<String>,
@@ -196,7 +196,9 @@ impl<'a> Run<'a> {
     /// Uploads picture, tokens and noise, and whatever is given of mask and map.
     fn begin(device: &'a Device, model: &'a Model, session: &'a Session, request: &'a EditRequest) -> Result<Run<'a>> {
         let (settings, state) = (&session.settings, &session.state);
-        let original = picture::resize(&request.picture, state.picture.dim(1) as u32, state.picture.dim(0) as u32);
+        let canvas = (state.picture.dim(1) as u32, state.picture.dim(0) as u32);
+        let placement = Placement::new(request.picture.dimensions(), canvas, request.resize);
+        let original = placement.place(&request.picture);
         let shape = settings.noise_shape();
         let noise = match &request.noise {
             Some(noise) => noise.clone(),
@@ -241,7 +243,8 @@ impl<'a> Run<'a> {
             }
         }
         let marks = vec![("begin", begin)];
-        Ok(Run { device, model, session, original, noise, ids, dropped, marks, mask_source: &request.mask, macs: 0 })
+        let mask_source = &request.mask;
+        Ok(Run { device, model, session, original, placement, noise, ids, dropped, marks, mask_source, macs: 0 })
     }
 
     fn encode(&mut self) -> Result<()> {
@@ -314,8 +317,8 @@ impl<'a> Run<'a> {
             .collect::<Result<_>>()?;
         let dump = if request.dump { Some(self.dump(decoded, &picture)?) } else { None };
         let figures = if request.figures && decoded { self.figures()? } else { None };
-        let Run { original, dropped, macs, .. } = self;
-        Ok(EditResult { picture, original, mask, map, timings, macs, dropped, dump, figures })
+        let Run { original, placement, dropped, macs, .. } = self;
+        Ok(EditResult { picture, original, placement, mask, map, timings, macs, dropped, dump, figures })
     }
 
     fn mark(&mut self, stage: &'static str) -> Result<()> {

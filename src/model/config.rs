@@ -142,7 +142,8 @@ impl Checks {
         self.within("the number of block_out_channels", widths.len(), 1..=MAX_BLOCKS);
         self.require(groups > 0, || "norm_num_groups is 0".into());
         for &width in widths {
-            let fits = (1..=MAX_WIDTH).contains(&width) && width.is_multiple_of(8) && width.is_multiple_of(groups.max(1));
+            let fits =
+                (1..=MAX_WIDTH).contains(&width) && width.is_multiple_of(8) && width.is_multiple_of(groups.max(1));
             self.require(fits, || {
                 format!("a width of {width} is not a multiple of 8 and of {groups} groups, up to {MAX_WIDTH}")
             });
@@ -153,7 +154,9 @@ impl Checks {
     fn heads(&mut self, width: usize, heads: usize) {
         let dim = width.checked_div(heads).unwrap_or(0);
         let fits = width.checked_rem(heads) == Some(0) && dim > 0 && dim.is_multiple_of(8) && dim <= 512;
-        self.require(fits, || format!("{heads} heads over {width} channels: head dims must be multiples of 8 up to 512"));
+        self.require(fits, || {
+            format!("{heads} heads over {width} channels: head dims must be multiples of 8 up to 512")
+        });
     }
 
     /// Fields that may be absent, and null or one of these where they are there.
@@ -163,7 +166,9 @@ impl Checks {
             // A list says the same for each block.
             let each = found.as_array().map_or(std::slice::from_ref(found), Vec::as_slice);
             let fits = each.iter().all(|value| value.is_null() || allowed.contains(&value.to_string().as_str()));
-            self.require(fits, || format!("{name} is {found}, which Stable Diffusion 1.x has not and is not supported"));
+            self.require(fits, || {
+                format!("{name} is {found}, which Stable Diffusion 1.x has not and is not supported")
+            });
         }
     }
 }
@@ -180,9 +185,8 @@ impl UNetConfig {
         let blocks = self.block_out_channels.len();
         let (down, up) = (self.down_block_types.len(), self.up_block_types.len());
         checks.widths(&self.block_out_channels, self.norm_num_groups);
-        checks.require(down == blocks && up == blocks, || {
-            format!("{blocks} widths for {down} down and {up} up blocks")
-        });
+        checks
+            .require(down == blocks && up == blocks, || format!("{blocks} widths for {down} down and {up} up blocks"));
         for kind in &self.down_block_types {
             checks.is("a down block", kind, &["CrossAttnDownBlock2D", "DownBlock2D"]);
         }

@@ -52,12 +52,7 @@ impl Model {
 }
 
 /// A part with its weights on the device.
-fn load<T>(
-    device: &Device,
-    part: Part,
-    weights: &Checkpoint,
-    load: impl FnOnce(&Loader) -> Result<T>,
-) -> Result<T> {
+fn load<T>(device: &Device, part: Part, weights: &Checkpoint, load: impl FnOnce(&Loader) -> Result<T>) -> Result<T> {
     let loader = Loader::new(device, weights);
     let loaded = load(&loader)?;
     parts::misfit(part, weights, &loader.finish())?;

@@ -71,7 +71,13 @@ impl Parts {
         else {
             unreachable!("no fault was noted")
         };
-        Ok(Parts { tokenizer, scheduler, text: (text, text_weights), unet: (unet, unet_weights), vae: (vae, vae_weights) })
+        Ok(Parts {
+            tokenizer,
+            scheduler,
+            text: (text, text_weights),
+            unet: (unet, unet_weights),
+            vae: (vae, vae_weights),
+        })
     }
 }
 

@@ -89,6 +89,8 @@ fn clip_document(files: &ModelFiles) -> Result<Vec<u8>> {
         let message = format!("the vocabulary lacks {START} or {END}");
         return Err(Error::Model { path: files.path("tokenizer/vocab.json"), message });
     }
+    check_merges(&vocabulary, &merges)
+        .map_err(|message| Error::Model { path: files.path("tokenizer/merges.txt"), message })?;
     let document = json!({
         "version": "1.0",
         "added_tokens": special,
@@ -117,4 +119,27 @@ fn clip_document(files: &ModelFiles) -> Result<Vec<u8>> {
         },
     });
     Ok(serde_json::to_vec(&document).expect("a Value serialises"))
+}
+
+/// Tokens of CLIP that are no merges: bytes, bytes that end words, start and end.
+const UNMERGED: usize = 2 * 256 + 2;
+
+/// Every merge is of two tokens into one that there is, and there is one for every token. The tokenizer would say the
+/// former too, but not of which file.
+fn check_merges(vocabulary: &Value, merges: &[&str]) -> Result<(), String> {
+    for merge in merges {
+        let wrong = |reason: String| format!("is damaged, or not of this vocabulary: the merge {merge:?} {reason}");
+        let Some((left, right)) = merge.split_once(' ') else {
+            return Err(wrong("is not two pieces".into()));
+        };
+        let merged = format!("{left}{right}");
+        if let Some(unknown) = [left, right, &merged].into_iter().find(|piece| vocabulary.get(piece).is_none()) {
+            return Err(wrong(format!("is of {unknown:?}, which vocab.json lacks")));
+        }
+    }
+    let tokens = vocabulary.as_object().map_or(0, serde_json::Map::len);
+    if merges.len() + UNMERGED < tokens {
+        return Err(format!("is cut short: {} merges for a vocabulary of {tokens} tokens", merges.len()));
+    }
+    Ok(())
 }

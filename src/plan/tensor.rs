@@ -65,6 +65,11 @@ impl Tensor {
         buffer.address() + self.byte_offset as u64
     }
 
+    /// Whether its elements lie in device memory whether or not a plan is bound.
+    pub fn exists(&self) -> bool {
+        matches!(self.storage, Storage::Buffer(_))
+    }
+
     pub fn dtype(&self) -> DType {
         self.dtype
     }

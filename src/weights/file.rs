@@ -87,8 +87,7 @@ impl WeightFile {
     }
 
     fn new(path: &Path, bytes: Bytes) -> Result<WeightFile> {
-        let tensors =
-            parse(bytes.all()).map_err(|message| Error::Model { path: path.to_path_buf(), message })?;
+        let tensors = parse(bytes.all()).map_err(|message| Error::Model { path: path.to_path_buf(), message })?;
         Ok(WeightFile { path: path.to_path_buf(), bytes, tensors })
     }
 
@@ -144,11 +143,8 @@ fn parse(bytes: &[u8]) -> Result<BTreeMap<String, Stored>, String> {
         .map_err(|error| format!("is no safetensors file, or a damaged one: its header cannot be read ({error})"))?;
     check_ranges(&entries, data.len(), bytes.len())?;
     let start = bytes.len() - data.len();
-    let stored = |Entry { dtype, shape, data_offsets: (begin, end) }| Stored {
-        dtype,
-        shape,
-        range: start + begin..start + end,
-    };
+    let stored =
+        |Entry { dtype, shape, data_offsets: (begin, end) }| Stored { dtype, shape, range: start + begin..start + end };
     Ok(entries.into_iter().map(|(name, entry)| (name, stored(entry))).collect())
 }
 

@@ -49,7 +49,9 @@ pub fn by_content(bytes: &[u8]) -> Option<&'static str> {
     }
     let text = bytes.trim_ascii_start();
     if text.starts_with(b"<") && text.len() > 1 && (text[1] == b'!' || text[1].is_ascii_alphabetic()) {
-        return Some("is a web page, not a safetensors file: the download did not get the file itself; download it again");
+        return Some(
+            "is a web page, not a safetensors file: the download did not get the file itself; download it again",
+        );
     }
     let json = text.starts_with(b"{") && text.get(1).is_some_and(|byte| *byte == b'"' || byte.is_ascii_whitespace());
     json.then_some("is a JSON file, not a safetensors file")

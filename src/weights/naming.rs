@@ -44,7 +44,7 @@ impl Naming {
 /// Replaces the module that a name begins with, in whole components.
 fn translate(modules: &HashMap<String, String>, name: &str) -> String {
     let ends = name.match_indices('.').map(|(end, _)| end).chain([name.len()]);
-    let found = ends.filter_map(|end| Some((modules.get(&name[..end])?, &name[end..]))).last();
+    let found = ends.filter_map(|end| Some((modules.get(&name[..end])?, &name[end..]))).next_back();
     found.map_or_else(|| name.to_owned(), |(module, rest)| format!("{module}{rest}"))
 }
 

@@ -10,13 +10,29 @@ const SHOWN: usize = 6;
 /// One tensor that is not as the config wants it. Names are those of the file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Problem {
-    Missing { name: String, wanted: Vec<usize> },
-    Misshapen { name: String, found: Vec<usize>, wanted: Vec<usize> },
+    Missing {
+        name: String,
+        wanted: Vec<usize>,
+    },
+    Misshapen {
+        name: String,
+        found: Vec<usize>,
+        wanted: Vec<usize>,
+    },
     /// Neither F32, BF16 nor F16.
-    Type { name: String, found: Dtype },
-    Unexpected { name: String, found: Vec<usize> },
+    Type {
+        name: String,
+        found: Dtype,
+    },
+    Unexpected {
+        name: String,
+        found: Vec<usize>,
+    },
     /// Elements that fp16 cannot hold.
-    Value { name: String, reason: String },
+    Value {
+        name: String,
+        reason: String,
+    },
 }
 
 impl Problem {

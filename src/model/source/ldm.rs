@@ -101,13 +101,7 @@ pub fn vae(config: &VaeConfig, prefix: &str) -> Naming {
         pairs.push(pair(format!("{half}.norm_out"), format!("{half}.conv_norm_out")));
         pairs.extend(vae_resnet(&format!("{half}.mid.block_1"), &format!("{half}.mid_block.resnets.0")));
         pairs.extend(vae_resnet(&format!("{half}.mid.block_2"), &format!("{half}.mid_block.resnets.1")));
-        let attention = [
-            ("norm", "group_norm"),
-            ("q", "to_q"),
-            ("k", "to_k"),
-            ("v", "to_v"),
-            ("proj_out", "to_out.0"),
-        ];
+        let attention = [("norm", "group_norm"), ("q", "to_q"), ("k", "to_k"), ("v", "to_v"), ("proj_out", "to_out.0")];
         pairs.extend(block(&format!("{half}.mid.attn_1"), &format!("{half}.mid_block.attentions.0"), &attention));
     }
     for level in 0..levels {

@@ -43,7 +43,7 @@ impl Part {
     }
 
     /// The name of its weights without variant and extension.
-    fn stem(self) -> &'static str {
+    pub fn stem(self) -> &'static str {
         match self {
             Part::TextEncoder => "model",
             Part::UNet | Part::Vae => "diffusion_pytorch_model",
@@ -72,7 +72,10 @@ pub struct ModelFiles {
 enum Source {
     Folder(PathBuf),
     /// One file, and the folder of its configs if they are not Stable Diffusion 1.5's.
-    Single { file: Arc<WeightFile>, configs: Option<PathBuf> },
+    Single {
+        file: Arc<WeightFile>,
+        configs: Option<PathBuf>,
+    },
     #[cfg(feature = "demo-model")]
     Demo,
 }
@@ -265,9 +268,7 @@ impl ModelFiles {
                 let names: Vec<&str> = file.names().collect();
                 Checkpoint::of_file(file, naming(&names))
             }
-            (None, Source::Single { file, .. }) => {
-                self.slice(file, Part::Vae, ldm::VAE, ldm::vae(config, ldm::VAE))
-            }
+            (None, Source::Single { file, .. }) => self.slice(file, Part::Vae, ldm::VAE, ldm::vae(config, ldm::VAE)),
             _ => self.part(Part::Vae, naming),
         }
     }
