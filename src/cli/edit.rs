@@ -105,6 +105,7 @@ impl Job {
         }
         request.noise = common.noise.as_deref().map(tensors::read_noise).transpose()?;
         request.dump = common.dump.is_some();
+        request.vae_tiling = common.vae_tiling;
         let model = common.model.name();
         let outputs = OutputPaths { dump: common.dump.clone(), json: common.json.clone(), ..OutputPaths::default() };
         let inputs = common.noise.iter().cloned().collect();
