@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::values;
 use crate::device::DeviceChoice;
+use crate::edit::VaeTiling;
 use crate::picture::Resize;
 
 /// Edits part of a picture by two prompts.
@@ -336,6 +337,11 @@ pub struct CommonArgs {
     #[arg(long, value_name = "SEED", value_parser = values::seed, allow_negative_numbers = true)]
     pub posterior_seed: Option<u64>,
 
+    /// Whether the VAE computes the picture in parts, which takes less memory and more time and changes nothing: auto is
+    /// where memory is short
+    #[arg(long, value_name = "auto|on|off", value_parser = values::vae_tiling, default_value = "auto")]
+    pub vae_tiling: VaeTiling,
+
     /// Take the noise from this file, whose tensors are named as those of --dump
     #[arg(long, value_name = "FILE.safetensors")]
     pub noise: Option<PathBuf>,
@@ -394,6 +400,10 @@ pub struct PlanArgs {
     /// Steps of the whole schedule, 1 to 1000 [the article: 50]
     #[arg(long, value_name = "N", value_parser = values::steps, allow_negative_numbers = true)]
     pub steps: Option<usize>,
+
+    /// As for an edit: auto, on or off
+    #[arg(long, value_name = "auto|on|off", value_parser = values::vae_tiling, default_value = "auto")]
+    pub vae_tiling: VaeTiling,
 
     /// Plan for an edit with --sheet
     #[arg(long)]

@@ -20,6 +20,7 @@ pub fn run(args: &PlanArgs) -> Result<()> {
     MapsArgs { maps: args.maps, mask_strength: None }.apply(&mut request);
     request.steps = args.steps.unwrap_or(request.steps);
     request.figures = args.sheet;
+    request.vae_tiling = args.vae_tiling;
     request.size = args.size.or(request.size);
     let size = settings::size(&request, &files)?;
     request.size = Some(size);
@@ -74,6 +75,9 @@ impl Subject<'_> {
                 stage.launches
             ));
         }
+        if memory.vae_tiled {
+            text.push_str("\nthe VAE works in parts (encode and decode)\n");
+        }
         let share = if memory.total() as u64 > self.device.memory_bytes { "more than" } else { "of" };
         text.push_str(&format!(
             "\n{} {share} the device's {}; the driver's context and the kernels' code come on top\n",
@@ -104,6 +108,7 @@ impl Subject<'_> {
             "weights": weights,
             "state": memory.state,
             "arena": memory.arena(),
+            "vae-tiled": memory.vae_tiled,
             "all": memory.total(),
             "stages": memory.stages.iter().map(stage).collect::<Vec<_>>(),
         })

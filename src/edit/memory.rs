@@ -11,6 +11,8 @@ pub struct MemoryPlan {
     pub weights: Vec<(&'static str, usize)>,
     /// What passes from stage to stage: picture, keys and values, latents, noise.
     pub state: usize,
+    /// Whether the VAE works in parts.
+    pub vae_tiled: bool,
     /// In the order in which they run.
     pub stages: Vec<StageMemory>,
 }
@@ -56,6 +58,7 @@ impl Plans {
         MemoryPlan {
             weights: self.weight_bytes.to_vec(),
             state: self.state.bytes(),
+            vae_tiled: self.vae_tiled,
             stages: vec![
                 one("encode", &self.encode, 1),
                 stage("map", &self.map, self.map.len()),

@@ -14,7 +14,7 @@ pub use memory::{MemoryPlan, StageMemory};
 pub use noise::{Noise, map_seed};
 pub use request::{
     Dump, DumpData, DumpTensor, EditFigures, EditRequest, EditResult, Event, MapSettings, MaskSettings, MaskSource,
-    Posterior, Timing,
+    Posterior, Timing, VaeTiling,
 };
 
 use std::collections::VecDeque;
@@ -76,7 +76,7 @@ impl Editor {
         })
     }
 
-    pub fn device(&self) -> &Device {
+    pub fn device(&self) -> &Arc<Device> {
         &self.device
     }
 
@@ -121,6 +121,9 @@ impl Editor {
             self.session = Some(self.compile(settings, observer)?);
         }
         let session = self.session.as_ref().expect("made above");
+        if session.vae_tiled && request.vae_tiling == VaeTiling::Auto {
+            observe(observer, &self.device, Event::VaeTiled)?;
+        }
         Run::begin(&self.device, &self.tokenizer, session, request)
     }
 

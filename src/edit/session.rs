@@ -4,7 +4,7 @@
 use super::settings::Settings;
 use super::stages::Plans;
 use super::state::State;
-use crate::device::{Device, Graph, Memory, Program};
+use crate::device::{Capabilities, Device, Graph, Memory, Program};
 use crate::error::Result;
 use crate::model::Model;
 use crate::plan::Plan;
@@ -13,6 +13,8 @@ use crate::scheduler::Scheduler;
 /// An edit's programs over its state.
 pub struct Session {
     pub settings: Settings,
+    /// Whether the VAE works in parts.
+    pub vae_tiled: bool,
     pub scheduler: Scheduler,
     pub state: State,
     pub encode: Program,
@@ -36,7 +38,9 @@ impl Session {
         settings: Settings,
         progress: &(dyn Fn(usize, usize) + Sync),
     ) -> Result<Session> {
-        let plans = Plans::of(model, &settings, device.capabilities())?;
+        let ours = device.allocated_bytes() + device.free_bytes()?;
+        let capabilities = Capabilities { memory_bytes: ours as u64, ..device.capabilities().clone() };
+        let plans = Plans::of(model, &settings, &capabilities)?;
         device.prepare(&plans.all().collect::<Vec<_>>(), progress)?;
         plans.state.allocate(device, settings.separate_memory)?;
         let memory = if settings.separate_memory {
@@ -56,6 +60,7 @@ impl Session {
             decode: bind(&plans.decode)?,
             scheduler: Scheduler::new(&model.scheduler, settings.steps)?,
             settings,
+            vae_tiled: plans.vae_tiled,
             state: plans.state,
             macs,
         })

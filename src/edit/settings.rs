@@ -1,7 +1,7 @@
 //! What shapes an edit's programs, out of what was asked for.
 
 use super::noise::NoiseShape;
-use super::request::{EditRequest, MaskSettings, MaskSource, Posterior};
+use super::request::{EditRequest, MaskSettings, MaskSource, Posterior, VaeTiling};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::picture::{self, SIDES};
@@ -23,6 +23,7 @@ pub struct Settings {
     pub mask: MaskSettings,
     /// Whether latents are kept after every step.
     pub history: bool,
+    pub vae_tiling: VaeTiling,
     /// Whether everything has memory of its own.
     pub separate_memory: bool,
 }
@@ -75,6 +76,7 @@ impl Settings {
             map,
             mask: request.mask_settings.clone(),
             history: request.dump || request.figures,
+            vae_tiling: request.vae_tiling,
             separate_memory: false,
         })
     }

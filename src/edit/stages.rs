@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use super::request::EditRequest;
+use super::request::{EditRequest, VaeTiling};
 use super::settings::{MapStage, Settings};
 use super::state::{PROMPTS, SOURCE, State, TARGET};
 use crate::device::{Capabilities, Device};
 use crate::error::Result;
-use crate::model::{Model, Time};
+use crate::model::{Bands, Model, Time};
 use crate::ops;
 use crate::plan::{Layout, Plan, Tensor, Unit};
 use crate::scheduler::Scheduler;
@@ -29,6 +29,8 @@ pub struct Plans {
     pub(super) state: State,
     /// Denoising steps that run.
     pub(super) steps: usize,
+    /// Whether the VAE works in parts.
+    pub(super) vae_tiled: bool,
     /// Of the networks, by name.
     pub(super) weight_bytes: [(&'static str, usize); 3],
 }
@@ -84,8 +86,31 @@ impl Plans {
         self.sum(steps, |plan| plan.launches().len() as u64)
     }
 
-    /// Records every stage for these settings.
+    /// Records every stage for these settings. Of the device's memory as much is taken to be free as the capabilities
+    /// say that there is, but for the weights.
     pub(super) fn of(model: &Model, settings: &Settings, capabilities: &Capabilities) -> Result<Plans> {
+        /// What the driver takes for itself, and a little more, bytes.
+        const MARGIN: u64 = 256 << 20;
+        let bands = match settings.vae_tiling {
+            VaeTiling::Off => None,
+            VaeTiling::On => Some(Bands::default()),
+            VaeTiling::Auto => {
+                let plans = Plans::with_bands(model, settings, capabilities, None)?;
+                if plans.memory().total() as u64 + MARGIN <= capabilities.memory_bytes {
+                    return Ok(plans);
+                }
+                Some(Bands::default())
+            }
+        };
+        Plans::with_bands(model, settings, capabilities, bands)
+    }
+
+    fn with_bands(
+        model: &Model,
+        settings: &Settings,
+        capabilities: &Capabilities,
+        bands: Option<Bands>,
+    ) -> Result<Plans> {
         let scheduler = Scheduler::new(&model.scheduler, settings.steps)?;
         let state = State::describe(model, settings, &scheduler);
         let stage = |record: &dyn Fn(&mut Plan) -> Result<()>| -> Result<Plan> {
@@ -100,14 +125,15 @@ impl Plans {
             None => Vec::new(),
         };
         Ok(Plans {
-            encode: stage(&|plan| record_encode(plan, model, &state))?,
+            encode: stage(&|plan| record_encode(plan, model, &state, bands))?,
             map,
             mask: stage(&|plan| record_mask(plan, settings, &state))?,
             start: stage(&|plan| record_start(plan, settings, &scheduler, &state))?,
             step: stage(&|plan| record_step(plan, model, settings, &state))?,
-            decode: stage(&|plan| record_decode(plan, model, &state.latents, &state.output))?,
+            decode: stage(&|plan| record_decode(plan, model, &state, bands))?,
             state,
             steps: settings.run_steps(),
+            vae_tiled: bands.is_some(),
             weight_bytes: model.weight_bytes(),
         })
     }
@@ -119,7 +145,7 @@ impl Plans {
 }
 
 /// Prompts to keys and values, timesteps to time projections, picture to latents.
-fn record_encode(plan: &mut Plan, model: &Model, state: &State) -> Result<()> {
+fn record_encode(plan: &mut Plan, model: &Model, state: &State, bands: Option<Bands>) -> Result<()> {
     let text = model.text.record(plan, &state.ids)?;
     for (context, kept) in model.unet.record_context(plan, &text)?.iter().zip(&state.context) {
         plan.place(context, kept);
@@ -130,7 +156,7 @@ fn record_encode(plan: &mut Plan, model: &Model, state: &State) -> Result<()> {
         plan.place(&table, kept);
     }
     let picture = ops::picture::to_tensor(plan, &state.picture)?;
-    let moments = model.vae.record_encode(plan, &picture)?;
+    let moments = model.vae.record_encode_in(plan, &picture, bands)?;
     let scaling_factor = model.vae.config().scaling_factor;
     let latents =
         ops::posterior::Posterior { moments: &moments, noise: state.posterior_noise.as_ref(), scaling_factor }
@@ -139,10 +165,13 @@ fn record_encode(plan: &mut Plan, model: &Model, state: &State) -> Result<()> {
     Ok(())
 }
 
-/// The maps that share a UNet call: all, unless the latents are so large that their activations would be too.
+/// The maps that share a UNet call: as many as fill a GPU, and no more, since their activations are what takes most of
+/// the arena. At 64x64 latents and two prompts that is five maps, whose activations take what decoding takes.
 pub(super) fn map_chunks(settings: &Settings, maps: usize) -> impl Iterator<Item = Range<usize>> {
     const LATENTS_PER_CALL: usize = 10 * 64 * 64;
-    let per_call = (LATENTS_PER_CALL / settings.pixels()).clamp(1, maps);
+    let predictions = settings.map.as_ref().is_some_and(|map| map.predictions);
+    let samples = if predictions { PROMPTS } else { PROMPTS - TARGET };
+    let per_call = (LATENTS_PER_CALL / (samples * settings.pixels())).clamp(1, maps);
     (0..maps).step_by(per_call).map(move |first| first..maps.min(first + per_call))
 }
 
@@ -247,10 +276,10 @@ fn record_step(plan: &mut Plan, model: &Model, settings: &Settings, state: &Stat
 }
 
 /// Latents fp32 (1, h, w, 4) to a picture u8 (H, W, 3).
-fn record_decode(plan: &mut Plan, model: &Model, latents: &Tensor, output: &Tensor) -> Result<()> {
-    let unscaled = ops::unscale::unscale(plan, latents, model.vae.config().scaling_factor)?;
-    let decoded = model.vae.record_decode(plan, &unscaled)?;
+fn record_decode(plan: &mut Plan, model: &Model, state: &State, bands: Option<Bands>) -> Result<()> {
+    let unscaled = ops::unscale::unscale(plan, &state.latents, model.vae.config().scaling_factor)?;
+    let decoded = model.vae.record_decode_in(plan, &unscaled, bands)?;
     let picture = ops::picture::to_picture(plan, &decoded)?;
-    plan.place(&picture, &output.reshape(picture.shape()));
+    plan.place(&picture, &state.output.reshape(picture.shape()));
     Ok(())
 }

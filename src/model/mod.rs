@@ -1,5 +1,6 @@
 //! Stable Diffusion 1.x: tokenizer, text encoder, UNet and VAE, driven by the configs of a diffusers folder.
 
+mod bands;
 mod blocks;
 mod config;
 mod parts;
@@ -10,6 +11,7 @@ mod transformer;
 mod unet;
 mod vae;
 
+pub use bands::Bands;
 pub use config::{TextConfig, UNetConfig, VaeConfig};
 pub use parts::{Configs, Parts};
 pub use source::{ModelFiles, Part};

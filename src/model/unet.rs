@@ -63,6 +63,13 @@ impl UNet {
         Ok(UNet { config, weight_bytes: loader.bytes(), ..unet })
     }
 
+    /// Names and shapes of the tensors that a checkpoint for the config has.
+    pub fn tensors(config: UNetConfig) -> Result<Vec<(String, Vec<usize>)>> {
+        let loader = Loader::describing();
+        UNet::load(&loader, config)?;
+        Ok(loader.wanted())
+    }
+
     /// Device memory of the weights.
     pub fn weight_bytes(&self) -> usize {
         self.weight_bytes

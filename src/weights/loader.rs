@@ -44,7 +44,8 @@ pub struct Loader<'a> {
     region: RefCell<Region>,
     jobs: RefCell<Vec<Job<'a>>>,
     problems: RefCell<Vec<Problem>>,
-    taken: RefCell<HashSet<String>>,
+    /// Names and shapes in the order in which they were asked for.
+    wanted: RefCell<Vec<(String, Vec<usize>)>>,
 }
 
 impl<'a> Loader<'a> {
@@ -73,7 +74,8 @@ impl<'a> Loader<'a> {
     pub fn finish(self) -> Result<Vec<Problem>> {
         let Some(checkpoint) = self.checkpoint else { return Ok(Vec::new()) };
         let mut problems = self.problems.into_inner();
-        let taken = self.taken.into_inner();
+        let wanted = self.wanted.into_inner();
+        let taken: HashSet<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
         let unexpected = checkpoint.names().filter(|name| !taken.contains(*name)).map(|name| {
             let shape = checkpoint.view(name).map(|view| view.shape.to_vec()).unwrap_or_default();
             Problem::Unexpected { name: checkpoint.stored_name(name), found: shape }
@@ -83,6 +85,11 @@ impl<'a> Loader<'a> {
         self.region.into_inner().allocate(device)?;
         let bad = upload(device, &self.jobs.into_inner())?;
         Ok(bad.into_iter().map(|(name, reason)| Problem::Value { name, reason }).collect())
+    }
+
+    /// Names and shapes of all that was asked for.
+    pub fn wanted(self) -> Vec<(String, Vec<usize>)> {
+        self.wanted.into_inner()
     }
 
     /// Describes a device tensor that a recipe makes of the checkpoint's, unless something is wrong with those.
@@ -96,8 +103,8 @@ impl<'a> Loader<'a> {
 
     /// A tensor of the checkpoint; where it cannot be had, nothing, and a problem noted.
     fn take(&self, name: &str, shape: &[usize]) -> Option<Part<'a>> {
+        self.wanted.borrow_mut().push((name.to_string(), shape.to_vec()));
         let checkpoint = self.checkpoint?;
-        self.taken.borrow_mut().insert(name.to_string());
         match checkpoint.find(name, shape) {
             Ok(stored) => Some(Part { name: checkpoint.stored_name(name), stored }),
             Err(problem) => {

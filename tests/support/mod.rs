@@ -1,6 +1,8 @@
 //! What the integration tests share: the device, running a plan, random tensors, and the measure of error.
 #![allow(dead_code)]
 
+pub mod checkpoint;
+
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -128,6 +130,27 @@ impl Random {
 /// fp16 values as f32.
 pub fn widen(values: &[f16]) -> Vec<f32> {
     values.iter().map(|value| value.to_f32()).collect()
+}
+
+/// (n, c, pixels) to (n, pixels, c), padded with zeros to `padded` channels.
+pub fn channels_last(planes: &[f32], channels: usize, pixels: usize, padded: usize) -> Vec<f32> {
+    let value = |draw: &[f32], index: usize| {
+        let (pixel, channel) = (index / padded, index % padded);
+        if channel < channels { draw[channel * pixels + pixel] } else { 0.0 }
+    };
+    let draws = planes.chunks_exact(channels * pixels);
+    draws.flat_map(|draw| (0..pixels * padded).map(move |index| value(draw, index))).collect()
+}
+
+/// (n, pixels, c) to (n, c, pixels).
+pub fn channels_first(rows: &[f32], channels: usize, pixels: usize) -> Vec<f32> {
+    let draws = rows.chunks_exact(channels * pixels);
+    draws.flat_map(|draw| (0..channels * pixels).map(move |i| draw[(i % pixels) * channels + i / pixels])).collect()
+}
+
+/// Values rounded to fp16.
+pub fn halves(values: &[f32]) -> Vec<f16> {
+    values.iter().map(|&value| f16::from_f32(value)).collect()
 }
 
 /// Root mean square of `actual - expected` over that of `expected`.
