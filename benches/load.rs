@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use common::{sized, support};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use diffedit::model::{UNet, UNetConfig};
+use diffedit::model::UNet;
 use diffedit::weights::{Checkpoint, Loader, Naming, WeightFile};
 use support::checkpoint::{Stored, unet_config, write_unet};
 
 fn load(criterion: &mut Criterion) {
-    let config: UNetConfig = serde_json::from_value(unet_config(sized(320, 32))).expect("a config");
+    let config = unet_config(sized(320, 32));
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let mut group = criterion.benchmark_group("load");
     group.sample_size(10);

@@ -2,13 +2,9 @@
 
 mod support;
 
-use diffedit::EditRequest;
-use diffedit::device::{self, DeviceChoice};
-use diffedit::edit::{Plans, VaeTiling};
 use diffedit::model::{Bands, Model, ModelFiles, Parts};
 use diffedit::plan::{Layout, Plan, Tensor};
 use half::f16;
-use image::RgbImage;
 use support::{Random, device, run_for, upload};
 
 /// Heights and widths of latents: not multiples of a band, and of which one is larger than the other.
@@ -64,28 +60,4 @@ fn decoding_and_encoding_in_bands_give_the_bits_of_the_whole() {
             assert!(bytes < encoded_bytes, "{case}: {bytes} bytes, {encoded_bytes} for the whole");
         }
     }
-}
-
-#[test]
-fn large_pictures_are_cut_where_memory_is_short() {
-    let folder = tempfile::tempdir().expect("a folder");
-    support::checkpoint::write_sd15_configs(folder.path());
-    let model = Model::describe(&ModelFiles::folder(folder.path()).expect("a model")).expect("its configs");
-    let choice = DeviceChoice::Emulator(Some("a100".into()));
-    let mut device = device::capabilities(&choice).expect("a device");
-    let mut request = EditRequest::new(RgbImage::new(1, 1), "", "");
-    request.size = Some((2048, 2048));
-    let mut plan = |tiling, memory_bytes| {
-        request.vae_tiling = tiling;
-        device.memory_bytes = memory_bytes;
-        Plans::record(&model, &request, &device).expect("it is planned").memory()
-    };
-    let (large, small) = (80 << 30, 6 << 30);
-    let whole = plan(VaeTiling::Auto, large);
-    assert!(!whole.vae_tiled && whole.total() > small as usize);
-    let cut = plan(VaeTiling::Auto, small);
-    println!("2048x2048: {:.1} MB whole, {:.1} MB in parts", whole.total() as f64 / 1e6, cut.total() as f64 / 1e6);
-    assert!(cut.vae_tiled && 2 * cut.arena() < whole.arena(), "{cut:?}");
-    assert_eq!(plan(VaeTiling::On, large), cut);
-    assert_eq!(plan(VaeTiling::Off, small), whole);
 }

@@ -102,6 +102,7 @@ fn help_names_every_option_with_its_range() {
         "--dump",
         "--json",
         "--sheet",
+        "--vae-tiling",
         "1 to 1000",
         "0 to 1",
         "odd, 1 (none) to 255",
@@ -114,6 +115,7 @@ fn help_names_every_option_with_its_range() {
     for option in ["--what", "--background", "--resize", "--mask-out", "--strength", "Example"] {
         assert!(remove.contains(option), "{option} is not in\n{remove}");
     }
+    assert!(help("plan").contains("--maps"));
     assert!(help("compile").contains("--arch"));
     assert!(help("demo").contains("--out"));
     assert!(help("devices").contains("emulator"));
@@ -351,4 +353,24 @@ fn without_nvrtc_one_message_says_what_was_tried() {
         assert!(said.contains(part), "{part:?} is not in {said}");
     }
     assert_eq!(files(folder.path()), ["in.png"]);
+}
+
+/// Of the model there are only the configs here.
+#[test]
+fn a_plan_needs_neither_weights_nor_a_device() {
+    let folder = folder();
+    let configs = concat!(env!("CARGO_MANIFEST_DIR"), "/models/sd15");
+    let device = ["--device", "emulator:a100", "--size", "512x512", "--json", "plan.json"];
+    let output = diffedit(folder.path(), &[&["plan", "--model", configs], &device[..]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let table = text(&output.stdout);
+    for part in ["weights, UNet", "arena of the stages", "decode", "512x512 with 10 maps"] {
+        assert!(table.contains(part), "{part:?} is not in\n{table}");
+    }
+    let plan = fs::read(folder.path().join("plan.json")).expect("it is written");
+    let plan: serde_json::Value = serde_json::from_slice(&plan).expect("JSON");
+    let bytes = |value: &serde_json::Value| value.as_u64().expect("bytes");
+    let weights: u64 = plan["weights"].as_object().expect("parts").values().map(bytes).sum();
+    assert_eq!(bytes(&plan["all"]), weights + bytes(&plan["state"]) + bytes(&plan["arena"]));
+    assert!(table.contains(&format!("{:.1} MB", bytes(&plan["all"]) as f64 / 1e6)), "{table}");
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use diffedit::model::{UNet, UNetConfig};
+use diffedit::model::UNet;
 use diffedit::weights::{Checkpoint, Loader, Naming, WeightFile};
 use support::checkpoint::{Stored, unet_config, write_unet};
 
@@ -23,7 +23,7 @@ fn anonymous_bytes() -> usize {
 
 #[test]
 fn loading_takes_little_memory_beyond_the_mapped_file() {
-    let config: UNetConfig = serde_json::from_value(unet_config(96)).expect("a config");
+    let config = unet_config(96);
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("unet.safetensors");
     let bytes = write_unet(&path, &config, Stored::F32) as usize;
