@@ -17,7 +17,6 @@ use diffedit::plan::{DType, Plan, Tensor};
 use diffedit::scheduler::Scheduler;
 use diffedit::{EditRequest, EditResult, Editor, EditorOptions, picture};
 use goldens::{Case, Goldens, yardstick};
-use half::f16;
 use support::{channels_first, channels_last, device, halves, relative_rms, run_for, upload, upload_f32};
 
 /// One editor for all tests, which share its compiled kernels.

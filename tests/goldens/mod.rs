@@ -85,7 +85,7 @@ impl Goldens {
 
     /// Opens a file of goldens that lies elsewhere.
     pub fn at(path: &Path) -> Goldens {
-        Goldens { bytes: std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())) }
+        Goldens { bytes: std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())) }
     }
 
     /// What the program that wrote them says about them.
