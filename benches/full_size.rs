@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use common::support::{self, device, relative_rms, upload, upload_f32};
-use diffedit::model::{Model, ModelFiles, Time};
+use diffedit::model::{Model, ModelFiles, Parts, Time, Tokenizer};
 use diffedit::ops;
 use diffedit::plan::{DType, Plan, Tensor};
 use goldens::Goldens;
@@ -46,7 +46,7 @@ struct About {
 fn check(folder: &Path) -> bool {
     let goldens = Goldens::at(&folder.join("goldens.safetensors"));
     let about: About = goldens.about();
-    let model = load(&ModelFiles::open(&folder.join("fp16")).expect("a model"));
+    let (model, _) = load(&ModelFiles::open(&folder.join("fp16")).expect("a model"));
     let prompts = ["target", "uncond"];
     let both = |part: &str| prompts.map(|prompt| format!("{part}.{prompt}"));
     let mut passed = true;
@@ -75,9 +75,9 @@ fn layouts(folder: &Path, configs: Option<&Path>) -> bool {
         if let (Some(configs), "single.safetensors") = (configs, layout) {
             files = files.with_configs(configs).expect("configs");
         }
-        let model = load(&files);
+        let (model, tokenizer) = load(&files);
         let mut random = Random::new(4);
-        let ids = ["a horse on snow", "zebra"].map(|prompt| model.tokenizer.encode(prompt, 77).expect("ids").ids);
+        let ids = ["a horse on snow", "zebra"].map(|prompt| tokenizer.encode(prompt, 77).expect("ids").ids);
         let text = embed(&model, &ids.concat());
         let latents = support::widen(&random.halves(4 * 8 * 8, 1.0));
         let picture: Vec<u8> = (0..64 * 64 * 3).map(|_| random.next() as u8).collect();
@@ -96,11 +96,12 @@ fn layouts(folder: &Path, configs: Option<&Path>) -> bool {
     same
 }
 
-fn load(files: &ModelFiles) -> Model {
+fn load(files: &ModelFiles) -> (Model, Tokenizer) {
     let start = Instant::now();
-    let model = Model::load(device(), files, &mut |_| ()).expect("the model loads");
+    let parts = Parts::open(files).expect("the model fits its configs");
+    let model = Model::load(device(), &parts, &mut |_| ()).expect("the model loads");
     println!("{}: loaded in {:.1} s", files.name().display(), start.elapsed().as_secs_f64());
-    model
+    (model, parts.tokenizer)
 }
 
 /// Runs a stage, says how long it took, and gives what it computed.

@@ -12,8 +12,9 @@
 //
 // Row r of A (m = batch * output_height * output_width rows) is the window of output pixel r: kernel * kernel taps by
 // rows, each with its channels, the input's before the skip's. Tap (ty, tx) of pixel (y, x) reads pixel
-// (y * stride - padding + ty, ...) of a grid of (grid_height, grid_width), zero outside; with `upsample` 1 that grid
-// is the input enlarged by repeating every pixel 2 x 2 (and perhaps cropped), never built.
+// (y * stride + first_row + ty, x * stride - padding + tx) of a grid of (grid_height, grid_width), zero outside; with
+// `upsample` 1 that grid is the input enlarged by repeating every pixel 2 x 2 (and perhaps cropped), never built.
+// first_row is -padding where the output is all rows, and more where it is some of them.
 //
 //   grid    (ceil(m / TILE_M) * ceil(n / TILE_N), parts of k)     block   32 * WARPS_M * WARPS_N
 //   shared, tile constants, numeric policy: matrix.cuh
@@ -26,6 +27,7 @@ struct Geometry {
     int grid_height, grid_width;      // of what the taps walk over
     int output_height, output_width;
     int kernel, stride, padding;
+    int first_row;                    // of the grid, that the first window begins at
     int upsample;                     // 1 where the grid is the input x2
 };
 
@@ -53,7 +55,7 @@ struct Windows {
             const int output_y = row % pixels / g.output_width;
             const int output_x = row % pixels % g.output_width;
             // A row past the end lies so far above the grid that no tap reaches it.
-            y[pass] = row < rows ? output_y * g.stride - g.padding : -(1 << 30);
+            y[pass] = row < rows ? output_y * g.stride + g.first_row : -(1 << 30);
             x[pass] = output_x * g.stride - g.padding;
             first_pixel[pass] = sample * g.height * g.width;
         }
@@ -93,12 +95,12 @@ conv2d(const half* __restrict__ input, const half* __restrict__ skip, const half
        const half* __restrict__ bias, const void* __restrict__ time, const int* __restrict__ step,
        const half* __restrict__ residual, void* __restrict__ output, int batch, int n, int input_channels,
        int skip_channels, int height, int width, int grid_height, int grid_width, int output_height, int output_width,
-       int kernel, int stride, int padding, int upsample, int time_columns, int time_column, int time_f32,
-       int output_f32) {
+       int kernel, int stride, int padding, int first_row, int upsample, int time_columns, int time_column,
+       int time_f32, int output_f32) {
     const int m = batch * output_height * output_width;
     const int k = kernel * kernel * (input_channels + skip_channels);
     const Geometry geometry{height, width, grid_height, grid_width, output_height, output_width,
-                            kernel, stride, padding, upsample};
+                            kernel, stride, padding, first_row, upsample};
     const TilePosition position(n);
     Windows windows(input, skip, input_channels, skip_channels, geometry, m, position.row);
     MatrixRows<W_PASSES> weights(weight, n, k, position.column);

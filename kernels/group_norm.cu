@@ -9,6 +9,8 @@
 // Both kernels: grid (chunks, B), block rows * C / 8 threads rounded up to warps. A thread owns one vector of 8
 //          channels and every rows-th pixel of its chunk, so that groups may have any number of channels and may
 //          straddle the halves.
+//          The grid may cover some of a sample's pixels: `first` and `second` then start there, P is their number, and the
+//          statistics are those of `chunks` chunks of whole_pixels pixels, of which the grid's are first_chunk and on.
 //   group_norm_statistics: dynamic shared memory 2 * rows * C * 4 bytes.
 //   group_norm_apply: dynamic shared memory groups * 8 bytes; merges the chunks' statistics, then normalises its chunk.
 // Numeric policy: fp32. A thread sums deviations from the first value it meets of each channel: the pivot is one of the
@@ -62,7 +64,7 @@ __device__ __forceinline__ Column input_column(const half8* first, const half8* 
 extern "C" __global__ void __launch_bounds__(MAX_THREADS, 2)
     group_norm_statistics(const half8* __restrict__ first, const half8* __restrict__ second,
                           float2* __restrict__ partials, u32 first_vectors, u32 vectors, u32 pixels, u32 chunk_pixels,
-                          u32 rows, u32 groups) {
+                          u32 rows, u32 groups, u32 chunks, u32 first_chunk) {
     extern __shared__ float shared[];
     const u32 channels = 8 * vectors;
     float* const means = shared;                     // (rows, channels)
@@ -118,7 +120,7 @@ extern "C" __global__ void __launch_bounds__(MAX_THREADS, 2)
         }
         square = warp_sum(square);
         if (lane == 0) {
-            partials[(blockIdx.y * groups + group) * gridDim.x + blockIdx.x] = make_float2(mean, square);
+            partials[(blockIdx.y * groups + group) * chunks + first_chunk + blockIdx.x] = make_float2(mean, square);
         }
     }
 }
@@ -149,12 +151,13 @@ extern "C" __global__ void __launch_bounds__(MAX_THREADS, 2)
     group_norm_apply(const half8* __restrict__ first, const half8* __restrict__ second,
                      const float2* __restrict__ partials, const half8* __restrict__ weight,
                      const half8* __restrict__ bias, half8* __restrict__ output, u32 first_vectors, u32 vectors,
-                     u32 pixels, u32 chunk_pixels, u32 rows, u32 groups, float epsilon) {
+                     u32 pixels, u32 chunk_pixels, u32 rows, u32 groups, u32 chunks, u32 whole_pixels,
+                     float epsilon) {
     extern __shared__ float2 statistics[]; // (groups): mean, 1 / standard deviation
     const u32 width = 8 * vectors / groups, warps = blockDim.x / WARP_SIZE;
     for (u32 group = threadIdx.x / WARP_SIZE; group < groups; group += warps) {
-        const float2* const parts = partials + (blockIdx.y * groups + group) * gridDim.x;
-        const float2 merged = merge_chunks(parts, gridDim.x, chunk_pixels, pixels, width, epsilon);
+        const float2* const parts = partials + (blockIdx.y * groups + group) * chunks;
+        const float2 merged = merge_chunks(parts, chunks, chunk_pixels, whole_pixels, width, epsilon);
         if (threadIdx.x % WARP_SIZE == 0) {
             statistics[group] = merged;
         }

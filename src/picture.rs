@@ -1,5 +1,6 @@
 //! Pictures on the host: as files, on the canvas that the model edits, and with the edit laid back into them.
 
+mod exif;
 mod original;
 mod paste;
 mod placement;

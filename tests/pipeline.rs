@@ -11,7 +11,7 @@ use std::sync::{Mutex, OnceLock};
 
 use diffedit::edit::{Dump, DumpData, MapSettings, MaskSettings, MaskSource, Observer, Posterior};
 use diffedit::mask::Mask;
-use diffedit::model::{Model, ModelFiles, Time};
+use diffedit::model::{Model, ModelFiles, Parts, Time};
 use diffedit::ops;
 use diffedit::plan::{DType, Plan, Tensor};
 use diffedit::scheduler::Scheduler;
@@ -37,7 +37,10 @@ fn edit(request: &EditRequest) -> EditResult {
 
 fn model() -> &'static Model {
     static MODEL: OnceLock<Model> = OnceLock::new();
-    MODEL.get_or_init(|| Model::load(device(), &ModelFiles::demo(), &mut |_| ()).expect("the demo model loads"))
+    MODEL.get_or_init(|| {
+        let parts = Parts::open(&ModelFiles::demo()).expect("the demo model is whole");
+        Model::load(device(), &parts, &mut |_| ()).expect("the demo model loads")
+    })
 }
 
 fn request(case: &Case) -> EditRequest {

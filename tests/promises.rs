@@ -7,8 +7,8 @@ mod support;
 use std::ops::ControlFlow;
 
 use diffedit::device::DeviceChoice;
-use diffedit::edit::{Event, MapSettings, MaskSource};
-use diffedit::model::ModelFiles;
+use diffedit::edit::{Event, MapSettings, MaskSource, Plans};
+use diffedit::model::{Model, ModelFiles};
 use diffedit::plan::{Arg, Layout, Plan};
 use diffedit::{EditRequest, EditResult, Editor, EditorOptions, Error};
 
@@ -60,6 +60,7 @@ fn promises() {
     }
     cancelled(&mut editor, &expected);
     plans_hold_no_large_intermediates(&editor);
+    memory_is_as_planned(editor);
 }
 
 fn same_bits_again(editor: &mut Editor, expected: &(Vec<u32>, Vec<u8>, Vec<u8>)) {
@@ -134,6 +135,25 @@ fn cancelled(editor: &mut Editor, expected: &(Vec<u32>, Vec<u8>, Vec<u8>)) {
     assert!(matches!(error, Error::Cancelled), "{error}");
     assert_eq!(seen, 2);
     assert_eq!(bits(&edit(editor, &request())), *expected, "the edit after a cancelled one");
+}
+
+/// What is planned from the configs alone is what a run allocates, to the byte, and no stage takes more on the way.
+fn memory_is_as_planned(mut editor: Editor) {
+    let described = Model::describe(&ModelFiles::demo()).expect("the demo model's configs");
+    let requests =
+        [request(), EditRequest { figures: true, dump: true, ..request() }, EditRequest { steps: 2, ..request() }];
+    let mut largest = editor.device().peak_bytes();
+    for request in requests {
+        let planned = Plans::record(&described, &request, editor.device().capabilities()).expect("it is planned");
+        let planned = planned.memory().total();
+        edit(&mut editor, &request);
+        assert_eq!(editor.device().allocated_bytes(), planned);
+        largest = largest.max(planned);
+        assert_eq!(editor.device().peak_bytes(), largest, "a stage took more");
+    }
+    let device = editor.device().clone();
+    drop(editor);
+    assert_eq!(device.allocated_bytes(), 0, "all of it is given back");
 }
 
 /// No tensor is as large as unrolled convolution windows (nine times the activations) or attention's scores (here four

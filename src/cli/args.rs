@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::values;
 use crate::device::DeviceChoice;
+use crate::edit::VaeTiling;
 use crate::picture::Resize;
 
 /// Edits part of a picture by two prompts.
@@ -42,6 +43,7 @@ pub enum Command {
     Edit(Box<EditArgs>),
     Remove(Box<RemoveArgs>),
     Mask(Box<MaskArgs>),
+    Plan(PlanArgs),
     Compile(CompileArgs),
     Devices(DevicesArgs),
     Demo(DemoArgs),
@@ -335,6 +337,11 @@ pub struct CommonArgs {
     #[arg(long, value_name = "SEED", value_parser = values::seed, allow_negative_numbers = true)]
     pub posterior_seed: Option<u64>,
 
+    /// Whether the VAE computes the picture in parts, which takes less memory and more time and changes nothing: auto is
+    /// where memory is short
+    #[arg(long, value_name = "auto|on|off", value_parser = values::vae_tiling, default_value = "auto")]
+    pub vae_tiling: VaeTiling,
+
     /// Take the noise from this file, whose tensors are named as those of --dump
     #[arg(long, value_name = "FILE.safetensors")]
     pub noise: Option<PathBuf>,
@@ -370,6 +377,49 @@ pub struct DeviceArgs {
     /// Fetch nothing: fail if NVRTC or the model is not on this machine
     #[arg(long)]
     pub offline: bool,
+}
+
+/// Say how much device memory an edit takes, without running it. Needs no GPU, and of the model only its configs.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  diffedit plan --model sd15 --size 768x512
+  diffedit plan --model sd15 --maps 40 --device emulator:rtx4090 --json plan.json")]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    /// Size of the picture: multiples of 8 from 64 to 2048 [default: the model's]
+    #[arg(long, value_name = "WxH", value_parser = values::size)]
+    pub size: Option<(usize, usize)>,
+
+    /// Noise draws that are averaged for the mask, 1 to 1000 [the article: 10]
+    #[arg(long, value_name = "N", value_parser = values::maps, allow_negative_numbers = true)]
+    pub maps: Option<usize>,
+
+    /// Steps of the whole schedule, 1 to 1000 [the article: 50]
+    #[arg(long, value_name = "N", value_parser = values::steps, allow_negative_numbers = true)]
+    pub steps: Option<usize>,
+
+    /// As for an edit: auto, on or off
+    #[arg(long, value_name = "auto|on|off", value_parser = values::vae_tiling, default_value = "auto")]
+    pub vae_tiling: VaeTiling,
+
+    /// Plan for an edit with --sheet
+    #[arg(long)]
+    pub sheet: bool,
+
+    /// The device to plan for: auto, cuda:N, emulator or emulator:NAME
+    #[arg(long, value_name = "DEVICE", default_value_t)]
+    pub device: DeviceChoice,
+
+    /// Fetch nothing: fail if the model is not on this machine
+    #[arg(long)]
+    pub offline: bool,
+
+    /// Write the plan, in bytes
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
 }
 
 /// Compile all kernels of a model for machines that lack NVRTC. Needs no GPU.

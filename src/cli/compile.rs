@@ -7,9 +7,9 @@ use anyhow::Result;
 use super::args::CompileArgs;
 use super::progress::Progress;
 use super::{fetch, output, settings};
-use crate::device::{Capabilities, Compiler, DeviceChoice, Target};
-use crate::edit::{EditRequest, Editor, EditorOptions, Posterior};
-use crate::model::ModelFiles;
+use crate::device::{self, Capabilities, Compiler, DeviceChoice, Target};
+use crate::edit::{EditRequest, Plans, Posterior};
+use crate::model::{Model, ModelFiles};
 use crate::plan::Unit;
 
 /// Numbers of multiprocessors for which kernels are chosen: GPUs of one architecture differ in them, from laptops to
@@ -27,13 +27,7 @@ pub fn run(args: &CompileArgs) -> Result<()> {
     output::make_folder(&args.out)?;
     let files = settings::model_files(&args.model, args.offline)?;
     let mut progress = Progress::new();
-    // Recording the stages takes a device with the weights on it; nothing runs there.
-    let options = EditorOptions {
-        device: DeviceChoice::Emulator(None),
-        compiler: Compiler::new(None, None)?,
-        separate_memory: false,
-    };
-    let editor = Editor::open(&files, options, &mut |part| progress.say(&format!("reading {part}")))?;
+    let model = Model::describe(&files)?;
     let mut request = EditRequest::new(image::RgbImage::new(1, 1), "", "");
     settings::defaults(&files)?.apply(&mut request)?;
     let sizes = match args.size {
@@ -42,7 +36,7 @@ pub fn run(args: &CompileArgs) -> Result<()> {
     };
 
     for &compute_capability in &args.arch {
-        let units = units(&editor, &request, &sizes, compute_capability)?;
+        let units = units(&model, &request, &sizes, compute_capability)?;
         let driver_version = if compute_capability == (11, 0) { CUDA_13 } else { CUDA_12 };
         let nvrtc = fetch::nvrtc_for(Target { driver_version, compute_capability }, None, args.offline)?;
         let compiler = Compiler::new(Some(nvrtc), Some(args.out.clone()))?;
@@ -72,7 +66,7 @@ fn usual_sizes(request: &mut EditRequest, files: &ModelFiles) -> Result<Vec<(usi
 
 /// What any GPU of an architecture may need at these sizes, whatever the settings.
 fn units(
-    editor: &Editor,
+    model: &Model,
     request: &EditRequest,
     sizes: &[(usize, usize)],
     compute_capability: (u32, u32),
@@ -81,13 +75,13 @@ fn units(
     (all.figures, all.dump, all.posterior) = (true, true, Posterior::Sample { seed: 0 });
     all.mask_settings.fill_holes = true;
     let mut units = BTreeSet::new();
+    let any = device::capabilities(&DeviceChoice::Emulator(None))?;
     for multiprocessors in MULTIPROCESSORS.step_by(2) {
-        let capabilities =
-            Capabilities { compute_capability, multiprocessors, ..editor.device().capabilities().clone() };
+        let capabilities = Capabilities { compute_capability, multiprocessors, ..any.clone() };
         for &size in sizes {
             for request in [request, &all] {
                 let request = EditRequest { size: Some(size), ..request.clone() };
-                units.extend(editor.plans_for(&request, &capabilities)?.units());
+                units.extend(Plans::record(model, &request, &capabilities)?.units());
             }
         }
     }

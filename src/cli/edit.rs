@@ -105,6 +105,7 @@ impl Job {
         }
         request.noise = common.noise.as_deref().map(tensors::read_noise).transpose()?;
         request.dump = common.dump.is_some();
+        request.vae_tiling = common.vae_tiling;
         let model = common.model.name();
         let outputs = OutputPaths { dump: common.dump.clone(), json: common.json.clone(), ..OutputPaths::default() };
         let inputs = common.noise.iter().cloned().collect();
@@ -156,6 +157,7 @@ impl Job {
 
         let mut progress = Progress::new();
         let mut engine = Engine::open(device, &self.files, &mut progress)?;
+        self.announce_size(&mut progress);
         engine.announce(&self.request, part, &mut progress)?;
         let started = Instant::now();
         let observer = &mut |event| {
@@ -172,6 +174,14 @@ impl Job {
         self.write(&result, &self.report(&engine, &result, part, seconds))?;
         progress.say(&format!("done in {seconds:.1} s"));
         Ok(())
+    }
+
+    /// Says at what size a picture of another one is edited.
+    fn announce_size(&self, progress: &mut Progress) {
+        let ((width, height), (columns, rows)) = (self.placement.picture(), self.placement.canvas());
+        if (width, height) != (columns, rows) {
+            progress.say(&format!("a picture of {width}x{height}, edited at {columns}x{rows}"));
+        }
     }
 
     /// Writes what is asked for, all of it or nothing.

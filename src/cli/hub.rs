@@ -56,23 +56,41 @@ pub fn model(id: &Id, offline: bool) -> Result<PathBuf> {
     if let Some(folder) = cached(&cache, id) {
         return Ok(folder);
     }
-    let shown = format!("{} (revision {})", id.name, id.revision);
+    let Id { name, revision } = id;
     if let Some(switch) = fetch::forbidden_by(offline, &[OFFLINE, HUB_OFFLINE]) {
         bail!(
-            "there is no folder or file {}, and as a model of the Hugging Face hub it is not whole in the cache {}; \
+            "there is no folder or file {name}, and as a model of the Hugging Face hub it is not whole in the cache {}; \
              fetching it is forbidden by {switch}",
-            id.name,
             cache.path().display()
         );
     }
-    download(&cache, id).map_err(|error| anyhow!("fetching {shown} from the Hugging Face hub: {error:#}"))
+    download(&cache, id).map_err(|error| {
+        anyhow!(
+            "there is no folder or file {name}; fetching it from the Hugging Face hub (revision {revision}): {error:#}"
+        )
+    })
+}
+
+/// A path from the environment.
+fn path(variable: &str) -> Option<PathBuf> {
+    env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// The folder of the hub's own tools.
+fn home() -> Option<PathBuf> {
+    path("HF_HOME").or_else(|| Some(path("HOME")?.join(".cache/huggingface")))
+}
+
+/// The token that is set, or else what logging in has left.
+fn token() -> Option<String> {
+    let kept = || fs::read_to_string(path("HF_TOKEN_PATH").or_else(|| Some(home()?.join("token")))?).ok();
+    let token = env::var("HF_TOKEN").ok().or_else(kept)?.trim().to_owned();
+    (!token.is_empty()).then_some(token)
 }
 
 /// The cache that the hub's own tools use.
 fn cache() -> Result<Cache> {
-    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let home = || set("HF_HOME").or_else(|| Some(set("HOME")?.join(".cache/huggingface")));
-    let folder = set("HF_HUB_CACHE").or_else(|| Some(home()?.join("hub")));
+    let folder = path("HF_HUB_CACHE").or_else(|| Some(home()?.join("hub")));
     let folder = folder.context("neither HF_HOME nor HOME names a folder for models")?;
     Ok(Cache::new(std::path::absolute(folder)?))
 }
@@ -104,10 +122,7 @@ fn download(cache: &Cache, id: &Id) -> Result<PathBuf> {
     if let Some(endpoint) = env::var("HF_ENDPOINT").ok().filter(|value| !value.is_empty()) {
         builder = builder.with_endpoint(endpoint.trim_end_matches('/').to_owned());
     }
-    if let Some(token) = env::var("HF_TOKEN").ok().filter(|value| !value.trim().is_empty()) {
-        builder = builder.with_token(Some(token.trim().to_owned()));
-    }
-    let api = builder.build().map_err(explain)?;
+    let api = builder.with_token(token()).build().map_err(explain)?;
     let info = api.repo(id.repo(&id.revision)).info().map_err(explain)?;
     let listed: Vec<String> = info.siblings.into_iter().map(|file| file.rfilename).collect();
     let files = wanted(&listed).map_err(|message| anyhow!(message))?;

@@ -11,6 +11,7 @@ mod fetch;
 mod hub;
 mod mask;
 mod output;
+mod plan;
 mod progress;
 mod remove;
 mod settings;
@@ -36,6 +37,7 @@ pub fn main() -> ExitCode {
         Command::Edit(args) => edit::run(args),
         Command::Remove(args) => remove::run(args),
         Command::Mask(args) => mask::run(args),
+        Command::Plan(args) => plan::run(args),
         Command::Compile(args) => compile::run(args),
         Command::Devices(_) => devices::run(),
         Command::Demo(args) => demo::run(args),

@@ -42,6 +42,7 @@ impl Progress {
     pub fn event(&mut self, event: Event) {
         match event {
             Event::Compiling { done, total } => self.show("compiling kernels", done, total),
+            Event::VaeTiled => self.say("memory is short: the VAE works in parts, which takes longer"),
             Event::Map { done, total } => self.show("finding the mask", done, total),
             Event::Step { done, total } => self.show("repainting", done, total),
         }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::args::{CutArgs, DenoisingArgs, MapsArgs, ModelArgs};
 use super::{hub, values};
 use crate::edit::{EditRequest, MapSettings, MaskSettings, MaskSource};
-use crate::model::{ModelFiles, Parts, UNetConfig, VaeConfig};
+use crate::model::{Configs, ModelFiles, Parts, VaeConfig};
 use crate::picture;
 
 /// The file of a model folder that holds its defaults, under the names of the command line's long options.
@@ -158,8 +158,7 @@ pub fn size(request: &EditRequest, files: &ModelFiles) -> Result<(usize, usize)>
     if let Some(size) = request.size {
         return Ok(size);
     }
-    let unet: UNetConfig = files.json("unet/config.json")?;
-    let vae: VaeConfig = files.json("vae/config.json")?;
+    let Configs { unet, vae, .. } = Configs::open(files)?;
     let side = unet.sample_size * vae.scale();
     Ok((side, side))
 }

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::edit::VaeTiling;
 use crate::mask::MAX_BLUR;
 use crate::picture::SIDES;
 
@@ -50,6 +51,15 @@ pub fn size(text: &str) -> Result<(usize, usize), String> {
 pub fn side(text: &str) -> Result<usize, String> {
     let value = in_range(number(text)?, SIDES)?;
     if value % SIDE_UNIT == 0 { Ok(value) } else { Err(format!("must be a multiple of {SIDE_UNIT}")) }
+}
+
+pub fn vae_tiling(text: &str) -> Result<VaeTiling, String> {
+    match text {
+        "auto" => Ok(VaeTiling::Auto),
+        "on" => Ok(VaeTiling::On),
+        "off" => Ok(VaeTiling::Off),
+        _ => Err("say auto, on or off".into()),
+    }
 }
 
 /// `sm_90` as (9, 0).

@@ -63,6 +63,16 @@ pub enum Posterior {
     Sample { seed: u64 },
 }
 
+/// Whether the VAE computes a picture in parts: more work in less memory, and the same bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VaeTiling {
+    /// Where the whole would not fit in the device's free memory.
+    #[default]
+    Auto,
+    On,
+    Off,
+}
+
 /// One edit. The defaults are the seed article's values.
 #[derive(Clone, Debug)]
 pub struct EditRequest {
@@ -88,6 +98,7 @@ pub struct EditRequest {
     pub posterior: Posterior,
     pub mask: MaskSource,
     pub mask_settings: MaskSettings,
+    pub vae_tiling: VaeTiling,
     /// Noise drawn elsewhere, instead of the seeds'.
     pub noise: Option<Noise>,
     /// Whether to bring back every stage's tensors.
@@ -113,6 +124,7 @@ impl EditRequest {
             posterior: Posterior::Mean,
             mask: MaskSource::Prompts(MapSettings::default()),
             mask_settings: MaskSettings::default(),
+            vae_tiling: VaeTiling::default(),
             noise: None,
             dump: false,
             figures: false,
@@ -162,6 +174,8 @@ fn in_unit(value: f64) -> bool {
 pub enum Event {
     /// `done` of `total` kernels are compiled.
     Compiling { done: usize, total: usize },
+    /// Memory is short, so the VAE computes the picture in parts.
+    VaeTiled,
     /// The device has finished `done` of `total` noise maps.
     Map { done: usize, total: usize },
     /// The device has finished `done` of `total` denoising steps.

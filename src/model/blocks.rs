@@ -54,8 +54,13 @@ pub(super) struct Normalisation {
 impl Normalisation {
     /// Normalises the concatenation of input and skip; `silu` follows if wanted.
     pub fn record(&self, plan: &mut Plan, input: &Tensor, skip: Option<&Tensor>, silu: bool) -> Result<Tensor> {
+        GroupNorm { skip, ..self.with(input, silu) }.record(plan)
+    }
+
+    /// The operator over one input.
+    pub fn with<'a>(&'a self, input: &'a Tensor, silu: bool) -> GroupNorm<'a> {
         let Normalisation { norm, groups, eps } = self;
-        GroupNorm { input, skip, weight: &norm.weight, bias: &norm.bias, groups: *groups, eps: *eps, silu }.record(plan)
+        GroupNorm { input, skip: None, weight: &norm.weight, bias: &norm.bias, groups: *groups, eps: *eps, silu }
     }
 }
 
@@ -68,11 +73,11 @@ impl Norm {
 /// norm, SiLU, convolution (+ time), norm, SiLU, convolution, plus the input or its 1x1 projection.
 #[derive(Clone, Debug)]
 pub(super) struct ResnetBlock {
-    norm1: Normalisation,
-    conv1: Conv,
-    norm2: Normalisation,
-    conv2: Conv,
-    shortcut: Option<Conv>,
+    pub norm1: Normalisation,
+    pub conv1: Conv,
+    pub norm2: Normalisation,
+    pub conv2: Conv,
+    pub shortcut: Option<Conv>,
 }
 
 /// What a ResNet block is loaded with.

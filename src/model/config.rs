@@ -238,7 +238,7 @@ impl VaeConfig {
 
     /// Picture pixels a latent covers on a side.
     pub fn scale(&self) -> usize {
-        1 << (self.block_out_channels.len() - 1)
+        1 << (self.block_out_channels.len().clamp(1, MAX_BLOCKS) - 1)
     }
 }
 

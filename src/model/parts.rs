@@ -13,11 +13,20 @@ use crate::weights::{Checkpoint, Loader, Problem, listed};
 
 /// What a model is made of. All of it fits together, but for the values of the weights, which are not read yet.
 pub struct Parts {
+    pub configs: Configs,
     pub tokenizer: Tokenizer,
+    pub text: Checkpoint,
+    pub unet: Checkpoint,
+    pub vae: Checkpoint,
+}
+
+/// A model's configs, each checked, and that they fit together.
+#[derive(Clone, Debug)]
+pub struct Configs {
+    pub text: TextConfig,
+    pub unet: UNetConfig,
+    pub vae: VaeConfig,
     pub scheduler: SchedulerConfig,
-    pub text: (TextConfig, Checkpoint),
-    pub unet: (UNetConfig, Checkpoint),
-    pub vae: (VaeConfig, Checkpoint),
 }
 
 /// What is wrong with a model, gathered until all of it is known.
@@ -41,54 +50,47 @@ impl Faults {
 }
 
 impl Parts {
-    /// Reads the configs and the tokenizer, opens the weights and checks their names, shapes and types. No device is
+    /// Reads configs and tokenizer, opens the weights and checks their names, shapes and types. No device is
     /// asked, and no weight read.
     ///
     /// # Errors
     /// All that is wrong with the configs; if nothing is, all that is wrong with the rest.
     pub fn open(files: &ModelFiles) -> Result<Parts> {
+        let configs = Configs::open(files)?;
+        let Configs { text, unet, vae, .. } = configs.clone();
         let mut faults = Faults(Vec::new());
-        let configs = Configs::read(files, &mut faults);
-        faults.report(files.name())?;
-        let Configs { text, unet, vae, scheduler } = configs.expect("no fault was noted");
-
-        let tokenizer = faults.note(Tokenizer::load(files).and_then(|tokenizer| fits(files, &text, tokenizer)));
-        let text_weights = files.text_encoder().and_then(|weights| {
-            wanted(Part::TextEncoder, weights, |loader| TextEncoder::load(loader, text.clone()).map(drop))
-        });
-        let text_weights = faults.note(text_weights);
-        let unet_weights = files
+        let tokenizer = faults.note(Tokenizer::load_for(files, text.vocab_size));
+        let text = files
+            .text_encoder()
+            .and_then(|weights| wanted(Part::TextEncoder, weights, |loader| TextEncoder::load(loader, text).map(drop)));
+        let text = faults.note(text);
+        let unet = files
             .unet(&unet)
-            .and_then(|weights| wanted(Part::UNet, weights, |loader| UNet::load(loader, unet.clone()).map(drop)));
-        let unet_weights = faults.note(unet_weights);
-        let vae_weights = files
-            .vae(&vae)
-            .and_then(|weights| wanted(Part::Vae, weights, |loader| Vae::load(loader, vae.clone()).map(drop)));
-        let vae_weights = faults.note(vae_weights);
+            .and_then(|weights| wanted(Part::UNet, weights, |loader| UNet::load(loader, unet).map(drop)));
+        let unet = faults.note(unet);
+        let vae =
+            files.vae(&vae).and_then(|weights| wanted(Part::Vae, weights, |loader| Vae::load(loader, vae).map(drop)));
+        let vae = faults.note(vae);
         faults.report(files.name())?;
-        let (Some(tokenizer), Some(text_weights), Some(unet_weights), Some(vae_weights)) =
-            (tokenizer, text_weights, unet_weights, vae_weights)
-        else {
+        let (Some(tokenizer), Some(text), Some(unet), Some(vae)) = (tokenizer, text, unet, vae) else {
             unreachable!("no fault was noted")
         };
-        Ok(Parts {
-            tokenizer,
-            scheduler,
-            text: (text, text_weights),
-            unet: (unet, unet_weights),
-            vae: (vae, vae_weights),
-        })
+        Ok(Parts { configs, tokenizer, text, unet, vae })
     }
 }
 
-struct Configs {
-    text: TextConfig,
-    unet: UNetConfig,
-    vae: VaeConfig,
-    scheduler: SchedulerConfig,
-}
-
 impl Configs {
+    /// Reads and checks them.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub fn open(files: &ModelFiles) -> Result<Configs> {
+        let mut faults = Faults(Vec::new());
+        let configs = Configs::read(files, &mut faults);
+        faults.report(files.name())?;
+        Ok(configs.expect("no fault was noted"))
+    }
+
     /// All configs, or nothing and a fault at least.
     fn read(files: &ModelFiles, faults: &mut Faults) -> Option<Configs> {
         let text = faults.note(config(files, "text_encoder/config.json", TextConfig::problems));
@@ -115,21 +117,11 @@ fn config<T: DeserializeOwned>(files: &ModelFiles, name: &str, problems: fn(&T) 
     Err(Error::Model { path: files.path(name), message: problems.join("; ") })
 }
 
-/// The tokenizer, if the text encoder has an embedding for each of its tokens.
-fn fits(files: &ModelFiles, text: &TextConfig, tokenizer: Tokenizer) -> Result<Tokenizer> {
-    let largest = tokenizer.largest_id();
-    if (largest as usize) < text.vocab_size {
-        return Ok(tokenizer);
-    }
-    let message = format!("has token {largest}, but the text encoder's vocab_size is {}", text.vocab_size);
-    Err(Error::Model { path: files.path("tokenizer/vocab.json"), message })
-}
-
 /// The weights, if `load` finds all it wants in them and nothing is left.
 fn wanted(part: Part, weights: Checkpoint, load: impl FnOnce(&Loader) -> Result<()>) -> Result<Checkpoint> {
-    let loader = Loader::without_device(&weights);
+    let loader = Loader::checking(&weights);
     load(&loader)?;
-    let problems = loader.finish();
+    let problems = loader.finish()?;
     misfit(part, &weights, &problems)?;
     Ok(weights)
 }

@@ -11,6 +11,7 @@ use crate::weights::{Linear, Loader, Norm};
 /// The encoder's weights on a device.
 pub struct TextEncoder {
     config: TextConfig,
+    weight_bytes: usize,
     tokens: Tensor,
     positions: Tensor,
     layers: Vec<Layer>,
@@ -42,7 +43,13 @@ impl TextEncoder {
                 .collect::<Result<_>>()?,
             final_norm: loader.norm(&format!("{root}.final_layer_norm"), width)?,
             config,
+            weight_bytes: loader.bytes(),
         })
+    }
+
+    /// Device memory of the weights.
+    pub fn weight_bytes(&self) -> usize {
+        self.weight_bytes
     }
 
     pub fn config(&self) -> &TextConfig {

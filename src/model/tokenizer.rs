@@ -27,6 +27,17 @@ pub struct Tokens {
 }
 
 impl Tokenizer {
+    /// The tokenizer of a model whose text encoder knows this many tokens.
+    pub fn load_for(files: &ModelFiles, vocab_size: usize) -> Result<Tokenizer> {
+        let tokenizer = Tokenizer::load(files)?;
+        let largest = tokenizer.inner.get_vocab(true).into_values().max().unwrap_or(0) as usize;
+        if largest < vocab_size {
+            return Ok(tokenizer);
+        }
+        let message = format!("has token {largest}, but the text encoder's vocab_size is {vocab_size}");
+        Err(Error::Model { path: files.path("tokenizer/vocab.json"), message })
+    }
+
     /// Reads `tokenizer/tokenizer.json`, or else `vocab.json` and `merges.txt`.
     pub fn load(files: &ModelFiles) -> Result<Tokenizer> {
         const WHOLE: &str = "tokenizer/tokenizer.json";
@@ -42,11 +53,6 @@ impl Tokenizer {
         let id = |token| inner.token_to_id(token).ok_or_else(|| wrong(format!("the vocabulary lacks {token}")));
         let (start, end) = (id(START)?, id(END)?);
         Ok(Tokenizer { start, end, inner })
-    }
-
-    /// The largest id, for a check against the text encoder's table.
-    pub fn largest_id(&self) -> u32 {
-        self.inner.get_vocab(true).into_values().max().unwrap_or(0)
     }
 
     /// Encodes a prompt into exactly `length` ids (77 for CLIP), cutting what is too long.

@@ -1,5 +1,6 @@
 //! The variational autoencoder: picture to latents and back. diffusers' `AutoencoderKL` as SD1.x configures it.
 
+use super::bands::{Bands, Source};
 use super::blocks::{Normalisation, ResnetBlock, ResnetShape};
 use super::config::VaeConfig;
 use crate::error::Result;
@@ -15,6 +16,7 @@ const EPS: f32 = 1e-6;
 /// Both halves of the autoencoder on a device.
 pub struct Vae {
     config: VaeConfig,
+    weight_bytes: usize,
     encoder: Half,
     quant_conv: Conv,
     post_quant_conv: Conv,
@@ -63,7 +65,13 @@ impl Vae {
             post_quant_conv: loader.conv_padded_outputs("post_quant_conv", latent, latent, 1)?,
             decoder: Half::load_decoder(loader, &config)?,
             config,
+            weight_bytes: loader.bytes(),
         })
+    }
+
+    /// Device memory of the weights.
+    pub fn weight_bytes(&self) -> usize {
+        self.weight_bytes
     }
 
     pub fn config(&self) -> &VaeConfig {
@@ -73,11 +81,17 @@ impl Vae {
     /// The posterior's moments fp32 (batch, h, w, 8), mean then logvar, of pictures fp16 (batch, 8h, 8w, 8) in -1..1
     /// with channels 3.. zero.
     pub fn record_encode(&self, plan: &mut Plan, picture: &Tensor) -> Result<Tensor> {
+        self.record_encode_in(plan, picture, None)
+    }
+
+    /// [`Vae::record_encode`] of one picture, whose activations are computed in bands of rows wherever they are larger
+    /// than one: more work in less memory, and the same bits.
+    pub fn record_encode_in(&self, plan: &mut Plan, picture: &Tensor, bands: Option<Bands>) -> Result<Tensor> {
         let encoder = &self.encoder;
         let mut hidden = encoder.conv_in.record(plan, picture, Geometry::Same)?;
         for block in &encoder.blocks {
             for resnet in &block.resnets {
-                hidden = resnet.record(plan, &hidden, None, None)?;
+                hidden = record_resnet(plan, resnet, Source::Whole(hidden), bands)?;
             }
             if let Some(downsample) = &block.resample {
                 hidden = downsample.record(plan, &hidden, Geometry::DownsampleBottomRight)?;
@@ -92,21 +106,36 @@ impl Vae {
     /// Pictures fp32 (batch, 8h, 8w, 3), roughly -1..1, of unscaled latents fp16 (batch, h, w, 8) with channels 4..
     /// zero.
     pub fn record_decode(&self, plan: &mut Plan, latents: &Tensor) -> Result<Tensor> {
+        self.record_decode_in(plan, latents, None)
+    }
+
+    /// [`Vae::record_decode`] of one picture in bands, as [`Vae::record_encode_in`].
+    pub fn record_decode_in(&self, plan: &mut Plan, latents: &Tensor, bands: Option<Bands>) -> Result<Tensor> {
         let decoder = &self.decoder;
         let hidden = self.post_quant_conv.record(plan, latents, Geometry::Same)?;
         let hidden = decoder.conv_in.record(plan, &hidden, Geometry::Same)?;
-        let mut hidden = decoder.mid.record(plan, &hidden)?;
+        let mut source = Source::Whole(decoder.mid.record(plan, &hidden)?);
         for block in &decoder.blocks {
             for resnet in &block.resnets {
-                hidden = resnet.record(plan, &hidden, None, None)?;
+                source = Source::Whole(record_resnet(plan, resnet, source, bands)?);
             }
-            if let Some(upsample) = &block.resample {
-                let geometry = Geometry::Upsample { height: 2 * hidden.dim(1), width: 2 * hidden.dim(2) };
-                hidden = upsample.record(plan, &hidden, geometry)?;
+            if let Some(conv) = &block.resample {
+                source = Source::Upsampled { conv, input: source.whole(plan)? };
             }
         }
+        let hidden = source.whole(plan)?;
         let normed = decoder.norm_out.record(plan, &hidden, None, true)?;
         Conv2d { output: DType::F32, ..decoder.conv_out.with(&normed, Geometry::Same) }.record(plan)
+    }
+}
+
+fn record_resnet(plan: &mut Plan, resnet: &ResnetBlock, source: Source, bands: Option<Bands>) -> Result<Tensor> {
+    match bands {
+        Some(bands) => resnet.record_in_bands(plan, &source, bands),
+        None => {
+            let input = source.whole(plan)?;
+            resnet.record(plan, &input, None, None)
+        }
     }
 }
 

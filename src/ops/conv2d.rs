@@ -64,13 +64,26 @@ struct Window {
     /// Above and on the left; below and on the right the output's size says how far.
     padding: usize,
     upsample: bool,
+    /// The first of the output's rows that are computed.
+    first_row: usize,
+}
+
+/// Some rows of a convolution's output.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows {
+    /// The first of them, counted in what the geometry gives for the input at hand.
+    pub first: usize,
+    pub count: usize,
+    /// Rows of the whole output, where the input at hand is itself some rows of another: the product is cut up as the
+    /// whole would be, so that every row has the bits that it has there.
+    pub of: usize,
 }
 
 impl Geometry {
     /// The sizes for an input of (height, width).
     fn window(self, kernel_size: usize, size: [usize; 2]) -> Window {
         let padding = (kernel_size - 1) / 2;
-        let same = Window { grid: size, output: size, stride: 1, padding, upsample: false };
+        let same = Window { grid: size, output: size, stride: 1, padding, upsample: false, first_row: 0 };
         match self {
             Geometry::Same => same,
             Geometry::Downsample => Window { output: size.map(|size| size.div_ceil(2)), stride: 2, ..same },
@@ -92,27 +105,40 @@ impl Conv2d<'_> {
     /// If shapes or dtypes do not fit together, channels are no multiples of 8, the kernel size is neither 1 nor 3, or
     /// an upsampled size is not between 1 and twice the input's.
     pub fn record(self, plan: &mut Plan) -> Result<Tensor> {
+        let [batch, height, width, _] = self.check_input()?;
+        let [height, width] = self.geometry.window(self.kernel_size, [height, width]).output;
+        let output = plan.tensor(self.output, &[batch, height, width, self.weight.dim(0)]);
+        self.record_rows(plan, Rows { first: 0, count: height, of: height }, &output)?;
+        Ok(output)
+    }
+
+    /// Records some rows of the convolution's output, (batch, rows.count, output width, o).
+    ///
+    /// # Errors
+    /// As [`Conv2d::record`], and if there are no such rows or the output is not of their shape.
+    pub fn record_rows(self, plan: &mut Plan, rows: Rows, output: &Tensor) -> Result<()> {
         let [batch, height, width, c1] = self.check_input()?;
-        let window = self.geometry.window(self.kernel_size, [height, width]);
-        let [output_height, output_width] = window.output;
+        let mut window = self.geometry.window(self.kernel_size, [height, width]);
+        let Rows { first, count, of } = rows;
+        ensure(OP, first + count <= window.output[0] && count <= of, || format!("{rows:?} of {:?}", window.output))?;
+        let output_width = window.output[1];
+        (window.output[0], window.first_row) = (count, first);
         let n = self.weight.dim(0);
         let k = self.kernel_size * self.kernel_size * (c1 + self.skip.map_or(0, Tensor::columns));
-        let shape = [batch, output_height, output_width, n];
+        let shape = [batch, count, output_width, n];
         self.check(&shape, k)?;
+        ensure_tensor(OP, "output", output, self.output, &shape)?;
 
-        let pixels = output_height * output_width;
-        let schedule = Schedule::choose(pixels, n, k, plan.capabilities().multiprocessors);
-        let output = plan.tensor(self.output, &shape);
+        let schedule = Schedule::choose(of * output_width, n, k, plan.capabilities().multiprocessors);
         let epilogue =
             Epilogue { bias: self.bias, time: self.time, activation: Activation::None, residual: self.residual };
         if schedule.parts == 1 {
-            self.launch(plan, &schedule, &window, &epilogue, &output)?;
+            self.launch(plan, &schedule, &window, &epilogue, output)
         } else {
-            let parts = plan.tensor(DType::F32, &[schedule.parts, batch * pixels, n]);
+            let parts = plan.tensor(DType::F32, &[schedule.parts, batch * count * output_width, n]);
             self.launch(plan, &schedule, &window, &Epilogue::default(), &parts)?;
-            epilogue.record_sum(plan, &parts, &output)?;
+            epilogue.record_sum(plan, &parts, output)
         }
-        Ok(output)
     }
 
     /// Records the product itself, with what follows it in the same kernel.
@@ -137,11 +163,13 @@ impl Conv2d<'_> {
         args.extend(epilogue.time_tensors());
         args.extend([Arg::optional(epilogue.residual), Arg::Write(output.clone())]);
         let sizes = [batch, n, c1, c2, height, width, grid_height, grid_width, output_height, output_width];
-        let walk = [self.kernel_size, window.stride, window.padding, usize::from(window.upsample)];
+        let number = |value| Ok(Arg::U32(count(OP, value)?));
+        let walk = [self.kernel_size, window.stride, window.padding];
+        args.extend(sizes.into_iter().chain(walk).map(number).collect::<Result<Vec<_>>>()?);
+        args.push(Arg::I32((window.first_row * window.stride) as i32 - window.padding as i32));
         let output_f32 = usize::from(output.dtype() == DType::F32);
-        for value in sizes.into_iter().chain(walk).chain(epilogue.time_sizes()).chain([output_f32]) {
-            args.push(Arg::U32(count(OP, value)?));
-        }
+        let rest = [usize::from(window.upsample)].into_iter().chain(epilogue.time_sizes()).chain([output_f32]);
+        args.extend(rest.map(number).collect::<Result<Vec<_>>>()?);
         plan.launch(Launch {
             unit: schedule.tile.unit("conv2d", epilogue.activation),
             entry: "conv2d",

@@ -1,5 +1,7 @@
 //! GroupNorm, optionally with SiLU, optionally over the concatenation of two tensors.
 
+use std::ops::Range;
+
 use super::{count, ensure, ensure_tensor};
 use crate::error::Result;
 use crate::plan::{Arg, DType, Launch, Plan, Tensor, Unit};
@@ -52,45 +54,117 @@ impl Chunks {
     }
 }
 
+/// The statistics of an input, whole or as far as it has been recorded.
+#[derive(Clone, Debug)]
+pub struct Statistics {
+    /// fp32 (batch, groups, chunks, 2): mean and sum of squared deviations of every chunk.
+    partials: Tensor,
+    /// Pixels of a sample.
+    pixels: usize,
+    chunks: Chunks,
+}
+
+impl Statistics {
+    /// Of samples of `pixels` pixels, with nothing recorded yet.
+    pub fn new(plan: &mut Plan, batch: usize, pixels: usize, channels: usize, groups: usize) -> Statistics {
+        let chunks = Chunks::new(pixels, channels / 8);
+        let partials = plan.tensor(DType::F32, &[batch, groups, chunks.count, 2]);
+        Statistics { partials, pixels, chunks }
+    }
+
+    /// The pixels of a sample in ranges of about `pixels` each, whose statistics can be recorded apart.
+    pub fn ranges(&self, pixels: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (all, step) = (self.pixels, self.chunks.pixels * (pixels / self.chunks.pixels).max(1));
+        (0..all).step_by(step).map(move |first| first..all.min(first + step))
+    }
+}
+
 impl GroupNorm<'_> {
     /// Records the operator; gives (batch, height, width, c1 + c2) fp16. Fails on other shapes, on channels that are
     /// no multiple of 8 or of `groups`, and over 4096 channels.
     pub fn record(self, plan: &mut Plan) -> Result<Tensor> {
-        let channels = self.check()?;
-        let (batch, pixels) = (self.input.dim(0), self.input.dim(1) * self.input.dim(2));
-        let (first, vectors) = (self.input.columns() / 8, channels / 8);
-        let chunks = Chunks::new(pixels, vectors);
-        let partials = plan.tensor(DType::F32, &[batch, self.groups, chunks.count, 2]);
-        let output = plan.tensor(DType::F16, &[batch, self.input.dim(1), self.input.dim(2), channels]);
+        let statistics = self.record_statistics(plan)?;
+        self.record_apply(plan, &statistics)
+    }
 
-        let sizes = [first, vectors, pixels, chunks.pixels, chunks.rows, self.groups];
-        let sizes = sizes.into_iter().map(|size| Ok(Arg::U32(count(OP, size)?))).collect::<Result<Vec<_>>>()?;
-        let inputs = [Arg::Read(self.input.clone()), Arg::optional(self.skip)];
-        let launch = |entry, shared_bytes: usize, args| Launch {
+    /// Records the statistics of the input alone, for one or more of [`GroupNorm::record_apply`].
+    pub fn record_statistics(&self, plan: &mut Plan) -> Result<Statistics> {
+        let channels = self.check()?;
+        let [batch, height, width, _] = *self.input.shape() else { unreachable!("checked") };
+        let statistics = Statistics::new(plan, batch, height * width, channels, self.groups);
+        self.launch_statistics(plan, &statistics, 0)?;
+        Ok(statistics)
+    }
+
+    /// Records the statistics of one of [`Statistics::ranges`], whose pixels `self.input` holds: (1, 1, pixels, c1).
+    /// Together they are, to the bit, those of an input that need not exist whole.
+    pub fn record_statistics_of(&self, plan: &mut Plan, statistics: &Statistics, range: Range<usize>) -> Result<()> {
+        let channels = self.check()?;
+        ensure_tensor(OP, "pixels", self.input, DType::F16, &[1, 1, range.len(), channels])?;
+        let Statistics { partials, pixels, chunks } = statistics;
+        let fits = partials.dim(0) == 1 && partials.dim(1) == self.groups && range.end <= *pixels;
+        let whole_chunks = range.start.is_multiple_of(chunks.pixels)
+            && (range.end == *pixels || range.end.is_multiple_of(chunks.pixels));
+        ensure(OP, fits && whole_chunks, || format!("pixels {range:?} of {pixels} in {:?}", partials.shape()))?;
+        self.launch_statistics(plan, statistics, range.start / chunks.pixels)
+    }
+
+    /// Records the normalisation by statistics of the whole that the input is all or some pixels of; gives
+    /// (batch, height, width, c1 + c2) fp16.
+    pub fn record_apply(&self, plan: &mut Plan, statistics: &Statistics) -> Result<Tensor> {
+        let channels = self.check()?;
+        let [batch, height, width, _] = *self.input.shape() else { unreachable!("checked") };
+        let Statistics { partials, pixels, chunks } = statistics;
+        let fits = partials.dim(0) == batch && partials.dim(1) == self.groups && height * width <= *pixels;
+        ensure(OP, fits, || format!("{:?} normalised by statistics {:?}", self.input, partials))?;
+        let output = plan.tensor(DType::F16, &[batch, height, width, channels]);
+        let mut args = vec![Arg::Read(self.input.clone()), Arg::optional(self.skip)];
+        args.extend([partials, self.weight, self.bias].map(|tensor| Arg::Read(tensor.clone())));
+        args.push(Arg::Write(output.clone()));
+        args.extend(self.sizes(chunks)?);
+        args.extend([Arg::U32(count(OP, chunks.count)?), Arg::U32(count(OP, *pixels)?), Arg::F32(self.eps)]);
+        let shared_bytes = self.groups * 2 * size_of::<f32>();
+        plan.launch(self.launch("group_norm_apply", chunks, shared_bytes, args));
+        Ok(output)
+    }
+
+    /// Records the statistics of the chunks from `first_chunk` on, whose pixels the input holds.
+    fn launch_statistics(&self, plan: &mut Plan, statistics: &Statistics, first_chunk: usize) -> Result<()> {
+        let Statistics { partials, chunks, .. } = statistics;
+        let mut args = vec![Arg::Read(self.input.clone()), Arg::optional(self.skip)];
+        args.push(Arg::Update(partials.clone()));
+        args.extend(self.sizes(chunks)?);
+        args.extend([Arg::U32(count(OP, chunks.count)?), Arg::U32(count(OP, first_chunk)?)]);
+        let channels = self.weight.elements();
+        let shared_bytes = 2 * chunks.rows * channels * size_of::<f32>();
+        plan.launch(self.launch("group_norm_statistics", chunks, shared_bytes, args));
+        Ok(())
+    }
+
+    /// What both kernels are told of the input's sizes.
+    fn sizes(&self, chunks: &Chunks) -> Result<Vec<Arg>> {
+        let input = self.input;
+        let (first, vectors) = (input.columns() / 8, self.weight.elements() / 8);
+        let sizes = [first, vectors, input.dim(1) * input.dim(2), chunks.pixels, chunks.rows, self.groups];
+        sizes.into_iter().map(|size| Ok(Arg::U32(count(OP, size)?))).collect()
+    }
+
+    /// A launch over the chunks of the input.
+    fn launch(&self, entry: &'static str, chunks: &Chunks, shared_bytes: usize, args: Vec<Arg>) -> Launch {
+        let input = self.input;
+        let (pixels, vectors) = (input.dim(1) * input.dim(2), self.weight.elements() / 8);
+        Launch {
             unit: Unit {
                 file: "group_norm",
                 defines: vec![("MAX_THREADS", MAX_THREADS as i64), ("SILU", self.silu.into())],
             },
             entry,
-            grid: [chunks.count as u32, batch as u32, 1],
+            grid: [pixels.div_ceil(chunks.pixels) as u32, input.dim(0) as u32, 1],
             block: (chunks.rows * vectors).next_multiple_of(32) as u32,
             shared_bytes: shared_bytes as u32,
             args,
             macs: 0,
-        };
-
-        let mut args = inputs.to_vec();
-        args.push(Arg::Write(partials.clone()));
-        args.extend_from_slice(&sizes);
-        plan.launch(launch("group_norm_statistics", 2 * chunks.rows * channels * size_of::<f32>(), args));
-
-        let mut args = inputs.to_vec();
-        args.extend([partials, self.weight.clone(), self.bias.clone()].map(Arg::Read));
-        args.push(Arg::Write(output.clone()));
-        args.extend(sizes);
-        args.push(Arg::F32(self.eps));
-        plan.launch(launch("group_norm_apply", self.groups * 2 * size_of::<f32>(), args));
-        Ok(output)
+        }
     }
 
     /// The number of channels, if all fits.

@@ -3,9 +3,9 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits, RgbImage, RgbaImage};
 
+use super::exif;
 use crate::error::{Error, Result};
 
 /// The longest side of a picture that is read, pixels.
@@ -19,7 +19,7 @@ const MAX_DECODED_BYTES: u64 = 2 << 30;
 pub struct Metadata {
     /// The ICC profile of its colours, where that is one of RGB.
     pub icc: Option<Vec<u8>>,
-    /// EXIF's TIFF structure, whose orientation says that nothing is turned.
+    /// EXIF's TIFF structure, without a thumbnail, whose orientation says that nothing is turned.
     pub exif: Option<Vec<u8>>,
 }
 
@@ -49,7 +49,7 @@ impl Original {
         let icc = decoder.icc_profile().unwrap_or_default().filter(|profile| is_of_rgb(profile));
         let mut exif = decoder.exif_metadata().unwrap_or_default();
         if let Some(exif) = &mut exif {
-            let _ = Orientation::remove_from_exif_chunk(exif);
+            exif::reset(exif);
         }
         let mut pixels = spread(DynamicImage::from_decoder(decoder).map_err(explain)?);
         pixels.apply_orientation(orientation);

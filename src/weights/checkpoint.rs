@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::convert::Stored;
 use super::problems::Problem;
 use super::{Naming, View, WeightFile};
 use crate::error::{Error, Result};
@@ -66,8 +67,7 @@ impl Checkpoint {
 
     /// The tensor of this name and shape, in a type that becomes fp16. A matrix may be stored as a 1x1 convolution, and
     /// the other way round.
-    pub fn find(&self, name: &str, shape: &[usize]) -> Result<View<'_>, Problem> {
-        use safetensors::Dtype::{BF16, F16, F32};
+    pub(super) fn find(&self, name: &str, shape: &[usize]) -> Result<Stored<'_>, Problem> {
         let stored = || self.stored_name(name);
         let Some(view) = self.view(name) else {
             return Err(Problem::Missing { name: stored(), wanted: shape.to_vec() });
@@ -75,10 +75,7 @@ impl Checkpoint {
         if as_matrix(view.shape) != as_matrix(shape) {
             return Err(Problem::Misshapen { name: stored(), found: view.shape.to_vec(), wanted: shape.to_vec() });
         }
-        if !matches!(view.dtype, F32 | BF16 | F16) {
-            return Err(Problem::Type { name: stored(), found: view.dtype });
-        }
-        Ok(view)
+        Stored::new(view.dtype, view.bytes).ok_or_else(|| Problem::Type { name: stored(), found: view.dtype })
     }
 
     /// The file's own name of a tensor.

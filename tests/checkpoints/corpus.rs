@@ -58,7 +58,10 @@ fn refusal(case: &Case, path: &Path) -> String {
         other => other,
     };
     let outcome = match files {
-        Ok(files) if case.values => Model::load(device(), &files, &mut |_| ()).map(drop),
+        Ok(files) if case.values => {
+            let parts = Parts::open(&files).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+            Model::load(device(), &parts, &mut |_| ()).map(drop)
+        }
         Ok(files) => Parts::open(&files).map(drop),
         Err(error) => Err(error),
     };

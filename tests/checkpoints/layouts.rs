@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use diffedit::device::Device;
-use diffedit::model::{Model, ModelFiles, Time};
+use diffedit::model::{Model, ModelFiles, Parts, Time, Tokenizer};
 use diffedit::plan::{Arg, DType, Plan, Tensor};
 use half::f16;
 
@@ -18,11 +18,11 @@ struct Bits {
     outputs: Vec<Vec<u32>>,
 }
 
-fn bits(model: &Model) -> Bits {
+fn bits(parts: &Parts, model: &Model) -> Bits {
     let device: &Device = device();
     let mut random = Random::new(5);
     let length = model.text.config().max_position_embeddings;
-    let ids = model.tokenizer.encode("a photo of a zebra", length).expect("it is tokenized").ids;
+    let ids = parts.tokenizer.encode("a photo of a zebra", length).expect("it is tokenized").ids;
     let ids = device.upload(DType::I32, &[1, length], &ids).expect("an upload");
     let timesteps = upload_f32(&[1], &[501.0]);
     let mut padded = |shape: &[usize], used: usize| {
@@ -61,8 +61,8 @@ fn bits(model: &Model) -> Bits {
 }
 
 fn load(files: &ModelFiles) -> Bits {
-    let model = Model::load(device(), files, &mut |_| ()).unwrap_or_else(|error| panic!("{error}"));
-    bits(&model)
+    let parts = Parts::open(files).unwrap_or_else(|error| panic!("{error}"));
+    bits(&parts, &Model::load(device(), &parts, &mut |_| ()).unwrap_or_else(|error| panic!("{error}")))
 }
 
 /// diffusers' names of the VAE's attention before they changed.
@@ -128,7 +128,7 @@ fn vaes(folder: &Path, same: &dyn Fn(&str, diffedit::Result<ModelFiles>)) {
     let path = folder.join("without-vae.safetensors");
     without.write(&path);
     let open = || ModelFiles::open(&path).and_then(|files| files.with_configs(&stored::demo()));
-    let refused = Model::load(device(), &open().expect("it opens"), &mut |_| ()).err().expect("it has no VAE");
+    let refused = Parts::open(&open().expect("it opens")).err().expect("it has no VAE");
     assert!(refused.to_string().contains("--vae FILE"), "{refused}");
 
     let vae = || Tensors::of_demo(VAE);
@@ -151,4 +151,18 @@ fn vaes(folder: &Path, same: &dyn Fn(&str, diffedit::Result<ModelFiles>)) {
 fn loss() -> Tensors {
     let stray = stored::Stored::halves(&[], 0.0);
     Tensors([("loss.logvar".to_owned(), stray)].into())
+}
+
+/// The vocabulary that single files lack is part of the program.
+#[test]
+fn a_single_file_has_clips_tokenizer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("single.safetensors");
+    single_file().write(&path);
+    let files = ModelFiles::open(&path).expect("it opens");
+    let tokenizer = Tokenizer::load(&files).expect("it has a tokenizer");
+    let ids = tokenizer.encode("a photo of a cat", 77).expect("it is tokenized").ids;
+    assert_eq!(ids[..7], [49406, 320, 1125, 539, 320, 2368, 49407]);
+    let whole: serde_json::Value = files.json("tokenizer/vocab.json").expect("a vocabulary");
+    assert_eq!(whole.as_object().map(serde_json::Map::len), Some(49408));
 }

@@ -1,6 +1,8 @@
 //! What the integration tests share: the device, running a plan, random tensors, and the measure of error.
 #![allow(dead_code)]
 
+pub mod checkpoint;
+
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 

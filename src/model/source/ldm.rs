@@ -127,3 +127,59 @@ fn vae_resnet(stored: &str, diffusers: &str) -> Vec<Pair> {
     pairs.extend(block(stored, diffusers, &[("nin_shortcut", "conv_shortcut")]));
     pairs
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::source::builtin;
+
+    fn sd15<T: serde::de::DeserializeOwned>(name: &str) -> T {
+        serde_json::from_slice(&builtin::sd15(name).expect("part of the program")).expect("a config")
+    }
+
+    /// Names of `v1-5-pruned-emaonly.safetensors` at every turn of the numbering.
+    #[test]
+    fn the_published_names_become_diffusers() {
+        let unet = unet(&sd15("unet/config.json"));
+        for (stored, diffusers) in [
+            ("input_blocks.0.0.weight", "conv_in.weight"),
+            ("input_blocks.1.0.in_layers.0.weight", "down_blocks.0.resnets.0.norm1.weight"),
+            ("input_blocks.2.1.proj_in.weight", "down_blocks.0.attentions.1.proj_in.weight"),
+            ("input_blocks.3.0.op.weight", "down_blocks.0.downsamplers.0.conv.weight"),
+            ("input_blocks.4.0.skip_connection.bias", "down_blocks.1.resnets.0.conv_shortcut.bias"),
+            (
+                "input_blocks.8.1.transformer_blocks.0.attn2.to_k.weight",
+                "down_blocks.2.attentions.1.transformer_blocks.0.attn2.to_k.weight",
+            ),
+            ("input_blocks.11.0.emb_layers.1.weight", "down_blocks.3.resnets.1.time_emb_proj.weight"),
+            ("middle_block.2.out_layers.3.bias", "mid_block.resnets.1.conv2.bias"),
+            ("output_blocks.2.1.conv.weight", "up_blocks.0.upsamplers.0.conv.weight"),
+            ("output_blocks.3.1.norm.weight", "up_blocks.1.attentions.0.norm.weight"),
+            ("output_blocks.5.2.conv.bias", "up_blocks.1.upsamplers.0.conv.bias"),
+            ("output_blocks.8.2.conv.bias", "up_blocks.2.upsamplers.0.conv.bias"),
+            ("output_blocks.11.0.out_layers.0.weight", "up_blocks.3.resnets.2.norm2.weight"),
+            ("out.2.weight", "conv_out.weight"),
+            ("time_embed.2.bias", "time_embedding.linear_2.bias"),
+        ] {
+            let stored = format!("{UNET}{stored}");
+            assert_eq!(unet.diffusers(&stored).as_deref(), Some(diffusers));
+            assert_eq!(unet.stored(diffusers), stored);
+        }
+        let vae = vae(&sd15("vae/config.json"), VAE);
+        for (stored, diffusers) in [
+            ("encoder.down.1.block.0.nin_shortcut.weight", "encoder.down_blocks.1.resnets.0.conv_shortcut.weight"),
+            ("encoder.down.2.downsample.conv.bias", "encoder.down_blocks.2.downsamplers.0.conv.bias"),
+            ("encoder.mid.attn_1.q.weight", "encoder.mid_block.attentions.0.to_q.weight"),
+            ("decoder.mid.block_2.norm1.bias", "decoder.mid_block.resnets.1.norm1.bias"),
+            ("decoder.up.3.block.0.conv1.weight", "decoder.up_blocks.0.resnets.0.conv1.weight"),
+            ("decoder.up.0.block.2.norm2.weight", "decoder.up_blocks.3.resnets.2.norm2.weight"),
+            ("decoder.up.1.upsample.conv.weight", "decoder.up_blocks.2.upsamplers.0.conv.weight"),
+            ("decoder.norm_out.weight", "decoder.conv_norm_out.weight"),
+            ("post_quant_conv.weight", "post_quant_conv.weight"),
+        ] {
+            let stored = format!("{VAE}{stored}");
+            assert_eq!(vae.diffusers(&stored).as_deref(), Some(diffusers));
+            assert_eq!(vae.stored(diffusers), stored);
+        }
+    }
+}
