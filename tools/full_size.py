@@ -13,9 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from checkpoint_files import Shards, SingleFile
 from random_weights import random_weights
+from reference import Reference, draw_noise, load_picture, to_tensor
+from rounding import half_rounding
+from storage import save_tensors
+from yardstick import relative
 
 ROOT = Path(__file__).resolve().parent.parent
 TIMESTEP = 481
@@ -34,9 +40,6 @@ MODEL_INDEX = {
 
 def networks(small):
     """The parts without weights: Stable Diffusion 1.5's own configs, or narrow ones of the same depth."""
-    from diffusers import AutoencoderKL, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
-
     wide, deep, heads = ((32, 64, 64, 64), 64, 4) if small else ((320, 640, 1280, 1280), 768, 8)
     with torch.device("meta"):
         unet = UNet2DConditionModel(
@@ -93,18 +96,15 @@ def write_configs(folder, parts):
 
 def goldens(folder):
     """Each stage by the reference in single precision, and the yardstick's error of it: half precision at its best."""
-    from reference import Reference
-    from rounding import half_rounding
-    from storage import save_tensors
-
     reference = Reference(folder / "fp16")
     with torch.no_grad():
         tensors = inputs(reference)
         expected = stages(reference, tensors, tensors)
         given = tensors | {name: tensor.half().float() for name, tensor in expected.items()}
         with half_rounding(reference.unet):
-            errors = yardstick(stages(reference, tensors, given), expected)
-    apart = yardstick({"unet": expected["unet.target"]}, {"unet": expected["unet.uncond"]})["unet"]
+            rounded = stages(reference, tensors, given)
+    errors = {name: float(f"{relative(rounded[name], expected[name]):.4g}") for name in expected}
+    apart = relative(expected["unet.target"], expected["unet.uncond"])
     assert apart > 0.05, f"the prompt moves the prediction by {apart} only"
     about = {"timestep": TIMESTEP, "prompts": PROMPTS, "yardstick": errors}
     print(json.dumps(about | {"prompts_apart": apart}, indent=2))
@@ -113,12 +113,6 @@ def goldens(folder):
 
 def unet_golden(path):
     """A UNet of full width with one layer a block on latents of 8x16 cells, under two prompts of noise."""
-    from diffusers import UNet2DConditionModel
-
-    from rounding import half_rounding
-    from storage import save_tensors
-    from yardstick import relative
-
     with torch.device("meta"):
         unet = UNet2DConditionModel(
             sample_size=64, cross_attention_dim=768, attention_head_dim=8, layers_per_block=1
@@ -145,41 +139,30 @@ def unet_golden(path):
 
 def inputs(reference):
     """A picture at the size the model was trained at, noise, and token ids."""
-    from reference import draw_noise, load_picture
-
     cells = reference.unet.config.sample_size
     torch.manual_seed(3)
-    scene = ROOT / "models/demo/scenes/0-horse-grass.png"
     return {
-        "picture": load_picture(scene, (8 * cells, 8 * cells)),
+        "picture": load_picture(ROOT / "models/demo/scenes/0-horse-grass.png", (8 * cells, 8 * cells)),
         "unet.latents": draw_noise(cells, cells),
         **{f"tokens.{name}": reference.tokenize(prompt) for name, prompt in PROMPTS.items()},
     }
 
 
 def stages(reference, inputs, given):
-    """Text, encoding, one guided evaluation of the UNet and decoding; each from what came before it in `given`."""
-    from reference import to_tensor
-
+    """Text, encoding, one guided evaluation of the UNet and decoding; each from what came before it in `given`, or else
+    in this run. The picture is rounded to half."""
     made = {}
 
     def take(name):
-        return given.get(name, made.get(name))
+        return given[name] if name in given else made[name]
 
     for name in PROMPTS:
         made[f"text.{name}"] = reference.embed(inputs[f"tokens.{name}"])
     made["latents"] = reference.moments(to_tensor(inputs["picture"]).half().float())[0]
     for name in PROMPTS:
         made[f"unet.{name}"] = reference.predict(inputs["unet.latents"], TIMESTEP, take(f"text.{name}"))
-        print(f"unet.{name}", flush=True)
     made["decoded"] = reference.decode(take("latents"))
     return made
-
-
-def yardstick(found, expected):
-    from yardstick import relative
-
-    return {name: float(f"{relative(found[name], expected[name]):.4g}") for name in expected}
 
 
 def main():

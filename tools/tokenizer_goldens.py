@@ -10,6 +10,8 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from transformers import CLIPTokenizer, CLIPTokenizerFast
+from transformers.models.clip.tokenization_clip import BasicTokenizer
 
 from storage import save_json, save_tensors
 
@@ -126,9 +128,6 @@ def write(tokenizer, folder):
 
 def compare(reference):
     """How often, and where first, transformers' tokenizer in Python differs, with ftfy and without."""
-    from transformers import CLIPTokenizer
-    from transformers.models.clip.tokenization_clip import BasicTokenizer
-
     slow = CLIPTokenizer.from_pretrained(TOKENIZER)
     variants = {"BasicTokenizer": (None, BasicTokenizer(strip_accents=False, do_split_on_punc=False))}
     if slow.fix_text is not None:
@@ -147,8 +146,6 @@ def trimmed(ids):
 
 
 def main():
-    from transformers import CLIPTokenizerFast
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--show", metavar="INDEX", type=int, help="print one string with its ids, and write nothing")
     parser.add_argument("--compare", action="store_true", help="compare with transformers' tokenizer in Python")
