@@ -210,6 +210,8 @@ fn resources_that_a_kernel_cannot_have() {
     assert_eq!(attribute(bounded, Attribute::CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK), 256);
     assert_eq!(launch(bounded, [1; 3], [257, 1, 1], 0), INVALID_VALUE);
     assert_eq!(attribute(heavy, Attribute::CU_FUNC_ATTRIBUTE_NUM_REGS), 168);
+    let estimate = attribute(kernel("add"), Attribute::CU_FUNC_ATTRIBUTE_NUM_REGS);
+    assert!((1..=255).contains(&estimate), "{estimate}");
     assert_eq!(attribute(heavy, Attribute::CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK), 384);
     assert_eq!(launch(heavy, [1; 3], [384, 1, 1], 0), SUCCESS);
     assert_eq!(launch(heavy, [1; 3], [385, 1, 1], 0), CUresult::CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES);
