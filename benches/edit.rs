@@ -30,6 +30,7 @@ fn request() -> EditRequest {
 fn unet(criterion: &mut Criterion) {
     let editor = editor();
     let plans = editor.plans(&request()).expect("the edit is planned");
+    plans.allocate(editor.device()).expect("memory");
     let step = program(editor.device(), &plans.step);
     let before = Sensors::read();
     let mut group = criterion.benchmark_group("unet");

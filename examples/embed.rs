@@ -6,10 +6,11 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use diffedit::Error;
 use diffedit::device::{self, Compiler, DeviceChoice};
 use diffedit::edit::{EditRequest, Editor, EditorOptions, Event};
 use diffedit::model::ModelFiles;
-use diffedit::{Error, picture};
+use diffedit::picture::{self, Original};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let cache = PathBuf::from(std::env::var("HOME")?).join(".cache/diffedit");
@@ -20,7 +21,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut editor = Editor::open(&ModelFiles::demo(), options, &mut |part| println!("loading {part}"))?;
 
     let scene = concat!(env!("CARGO_MANIFEST_DIR"), "/models/demo/scenes/0-horse-grass.png");
-    let mut request = EditRequest::new(picture::load(scene.as_ref())?, "horse", "zebra");
+    let original = Original::load(scene.as_ref())?;
+    let mut request = EditRequest::new(original.rgb(), "horse", "zebra");
     request.mask_settings.threshold = 0.25;
     request.steps = 20;
 
@@ -34,7 +36,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ControlFlow::Continue(())
         })?;
         let path = std::env::temp_dir().join(name);
-        picture::write_png(std::fs::File::create(&path)?, &result.picture, &[])?;
+        // What the model made is `result.picture`; laid back, it leaves the picture as it was outside the mask.
+        let edited = result.paste_back(&original.pixels)?;
+        picture::write_png_as(std::fs::File::create(&path)?, &edited, &original.metadata, &[])?;
         println!("{}: {:.0}% of the picture was edited", path.display(), 100.0 * result.mask.coverage());
     }
 

@@ -1,83 +1,80 @@
-//! Pictures as files, and the resizing that Pillow does.
+//! Pictures on the host: as files, on the canvas that the model edits, and with the edit laid back into them.
 
+mod original;
+mod paste;
+mod placement;
 mod resize;
 
-use std::io::{Cursor, Write};
+use std::borrow::Cow;
+use std::io::Write;
 use std::path::Path;
 
-use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits, RgbImage, RgbaImage};
+use image::{DynamicImage, RgbImage};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
+pub use original::{MAX_SIDE, Metadata, Original};
+pub use paste::{BAND, paste_back};
+pub(crate) use placement::SIDES;
+pub use placement::{Placement, Resize, size_of_area};
 pub use resize::resize;
 
-/// The longest side of a picture that is read, pixels.
-pub const MAX_SIDE: u32 = 16_384;
-
-/// The most memory that decoding may take, bytes: a picture of [`MAX_SIDE`] squared fits.
-const MAX_DECODED_BYTES: u64 = 2 << 30;
-
-/// Reads a PNG, JPEG or WebP by its contents, whatever its name, as 8-bit RGB: turned as its EXIF orientation says,
-/// deeper channels rounded, greys spread, and transparency laid over white.
+/// Reads a picture as the model sees it: [`Original::load`], then [`Original::rgb`].
 ///
 /// # Errors
-/// [`Error::File`] if the file cannot be read, [`Error::Picture`] if it is no picture or larger than [`MAX_SIDE`].
+/// As [`Original::load`].
 pub fn load(path: &Path) -> Result<RgbImage> {
-    let bytes = std::fs::read(path).map_err(|source| Error::File { path: path.to_path_buf(), source })?;
-    decode(&bytes).map_err(|message| Error::Picture { path: path.to_path_buf(), message })
+    Ok(Original::load(path)?.rgb())
 }
 
 /// As [`load`], of a file's bytes; the error says what is wrong with them.
 pub fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
-    if bytes.is_empty() {
-        return Err("the file is empty".into());
-    }
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
-    if reader.format().is_none() {
-        return Err("is not a picture; PNG, JPEG and WebP are read".into());
-    }
-    let mut decoder = reader.into_decoder().map_err(explain)?;
-    let (width, height) = decoder.dimensions();
-    if width == 0 || height == 0 {
-        return Err(format!("the picture is empty: {width}x{height}"));
-    }
-    if width.max(height) > MAX_SIDE {
-        return Err(format!("a picture of {width}x{height}; sides up to {MAX_SIDE} are read"));
-    }
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(MAX_DECODED_BYTES);
-    decoder.set_limits(limits).map_err(explain)?;
-    let orientation = decoder.orientation().map_err(explain)?;
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(explain)?;
-    picture.apply_orientation(orientation);
-    Ok(if picture.color().has_alpha() { over_white(&picture.into_rgba8()) } else { picture.into_rgb8() })
-}
-
-fn explain(error: ImageError) -> String {
-    match error {
-        ImageError::Unsupported(_) => format!("is not a picture that can be read (PNG, JPEG or WebP): {error}"),
-        ImageError::Limits(_) => "decoding it would take too much memory".into(),
-        other => format!("a damaged picture: {other}"),
-    }
-}
-
-/// Lays a transparent picture over white.
-fn over_white(picture: &RgbaImage) -> RgbImage {
-    RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
-        let [red, green, blue, alpha] = picture.get_pixel(x, y).0;
-        let alpha = u32::from(alpha);
-        let blend = |level: u8| ((u32::from(level) * alpha + 255 * (255 - alpha) + 127) / 255) as u8;
-        image::Rgb([blend(red), blend(green), blend(blue)])
-    })
+    Ok(Original::decode(bytes)?.rgb())
 }
 
 /// Writes a picture as PNG, with texts as other diffusion tools leave their parameters: `tEXt` chunks, or `iTXt` where
 /// Latin-1 does not suffice.
 pub fn write_png(to: impl Write, picture: &RgbImage, texts: &[(&str, &str)]) -> std::io::Result<()> {
+    let info = png_info(picture.dimensions(), png::ColorType::Rgb, png::BitDepth::Eight);
+    encode_png(to, info, picture.as_raw(), texts)
+}
+
+/// As [`write_png`], with the depth and the transparency that the picture has, and with its file's metadata.
+///
+/// # Errors
+/// Whatever the writer fails with, and [`std::io::ErrorKind::Unsupported`] for pictures that are neither RGB nor RGBA of 8
+/// or 16 bits a channel.
+pub fn write_png_as(
+    to: impl Write,
+    picture: &DynamicImage,
+    metadata: &Metadata,
+    texts: &[(&str, &str)],
+) -> std::io::Result<()> {
+    use png::{BitDepth, ColorType};
+    // PNG has the high byte first.
+    let bytes = |levels: &[u16]| -> Vec<u8> { levels.iter().flat_map(|level| level.to_be_bytes()).collect() };
+    let (color, depth, levels) = match picture {
+        DynamicImage::ImageRgb8(picture) => (ColorType::Rgb, BitDepth::Eight, Cow::from(picture.as_raw())),
+        DynamicImage::ImageRgba8(picture) => (ColorType::Rgba, BitDepth::Eight, Cow::from(picture.as_raw())),
+        DynamicImage::ImageRgb16(picture) => (ColorType::Rgb, BitDepth::Sixteen, Cow::from(bytes(picture))),
+        DynamicImage::ImageRgba16(picture) => (ColorType::Rgba, BitDepth::Sixteen, Cow::from(bytes(picture))),
+        _ => return Err(std::io::ErrorKind::Unsupported.into()),
+    };
+    let mut info = png_info((picture.width(), picture.height()), color, depth);
+    info.icc_profile = metadata.icc.as_deref().map(Cow::from);
+    info.exif_metadata = metadata.exif.as_deref().map(Cow::from);
+    encode_png(to, info, &levels, texts)
+}
+
+fn png_info((width, height): (u32, u32), color: png::ColorType, depth: png::BitDepth) -> png::Info<'static> {
+    let mut info = png::Info::with_size(width, height);
+    (info.color_type, info.bit_depth) = (color, depth);
+    info
+}
+
+fn encode_png(to: impl Write, info: png::Info, levels: &[u8], texts: &[(&str, &str)]) -> std::io::Result<()> {
     let write = || -> Result<(), png::EncodingError> {
-        let mut encoder = png::Encoder::new(to, picture.width(), picture.height());
-        encoder.set_color(png::ColorType::Rgb);
-        encoder.set_depth(png::BitDepth::Eight);
+        let mut encoder = png::Encoder::with_info(to, info)?;
         for (keyword, text) in texts {
             if text.chars().all(|c| u32::from(c) < 256) {
                 encoder.add_text_chunk(keyword.to_string(), text.to_string())?;
@@ -86,7 +83,7 @@ pub fn write_png(to: impl Write, picture: &RgbImage, texts: &[(&str, &str)]) -> 
             }
         }
         let mut writer = encoder.write_header()?;
-        writer.write_image_data(picture.as_raw())?;
+        writer.write_image_data(levels)?;
         writer.finish()
     };
     write().map_err(|error| match error {
@@ -97,22 +94,10 @@ pub fn write_png(to: impl Write, picture: &RgbImage, texts: &[(&str, &str)]) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use super::*;
-    use image::{ImageFormat, Rgb, Rgba};
-
-    fn encoded(picture: &DynamicImage) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        picture.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png).expect("a PNG");
-        bytes
-    }
-
-    #[test]
-    fn transparency_lies_over_white() {
-        let pixels = [[200, 100, 0, 255], [200, 100, 0, 0], [200, 100, 0, 51]];
-        let picture = RgbaImage::from_fn(3, 1, |x, _| Rgba(pixels[x as usize]));
-        let read = decode(&encoded(&picture.into())).expect("a picture");
-        assert_eq!(read.as_raw()[..], [200, 100, 0, 255, 255, 255, 244, 224, 204]);
-    }
+    use image::{ImageBuffer, Rgb};
 
     #[test]
     fn what_is_written_reads_back_with_its_texts() {
@@ -127,30 +112,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_picture_is_refused() {
-        assert!(decode(b"").expect_err("empty").contains("empty"));
-        assert!(decode(b"hello, world").expect_err("text").contains("not a picture"));
-        let mut half = encoded(&RgbImage::new(64, 64).into());
-        half.truncate(half.len() / 2);
-        assert!(decode(&half).expect_err("half").contains("damaged"));
-    }
-
-    #[test]
-    fn absurd_sizes_are_refused_before_they_are_decoded() {
-        // The header of a PNG of 100000 x 100000; its checksum is that of the altered header.
-        let mut bytes = encoded(&RgbImage::new(1, 1).into());
-        bytes[16..20].copy_from_slice(&100_000_u32.to_be_bytes());
-        bytes[20..24].copy_from_slice(&100_000_u32.to_be_bytes());
-        let checksum = crc32(&bytes[12..29]);
-        bytes[29..33].copy_from_slice(&checksum.to_be_bytes());
-        let message = decode(&bytes).expect_err("too large");
-        assert!(message.contains("100000x100000"), "{message}");
-    }
-
-    /// PNG's checksum: CRC-32 of IEEE 802.3.
-    fn crc32(bytes: &[u8]) -> u32 {
-        !bytes.iter().fold(!0_u32, |crc, &byte| {
-            (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 })
-        })
+    fn pictures_of_every_depth_read_back_with_their_metadata() {
+        let mut profile = vec![0; 128];
+        profile[16..20].copy_from_slice(b"RGB ");
+        let metadata = Metadata { icc: Some(profile), exif: Some(b"II*\0\x08\0\0\0\0\0".to_vec()) };
+        let deep = |index: usize| (index * 12_345) as u16;
+        let pictures: [DynamicImage; 4] = [
+            RgbImage::from_raw(3, 1, (0..9).collect()).expect("the size").into(),
+            image::RgbaImage::from_raw(3, 1, (0..12).collect()).expect("the size").into(),
+            DynamicImage::ImageRgb16(ImageBuffer::from_raw(3, 1, (0..9).map(deep).collect()).expect("the size")),
+            DynamicImage::ImageRgba16(ImageBuffer::from_raw(3, 1, (0..12).map(deep).collect()).expect("the size")),
+        ];
+        for picture in pictures {
+            let mut bytes = Vec::new();
+            write_png_as(&mut bytes, &picture, &metadata, &[]).expect("a PNG");
+            let read = Original::decode(&bytes).expect("a picture");
+            assert_eq!(read.pixels, picture);
+            assert_eq!(read.metadata, metadata);
+        }
+        let grey = DynamicImage::new_luma8(1, 1);
+        let error = write_png_as(Vec::new(), &grey, &metadata, &[]).expect_err("not a kind that is written");
+        assert_eq!(error.kind(), std::io::ErrorKind::Unsupported);
     }
 }

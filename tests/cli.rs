@@ -75,6 +75,8 @@ fn help_names_every_option_with_its_range() {
         "--to",
         "--out",
         "--model",
+        "--vae",
+        "--config",
         "--mask",
         "--map",
         "--mask-out",
@@ -91,6 +93,8 @@ fn help_names_every_option_with_its_range() {
         "--blur",
         "--fill-holes",
         "--size",
+        "--resize",
+        "--raw",
         "-W",
         "-H",
         "--device",
@@ -106,6 +110,10 @@ fn help_names_every_option_with_its_range() {
         assert!(edit.contains(option), "{option} is not in\n{edit}");
     }
     assert!(help("mask").contains("--overlay"));
+    let remove = help("remove");
+    for option in ["--what", "--background", "--resize", "--mask-out", "--strength", "Example"] {
+        assert!(remove.contains(option), "{option} is not in\n{remove}");
+    }
     assert!(help("compile").contains("--arch"));
     assert!(help("demo").contains("--out"));
     assert!(help("devices").contains("emulator"));
@@ -138,6 +146,7 @@ fn values_out_of_range_are_refused() {
         ("--size", "100x128", "multiple of 8"),
         ("--size", "128", "width x height"),
         ("--size", "4096x4096", "64 to 2048"),
+        ("--resize", "crop", "stretch, fit or fill"),
         ("--seed", "-1", "2^64"),
         ("--seed", "18446744073709551616", "2^64"),
         ("--device", "gpu", "emulator:NAME"),
@@ -149,6 +158,7 @@ fn values_out_of_range_are_refused() {
     }
     assert_refused(folder.path(), &edit(&["-W", "128"]), "--height");
     assert_refused(folder.path(), &["edit", "--image", "in.png", "-o", "out.png"], "--to");
+    assert_refused(folder.path(), &["remove", "--image", "in.png", "-o", "out.png"], "--what");
     assert_refused(folder.path(), &["compile", "--arch", "sm_75", "--out", "k"], "Ampere");
     assert_refused(folder.path(), &edit(&["--mask", "in.png", "--map", "in.png"]), "cannot be used with");
 }
@@ -212,8 +222,18 @@ fn models_that_are_not_whole_are_refused() {
     let model = folder.path().join("model");
     assert_refused(folder.path(), &edit(&["--model", "model"]), "no such folder");
     fs::create_dir_all(model.join("unet")).expect("a folder");
-    assert_refused(folder.path(), &edit(&["--model", "model"]), "text_encoder/config.json: is missing");
-    assert_refused(folder.path(), &edit(&["--model", "in.png"]), "not a model");
+    let output = diffedit(folder.path(), &edit(&["--model", "model"]));
+    let said = text(&output.stderr);
+    assert!(!output.status.success() && said.starts_with("error: model: cannot be loaded:\n"), "{said}");
+    for part in ["text_encoder/config.json: is missing", "unet/config.json: is missing", "vae/config.json: is missing"]
+    {
+        assert!(said.contains(part), "{part:?} is not in {said}");
+    }
+    assert_refused(folder.path(), &edit(&["--model", "in.png"]), "is a picture");
+    assert_refused(folder.path(), &edit(&["--vae", "in.png"]), "is a picture");
+    assert_refused(folder.path(), &edit(&["--vae", "missing.safetensors"]), "No such file");
+    fs::write(folder.path().join("sd15.ckpt"), "").expect("a file");
+    assert_refused(folder.path(), &edit(&["--model", "sd15.ckpt"]), "is a pickle");
 
     copy(&demo(), &model);
     for (file, contents, part) in [
@@ -294,9 +314,13 @@ fn a_saved_map_becomes_a_mask_without_model_or_device() {
     assert_eq!(files(folder.path()), ["in.png", "map.png", "mask.png"]);
 
     let more = ["--image", "in.png", "--overlay", "overlay.png", "--json", "mask.json", "--blur", "1"];
-    white(&more);
-    let overlay = image::open(path("overlay.png")).expect("an overlay");
-    assert_eq!((overlay.width(), overlay.height()), (128, 64));
+    // Over a picture the mask is as large as that, and through the crop that fills 128 x 64 only its middle is edited.
+    assert_eq!(white(&more).0, (64, 64));
+    let overlay = || image::open(path("overlay.png")).expect("an overlay");
+    assert_eq!((overlay().width(), overlay().height()), (64, 64));
+    assert_eq!(white(&[&more[..], &["--resize", "fill"]].concat()), ((64, 64), 32 * 32 - 4 * 4));
+    assert_eq!(white(&[&more[..], &["--raw"]].concat()), ((128, 64), 63 * 64));
+    assert_eq!((overlay().width(), overlay().height()), (128, 64));
     let report: serde_json::Value =
         serde_json::from_slice(&fs::read(path("mask.json")).expect("a report")).expect("JSON");
     assert_eq!(report["settings"]["threshold"], 0.25);

@@ -5,6 +5,7 @@ mod goldens;
 use std::path::Path;
 
 use diffedit::mask::{Map, Mask, gaussian_kernel_fixed};
+use diffedit::picture::{Placement, Resize};
 use diffedit::{Error, Result};
 use goldens::Goldens;
 use image::{DynamicImage, GrayAlphaImage, GrayImage, Luma, LumaA};
@@ -170,6 +171,55 @@ fn masks_of_other_sizes_go_by_area() -> Result<()> {
     let glass = GrayAlphaImage::from_pixel(1, 1, LumaA([255, 0]));
     save(&glass.into(), &path);
     assert_eq!(Mask::load(&path, 2, 2)?.cells(), [0; 4]);
+    Ok(())
+}
+
+/// Drawn over the picture at its own size, and read back through the same placement.
+#[test]
+fn masks_survive_the_picture_they_lie_on() -> Result<()> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("mask.png");
+    for (picture, canvas) in [((333, 200), (128, 72)), ((640, 641), (64, 128)), ((72, 104), (72, 104))] {
+        let (columns, rows) = (canvas.0 as usize / 8, canvas.1 as usize / 8);
+        for resize in [Resize::Stretch, Resize::Fit, Resize::Fill] {
+            let placement = Placement::new(picture, canvas, resize);
+            let [left, top, width, height] = placement.frame().map(|side| side as usize);
+            // Cells whose middle lies beside the picture show nothing of it.
+            let shown = |x: usize, y: usize| {
+                (left..left + width).contains(&(8 * x + 4)) && (top..top + height).contains(&(8 * y + 4))
+            };
+            let cell = |index: usize| {
+                let (x, y) = (index % columns, index / columns);
+                u8::from(shown(x, y) && (index * 7 + y * 3) % 5 < 2)
+            };
+            let mask = Mask::new(columns, rows, (0..columns * rows).map(cell).collect())?;
+            save(&placement.mask_picture(&mask).into(), &path);
+            let read = Mask::load_placed(&path, &placement, columns, rows)?;
+            for (index, (read, cell)) in read.cells().iter().zip(mask.cells()).enumerate() {
+                let (x, y) = (index % columns, index / columns);
+                assert!(read == cell || !shown(x, y), "{picture:?} {resize}: cell {x}, {y}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A mask of any size stands for the whole picture: its right half is the right half of what the canvas shows.
+#[test]
+fn masks_of_any_size_go_through_the_placement() -> Result<()> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("mask.png");
+    save(&GrayImage::from_fn(10, 2, |x, _| Luma([if x < 5 { 0 } else { 255 }])).into(), &path);
+    let row = |picture, resize| {
+        let placement = Placement::new(picture, (64, 64), resize);
+        Mask::load_placed(&path, &placement, 8, 8).map(|mask| mask.cells()[24..32].to_vec())
+    };
+    assert_eq!(row((300, 100), Resize::Stretch)?, [0, 0, 0, 0, 1, 1, 1, 1]);
+    assert_eq!(row((300, 100), Resize::Fill)?, [0, 0, 0, 0, 1, 1, 1, 1]);
+    assert_eq!(row((100, 300), Resize::Fit)?, [0, 0, 0, 0, 1, 1, 0, 0]);
+    // Wholly inside the white half.
+    save(&GrayImage::from_fn(10, 2, |x, _| Luma([if x < 2 { 0 } else { 255 }])).into(), &path);
+    assert_eq!(row((300, 100), Resize::Fill)?, [1; 8]);
     Ok(())
 }
 

@@ -37,6 +37,10 @@ def cases():
         size=(192, 128), steps=30, guidance=5.0, strength=0.6, seed=7, maps=4, mask_strength=0.4,
         threshold=0.2, blur=5, fill_holes=True,
     )  # fmt: skip
+    # Latents of 9 x 13: every level of the UNet is odd in one direction at least, or becomes so on the way down.
+    yield edit.Case(
+        "10-apple-odd", "models/demo/scenes/4-apple-grass.png", "apple", "orange", size=(72, 104), steps=16, maps=4,
+    )  # fmt: skip
 
 
 def main():

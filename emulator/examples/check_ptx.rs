@@ -1,4 +1,4 @@
-//! Says which kernels of PTX files the emulator can run: `cargo run --example check_ptx -- FILE...`.
+//! Says which kernels of PTX files the emulator can run: `cargo run -p cuda-emulator --example check_ptx -- FILE...`.
 
 use cuda_emulator::device::Description;
 use cuda_emulator::exec::Module;

@@ -1,4 +1,5 @@
-//! Times the warp-wide primitives that matrix kernels live on: `cargo run --release --example warp_primitives`.
+//! Times the warp-wide primitives that matrix kernels live on: `cargo run --release -p cuda-emulator --example
+//! warp_primitives`.
 //!
 //! Each line is the best of many short runs, which a busy machine disturbs least.
 

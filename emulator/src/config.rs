@@ -38,6 +38,9 @@ pub struct Config {
     /// Runs only so many waves of blocks of each profiled launch, which makes its results wrong: see
     /// [`Module::profile`](crate::exec::Module::profile). `CUDA_EMULATOR_SAMPLE`, by default all.
     pub sample: Option<u32>,
+    /// Whether every call that is refused is told on the standard error stream, with the reason. `CUDA_EMULATOR_EXPLAIN`
+    /// set to `1`.
+    pub explain: bool,
     /// Whether reports of faults stay off the standard error stream. Never by environment.
     pub quiet: bool,
 }
@@ -56,6 +59,7 @@ impl Default for Config {
             timeout: None,
             profile: None,
             sample: None,
+            explain: false,
             quiet: false,
         }
     }
@@ -82,6 +86,7 @@ impl Config {
             checks: checks()?.unwrap_or(default.checks),
             profile: env::var_os("CUDA_EMULATOR_PROFILE").map(PathBuf::from),
             sample: number("CUDA_EMULATOR_SAMPLE")?.map(NonZeroU32::get),
+            explain: number::<u8>("CUDA_EMULATOR_EXPLAIN")?.is_some_and(|value| value != 0),
             quiet: default.quiet,
         })
     }

@@ -29,8 +29,6 @@ pub struct Description {
 /// clock of one multiprocessor; `macs` are dense multiply-accumulates a clock of one multiprocessor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rates {
-    /// The clock that the maker guarantees; `Description::clock_khz` is the boost clock.
-    pub base_clock_khz: u32,
     pub fp32_lanes: f64,
     pub int32_lanes: f64,
     pub fp64_lanes: f64,
@@ -138,7 +136,7 @@ mod tests {
             ("h100", 66.9, 989.0, 3350.0),
             ("h200", 66.9, 989.0, 4800.0),
             ("rtx5090", 104.8, 209.5, 1792.0),
-            ("b200", 75.0, 2250.0, 8000.0),
+            ("b200", 75.0, 2250.0, 7700.0),
         ];
         for (key, fp32, half, bandwidth) in published {
             let device = Description::by_name(key).unwrap();

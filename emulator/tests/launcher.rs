@@ -90,6 +90,15 @@ fn findings_are_shown_and_change_the_exit_status() {
 }
 
 #[test]
+fn refused_calls_are_explained_where_it_is_asked_for() {
+    let reason = "CUDA_ERROR_NOT_FOUND: bad API call: cuModuleGetFunction: the module has no kernel absent";
+    let explained = run(&["--explain"], "absent");
+    assert!(text(&explained.stderr).contains(reason), "{}", text(&explained.stderr));
+    assert_eq!(explained.status.code(), run(&[], "absent").status.code());
+    assert!(!text(&run(&[], "absent").stderr).contains(reason));
+}
+
+#[test]
 fn the_status_is_that_of_the_program() {
     let status = |arguments: &[&str]| launcher().args(arguments).output().expect("the launcher").status.code();
     assert_eq!(status(&["run", "--", "sh", "-c", "exit 3"]), Some(3));

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::values;
 use crate::device::DeviceChoice;
+use crate::picture::Resize;
 
 /// Edits part of a picture by two prompts.
 ///
@@ -25,19 +26,23 @@ Examples:
   diffedit edit --image farm.jpg --from horse --to zebra --model sd15 -o out.png
   diffedit mask --image farm.jpg --from horse --to zebra --model sd15 -o mask.png --map-out map.npy
   diffedit mask --map map.npy --threshold 0.2 --fill-holes -o mask.png
-  diffedit edit --image farm.jpg --to zebra --mask mask.png --model sd15 -o out.png
+  diffedit edit --image farm.jpg --to zebra --mask mask.png --model sd15.safetensors -o out.png
+  diffedit remove --image farm.jpg --what horse --background grass --model sd15 -o out.png
 
 Settings that are not given come from the model folder's diffedit.json, and then from the article \
 \"DiffEdit: Editing Images using Generative AI\" (J. Spruce, 2023): 50 steps, guidance 7.5, strength 0.75, seed 3; \
 10 maps at strength 0.5, threshold 0.1, blur 7.
 
 Environment: DIFFEDIT_NVRTC names NVRTC's file or folder, DIFFEDIT_OFFLINE=1 forbids fetching it, \
-DIFFEDIT_KERNELS is as --kernels, XDG_CACHE_HOME holds the cache.";
+DIFFEDIT_KERNELS is as --kernels, XDG_CACHE_HOME holds the cache; models of the hub lie in HF_HOME, HF_TOKEN is for \
+those that take one, HF_HUB_OFFLINE=1 forbids fetching them.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Edit(Box<EditArgs>),
+    Remove(Box<RemoveArgs>),
     Mask(Box<MaskArgs>),
+    Plan(PlanArgs),
     Compile(CompileArgs),
     Devices(DevicesArgs),
     Demo(DemoArgs),
@@ -49,7 +54,7 @@ pub enum Command {
 Example:
   diffedit edit --image farm.jpg --from horse --to zebra -o out.png --mask-out mask.png --sheet sheet.png")]
 pub struct EditArgs {
-    /// The picture to edit: PNG, JPEG or WebP; transparency is laid over white
+    /// The picture to edit: PNG, JPEG or WebP
     #[arg(long, value_name = "FILE")]
     pub image: PathBuf,
 
@@ -61,29 +66,8 @@ pub struct EditArgs {
     #[arg(long, value_name = "TEXT")]
     pub to: String,
 
-    /// Where the edited picture goes (PNG, with its settings inside)
-    #[arg(short, long, value_name = "FILE.png", value_parser = values::png_path)]
-    pub out: PathBuf,
-
-    /// Take this mask instead of finding one: white where the edit goes, at any size
-    #[arg(long, value_name = "FILE", conflicts_with = "map")]
-    pub mask: Option<PathBuf>,
-
-    /// Take this map instead of computing one, and cut it at --threshold
-    #[arg(long, value_name = "FILE.png|FILE.npy")]
-    pub map: Option<PathBuf>,
-
-    /// Write the mask at the picture's size
-    #[arg(long, value_name = "FILE.png", value_parser = values::png_path)]
-    pub mask_out: Option<PathBuf>,
-
-    /// Write the map: exact values as .npy, or 16 bits deep as .png
-    #[arg(long, value_name = "FILE.png|FILE.npy", value_parser = values::map_path, conflicts_with = "mask")]
-    pub map_out: Option<PathBuf>,
-
-    /// Write a labelled sheet of every stage, from the latents to the result
-    #[arg(long, value_name = "FILE.png", value_parser = values::png_path, conflicts_with_all = ["mask", "map"])]
-    pub sheet: Option<PathBuf>,
+    #[command(flatten)]
+    pub files: EditFiles,
 
     #[command(flatten)]
     pub denoising: DenoisingArgs,
@@ -93,6 +77,54 @@ pub struct EditArgs {
 
     #[command(flatten)]
     pub cut: CutArgs,
+
+    #[command(flatten)]
+    pub picture: PictureArgs,
+
+    #[command(flatten)]
+    pub common: CommonArgs,
+
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Remove a thing from a picture: find it, and repaint what is behind it.
+///
+/// An edit in which --what is there and --background alone should be: no mask is needed. It paints what the model knows
+/// as empty ground. A lower --threshold helps where remains are left.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  diffedit remove --image farm.jpg --what horse --background grass -o out.png
+  diffedit remove --image farm.jpg --what \"a horse on grass\" --background grass -o out.png --mask-out mask.png")]
+pub struct RemoveArgs {
+    /// The picture: PNG, JPEG or WebP
+    #[arg(long, value_name = "FILE")]
+    pub image: PathBuf,
+
+    /// What is to go; not needed with --mask or --map
+    #[arg(long, value_name = "TEXT", required_unless_present_any = ["mask", "map"])]
+    pub what: Option<String>,
+
+    /// What remains, such as grass or a beach; without it the result is only led away from --what, as by
+    /// --negative-prompt
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub background: String,
+
+    #[command(flatten)]
+    pub files: EditFiles,
+
+    #[command(flatten)]
+    pub denoising: DenoisingArgs,
+
+    #[command(flatten)]
+    pub maps: MapsArgs,
+
+    #[command(flatten)]
+    pub cut: CutArgs,
+
+    #[command(flatten)]
+    pub picture: PictureArgs,
 
     #[command(flatten)]
     pub common: CommonArgs,
@@ -147,10 +179,41 @@ pub struct MaskArgs {
     pub cut: CutArgs,
 
     #[command(flatten)]
+    pub picture: PictureArgs,
+
+    #[command(flatten)]
     pub common: CommonArgs,
 
     #[command(flatten)]
     pub device: DeviceArgs,
+}
+
+/// What an edit reads beside the picture, and what it writes.
+#[derive(Debug, Args)]
+pub struct EditFiles {
+    /// Where the edited picture goes (PNG, with its settings inside)
+    #[arg(short, long, value_name = "FILE.png", value_parser = values::png_path)]
+    pub out: PathBuf,
+
+    /// Take this mask instead of finding one: white where the edit goes, at any size
+    #[arg(long, value_name = "FILE", conflicts_with = "map")]
+    pub mask: Option<PathBuf>,
+
+    /// Take this map instead of computing one, and cut it at --threshold
+    #[arg(long, value_name = "FILE.png|FILE.npy")]
+    pub map: Option<PathBuf>,
+
+    /// Write the mask, as large as the edited picture
+    #[arg(long, value_name = "FILE.png", value_parser = values::png_path)]
+    pub mask_out: Option<PathBuf>,
+
+    /// Write the map: exact values as .npy, or 16 bits deep as .png
+    #[arg(long, value_name = "FILE.png|FILE.npy", value_parser = values::map_path, conflicts_with = "mask")]
+    pub map_out: Option<PathBuf>,
+
+    /// Write a labelled sheet of every stage, from the latents to the result
+    #[arg(long, value_name = "FILE.png", value_parser = values::png_path, conflicts_with_all = ["mask", "map"])]
+    pub sheet: Option<PathBuf>,
 }
 
 /// How the part under the mask is repainted.
@@ -208,15 +271,56 @@ pub struct CutArgs {
     pub fill_holes: bool,
 }
 
+/// Which model.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Model and files")]
+pub struct ModelArgs {
+    /// Stable Diffusion 1.x: a folder in diffusers' layout, a single .safetensors file, or a model of the Hugging Face hub
+    /// as owner/name[@revision], fetched once [default: the miniature]
+    #[arg(long, value_name = "DIR|FILE|ID")]
+    pub model: Option<PathBuf>,
+
+    /// Take this VAE in place of the model's own: a folder in diffusers' layout or a .safetensors file
+    #[arg(long, value_name = "DIR|FILE")]
+    pub vae: Option<PathBuf>,
+
+    /// Configs of a single .safetensors file that has not Stable Diffusion 1.5's shape: a folder in diffusers' layout
+    #[arg(long, value_name = "DIR", requires = "model")]
+    pub config: Option<PathBuf>,
+}
+
+impl ModelArgs {
+    /// What settings and reports call the model.
+    pub fn name(&self) -> String {
+        let path = |path: &Option<PathBuf>| path.as_deref().map(|path| path.display().to_string());
+        let model = path(&self.model).unwrap_or_else(|| "demo".into());
+        path(&self.vae).map_or(model.clone(), |vae| format!("{model} with VAE {vae}"))
+    }
+}
+
+/// How the picture comes to the size it is edited at, and the edit back into the picture.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Size")]
+pub struct PictureArgs {
+    /// How a picture comes to a size of another shape: stretch; fit, all of it in the middle, its border continued
+    /// around it; fill, its middle alone, the rest is not edited
+    #[arg(long, value_name = "stretch|fit|fill", default_value_t)]
+    pub resize: Resize,
+
+    /// Write what the model made, at the size it was edited at. Otherwise the edit is laid back into the picture, at its
+    /// own size: outside the mask every pixel stays, and inside the edit fades in over half a latent cell
+    #[arg(long)]
+    pub raw: bool,
+}
+
 /// Model, size, noise, and what to keep.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Model and files")]
 pub struct CommonArgs {
-    /// Folder of a Stable Diffusion 1.x model in diffusers' layout [default: the miniature]
-    #[arg(long, value_name = "DIR")]
-    pub model: Option<PathBuf>,
+    #[command(flatten)]
+    pub model: ModelArgs,
 
-    /// Size the picture is stretched to and edited at: multiples of 8 from 64 to 2048 [default: the model's]
+    /// Size to edit at: multiples of 8 from 64 to 2048 [default: the picture's shape, with the pixels of the model's size]
     #[arg(long, value_name = "WxH", value_parser = values::size, conflicts_with_all = ["width", "height"])]
     pub size: Option<(usize, usize)>,
 
@@ -264,9 +368,48 @@ pub struct DeviceArgs {
     #[arg(long, value_name = "DIR", env = "DIFFEDIT_KERNELS")]
     pub kernels: Option<PathBuf>,
 
-    /// Fetch nothing: fail if NVRTC is not on this machine
+    /// Fetch nothing: fail if NVRTC or the model is not on this machine
     #[arg(long)]
     pub offline: bool,
+}
+
+/// Say how much device memory an edit takes, without running it. Needs no GPU, and of the model only its configs.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  diffedit plan --model sd15 --size 768x512
+  diffedit plan --model sd15 --maps 40 --device emulator:rtx4090 --json plan.json")]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    /// Size of the picture: multiples of 8 from 64 to 2048 [default: the model's]
+    #[arg(long, value_name = "WxH", value_parser = values::size)]
+    pub size: Option<(usize, usize)>,
+
+    /// Noise draws that are averaged for the mask, 1 to 1000 [the article: 10]
+    #[arg(long, value_name = "N", value_parser = values::maps, allow_negative_numbers = true)]
+    pub maps: Option<usize>,
+
+    /// Steps of the whole schedule, 1 to 1000 [the article: 50]
+    #[arg(long, value_name = "N", value_parser = values::steps, allow_negative_numbers = true)]
+    pub steps: Option<usize>,
+
+    /// Plan for an edit with --sheet
+    #[arg(long)]
+    pub sheet: bool,
+
+    /// The device to plan for: auto, cuda:N, emulator or emulator:NAME
+    #[arg(long, value_name = "DEVICE", default_value_t)]
+    pub device: DeviceChoice,
+
+    /// Fetch nothing: fail if the model is not on this machine
+    #[arg(long)]
+    pub offline: bool,
+
+    /// Write the plan, in bytes
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
 }
 
 /// Compile all kernels of a model for machines that lack NVRTC. Needs no GPU.
@@ -284,15 +427,14 @@ pub struct CompileArgs {
     #[arg(short, long, value_name = "DIR")]
     pub out: PathBuf,
 
-    /// Folder of the model [default: the miniature]
-    #[arg(long, value_name = "DIR")]
-    pub model: Option<PathBuf>,
+    #[command(flatten)]
+    pub model: ModelArgs,
 
-    /// Size of the pictures that will be edited [default: the model's]
+    /// Size that will be edited at [default: those of usual shapes, from 1:2 to 2:1, with the pixels of the model's size]
     #[arg(long, value_name = "WxH", value_parser = values::size)]
     pub size: Option<(usize, usize)>,
 
-    /// Fetch nothing: fail if NVRTC is not on this machine
+    /// Fetch nothing: fail if NVRTC or the model is not on this machine
     #[arg(long)]
     pub offline: bool,
 }

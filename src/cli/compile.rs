@@ -7,13 +7,17 @@ use anyhow::Result;
 use super::args::CompileArgs;
 use super::progress::Progress;
 use super::{fetch, output, settings};
-use crate::device::{Capabilities, Compiler, DeviceChoice, Target};
-use crate::edit::{EditRequest, Editor, EditorOptions, Posterior};
+use crate::device::{self, Capabilities, Compiler, DeviceChoice, Target};
+use crate::edit::{EditRequest, Plans, Posterior};
+use crate::model::{Model, ModelFiles};
 use crate::plan::Unit;
 
 /// Numbers of multiprocessors for which kernels are chosen: GPUs of one architecture differ in them, from laptops to
 /// the largest.
 const MULTIPROCESSORS: std::ops::RangeInclusive<u32> = 4..=192;
+
+/// Aspect ratios of pictures as cameras and screens have them, and twice as long as high.
+const ASPECTS: [(u32, u32); 5] = [(1, 1), (4, 3), (3, 2), (16, 9), (2, 1)];
 
 /// Driver versions that NVRTC 12 and 13 need: the older is preferred, since its code runs on more drivers.
 const CUDA_12: u32 = 12_000;
@@ -21,21 +25,18 @@ const CUDA_13: u32 = 13_000;
 
 pub fn run(args: &CompileArgs) -> Result<()> {
     output::make_folder(&args.out)?;
-    let files = settings::model_files(args.model.as_deref())?;
+    let files = settings::model_files(&args.model, args.offline)?;
     let mut progress = Progress::new();
-    // Recording the stages takes a device with the weights on it; nothing runs there.
-    let options = EditorOptions {
-        device: DeviceChoice::Emulator(None),
-        compiler: Compiler::new(None, None)?,
-        separate_memory: false,
-    };
-    let editor = Editor::open(&files, options, &mut |part| progress.say(&format!("reading {part}")))?;
+    let model = Model::describe(&files)?;
     let mut request = EditRequest::new(image::RgbImage::new(1, 1), "", "");
     settings::defaults(&files)?.apply(&mut request)?;
-    request.size = Some(args.size.map_or_else(|| settings::size(&request, &files), Ok)?);
+    let sizes = match args.size {
+        Some(size) => vec![size],
+        None => usual_sizes(&mut request, &files)?,
+    };
 
     for &compute_capability in &args.arch {
-        let units = units(&editor, &request, compute_capability)?;
+        let units = units(&model, &request, &sizes, compute_capability)?;
         let driver_version = if compute_capability == (11, 0) { CUDA_13 } else { CUDA_12 };
         let nvrtc = fetch::nvrtc_for(Target { driver_version, compute_capability }, None, args.offline)?;
         let compiler = Compiler::new(Some(nvrtc), Some(args.out.clone()))?;
@@ -51,17 +52,37 @@ pub fn run(args: &CompileArgs) -> Result<()> {
     Ok(())
 }
 
-/// What any GPU of an architecture may need, whatever the settings.
-fn units(editor: &Editor, request: &EditRequest, compute_capability: (u32, u32)) -> Result<Vec<Unit>> {
+/// The sizes that pictures of the usual aspect ratios are edited at.
+fn usual_sizes(request: &mut EditRequest, files: &ModelFiles) -> Result<Vec<(usize, usize)>> {
+    let mut sizes = Vec::new();
+    for (longer, shorter) in ASPECTS {
+        for (width, height) in [(longer, shorter), (shorter, longer)] {
+            request.picture = image::RgbImage::new(width, height);
+            sizes.push(settings::size_for(request, files)?);
+        }
+    }
+    Ok(sizes)
+}
+
+/// What any GPU of an architecture may need at these sizes, whatever the settings.
+fn units(
+    model: &Model,
+    request: &EditRequest,
+    sizes: &[(usize, usize)],
+    compute_capability: (u32, u32),
+) -> Result<Vec<Unit>> {
     let mut all = request.clone();
     (all.figures, all.dump, all.posterior) = (true, true, Posterior::Sample { seed: 0 });
     all.mask_settings.fill_holes = true;
     let mut units = BTreeSet::new();
+    let any = device::capabilities(&DeviceChoice::Emulator(None))?;
     for multiprocessors in MULTIPROCESSORS.step_by(2) {
-        let capabilities =
-            Capabilities { compute_capability, multiprocessors, ..editor.device().capabilities().clone() };
-        for request in [request, &all] {
-            units.extend(editor.plans_for(request, &capabilities)?.units());
+        let capabilities = Capabilities { compute_capability, multiprocessors, ..any.clone() };
+        for &size in sizes {
+            for request in [request, &all] {
+                let request = EditRequest { size: Some(size), ..request.clone() };
+                units.extend(Plans::record(model, &request, &capabilities)?.units());
+            }
         }
     }
     Ok(units.into_iter().collect())

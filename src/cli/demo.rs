@@ -11,22 +11,22 @@ pub fn run(_: &DemoArgs) -> Result<()> {
 
 #[cfg(feature = "demo-model")]
 pub fn run(args: &DemoArgs) -> Result<()> {
-    use super::args::CommonArgs;
+    use super::args::{CommonArgs, ModelArgs, PictureArgs};
     use super::edit::Job;
     use super::engine::Part;
     use super::{output, settings};
     use crate::edit::EditRequest;
-    use crate::picture;
+    use crate::picture::Original;
 
     /// A horse on grass.
     const SCENE: &[u8] = include_bytes!("../../models/demo/scenes/0-horse-grass.png");
 
-    let picture = picture::decode(SCENE).map_err(anyhow::Error::msg)?;
-    let files = settings::model_files(None)?;
-    let mut request = EditRequest::new(picture, "horse", "zebra");
+    let original = Original::decode(SCENE).map_err(anyhow::Error::msg)?;
+    let files = settings::model_files(&ModelArgs::default(), args.device.offline)?;
+    let mut request = EditRequest::new(original.rgb(), "horse", "zebra");
     settings::defaults(&files)?.apply(&mut request)?;
     request.figures = true;
-    let mut job = Job::new(request, files, &CommonArgs::default())?;
+    let mut job = Job::new(request, original, files, &CommonArgs::default(), &PictureArgs::default())?;
     output::make_folder(&args.out)?;
     let path = |name: &str| Some(args.out.join(name));
     job.outputs.original = path("original.png");

@@ -16,30 +16,25 @@ pub fn run() -> Result<()> {
             if auto == DeviceChoice::Cuda(0) { "the driver has none" } else { "no driver is installed" }
         );
     }
-    emulated(&auto);
-    Ok(())
+    emulated(&auto)
 }
 
 /// The devices that the emulator can be.
 #[cfg(feature = "emulator")]
-fn emulated(auto: &DeviceChoice) {
-    for (index, device) in cuda_emulator::device::DEVICES.iter().enumerate() {
-        let capabilities = Capabilities {
-            name: device.name.into(),
-            compute_capability: device.compute_capability,
-            multiprocessors: device.multiprocessors,
-            shared_bytes_per_block: device.shared_bytes_per_block_optin,
-            memory_bytes: device.memory_bytes,
-        };
-        let choice = DeviceChoice::Emulator(Some(device.key.into()));
+fn emulated(auto: &DeviceChoice) -> Result<()> {
+    for (index, known) in cuda_emulator::device::DEVICES.iter().enumerate() {
+        let choice = DeviceChoice::Emulator(Some(known.key.into()));
         // The first is what `emulator` means without a name.
-        println!("{}", line(&choice, &capabilities, index == 0 && *auto == DeviceChoice::Emulator(None)));
+        let auto = index == 0 && *auto == DeviceChoice::Emulator(None);
+        println!("{}", line(&choice, &device::capabilities(&choice)?, auto));
     }
+    Ok(())
 }
 
 #[cfg(not(feature = "emulator"))]
-fn emulated(_: &DeviceChoice) {
+fn emulated(_: &DeviceChoice) -> Result<()> {
     println!("no emulator: it is not part of this build (cargo feature `emulator`)");
+    Ok(())
 }
 
 fn line(choice: &DeviceChoice, device: &Capabilities, auto: bool) -> String {

@@ -1,14 +1,15 @@
 //! `diffedit edit`, and the run that `mask` and `demo` share with it.
 
+use std::io::{Cursor, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use image::RgbImage;
+use image::{DynamicImage, GrayImage, ImageFormat};
 use serde_json::{Value, json};
 
-use super::args::{CommonArgs, DeviceArgs, EditArgs};
+use super::args::{CommonArgs, DeviceArgs, EditArgs, EditFiles, PictureArgs};
 use super::engine::{Engine, Part};
 use super::output::{self, Outputs};
 use super::progress::Progress;
@@ -17,27 +18,23 @@ use super::tensors;
 use crate::edit::{EditRequest, EditResult, MaskSource, Posterior};
 use crate::mask::{Map, Mask};
 use crate::model::{ModelFiles, VaeConfig};
+use crate::picture::{Metadata, Original, Placement};
 use crate::{picture, report};
 
 /// The keyword under which PNGs carry their settings, as other diffusion tools have it.
 pub const PARAMETERS: &str = "parameters";
 
 pub fn run(args: &EditArgs) -> Result<()> {
-    let files = settings::model_files(args.common.model.as_deref())?;
+    let files = settings::model_files(&args.common.model, args.device.offline)?;
     let source = args.from.clone().unwrap_or_default();
-    let mut request = EditRequest::new(picture::load(&args.image)?, source, args.to.clone());
+    let original = Original::load(&args.image)?;
+    let mut request = EditRequest::new(original.rgb(), source, args.to.clone());
     settings::defaults(&files)?.apply(&mut request)?;
     args.denoising.apply(&mut request);
     args.maps.apply(&mut request);
     args.cut.apply(&mut request.mask_settings);
-    let mut job = Job::new(request, files, &args.common)?;
-    job.take_mask(args.mask.as_deref(), args.map.as_deref())?;
-    job.request.figures = args.sheet.is_some();
-    job.inputs.extend([&args.image].into_iter().chain(&args.mask).chain(&args.map).cloned());
-    job.outputs.picture = Some(args.out.clone());
-    job.outputs.mask.clone_from(&args.mask_out);
-    job.outputs.map.clone_from(&args.map_out);
-    job.outputs.sheet.clone_from(&args.sheet);
+    let mut job = Job::new(request, original, files, &args.common, &args.picture)?;
+    job.take_files(&args.image, &args.files)?;
     job.run(Part::Whole, &args.device)
 }
 
@@ -46,11 +43,15 @@ pub struct Job {
     pub request: EditRequest,
     pub inputs: Vec<PathBuf>,
     pub outputs: OutputPaths,
+    /// What the edit is laid back into; `None` to write it as the model made it.
+    original: Option<Original>,
+    metadata: Metadata,
     files: ModelFiles,
     /// What the settings call the model.
     model: String,
-    /// Width and height in pixels.
+    /// Width and height that are edited, in pixels.
     size: (usize, usize),
+    placement: Placement,
 }
 
 /// The files to write.
@@ -84,31 +85,54 @@ impl OutputPaths {
 }
 
 impl Job {
-    /// A job whose request has all settings but those of `common`.
-    pub fn new(mut request: EditRequest, files: ModelFiles, common: &CommonArgs) -> Result<Job> {
+    /// A job on `original`, whose request has all settings but those of `common` and `picture`.
+    pub fn new(
+        mut request: EditRequest,
+        original: Original,
+        files: ModelFiles,
+        common: &CommonArgs,
+        picture: &PictureArgs,
+    ) -> Result<Job> {
         settings::check(&files)?;
-        request.size = common.size().or(request.size);
-        let size = settings::size(&request, &files)?;
-        request.size = Some(size);
+        let size = match common.size() {
+            Some(size) => size,
+            None => settings::size_for(&request, &files)?,
+        };
+        (request.size, request.resize) = (Some(size), picture.resize);
+        let placement = Placement::new(request.picture.dimensions(), (size.0 as u32, size.1 as u32), request.resize);
         if let Some(seed) = common.posterior_seed {
             request.posterior = Posterior::Sample { seed };
         }
         request.noise = common.noise.as_deref().map(tensors::read_noise).transpose()?;
         request.dump = common.dump.is_some();
-        let model = common.model.as_deref().map_or("demo".into(), |path| path.display().to_string());
+        let model = common.model.name();
         let outputs = OutputPaths { dump: common.dump.clone(), json: common.json.clone(), ..OutputPaths::default() };
         let inputs = common.noise.iter().cloned().collect();
-        Ok(Job { request, inputs, outputs, files, model, size })
+        let metadata = original.metadata.clone();
+        let original = (!picture.raw).then_some(original);
+        Ok(Job { request, inputs, outputs, original, metadata, files, model, size, placement })
     }
 
-    /// Takes a mask or a map from a file, where one is given.
-    pub fn take_mask(&mut self, mask: Option<&Path>, map: Option<&Path>) -> Result<()> {
+    /// Takes the mask or the map that is given, and notes all that is read and written.
+    pub fn take_files(&mut self, image: &Path, files: &EditFiles) -> Result<()> {
+        self.take_mask(files)?;
+        self.request.figures = files.sheet.is_some();
+        self.inputs.push(image.to_path_buf());
+        self.inputs.extend(files.mask.iter().chain(&files.map).cloned());
+        self.outputs.picture = Some(files.out.clone());
+        self.outputs.mask.clone_from(&files.mask_out);
+        self.outputs.map.clone_from(&files.map_out);
+        self.outputs.sheet.clone_from(&files.sheet);
+        Ok(())
+    }
+
+    fn take_mask(&mut self, files: &EditFiles) -> Result<()> {
         let scale = self.files.json::<VaeConfig>("vae/config.json")?.scale();
         let (width, height) = (self.size.0 / scale, self.size.1 / scale);
-        if let Some(path) = mask {
-            self.request.mask = MaskSource::Mask(Mask::load(path, width, height)?);
+        if let Some(path) = &files.mask {
+            self.request.mask = MaskSource::Mask(Mask::load_placed(path, &self.placement, width, height)?);
         }
-        if let Some(path) = map {
+        if let Some(path) = &files.map {
             let map = Map::load(path)?;
             ensure!(
                 (map.width(), map.height()) == (width, height),
@@ -153,23 +177,30 @@ impl Job {
     /// Writes what is asked for, all of it or nothing.
     fn write(&self, result: &EditResult, report: &Value) -> Result<()> {
         let paths = &self.outputs;
-        let (width, height) = self.size;
         let mut outputs = Outputs::new();
-        let mut png = |path: &Option<PathBuf>, picture: &RgbImage, texts: &[(&str, &str)]| match path {
-            Some(path) => outputs.add(path, |to| picture::write_png(to, picture, texts)),
+        let mut png = |path: &Option<PathBuf>, picture: &DynamicImage, texts: &[(&str, &str)]| match path {
+            Some(path) => outputs.add(path, |to| picture::write_png_as(to, picture, &self.metadata, texts)),
             None => Ok(()),
         };
         let parameters = settings::as_parameters(&self.request, self.size, &self.model);
-        png(&paths.picture, &result.picture, &[(PARAMETERS, &parameters)])?;
-        png(&paths.original, &result.original, &[])?;
-        if paths.overlay.is_some() {
-            png(&paths.overlay, &report::overlay(&result.original, &result.mask), &[])?;
+        if paths.picture.is_some() {
+            png(&paths.picture, &self.edited(result)?, &[(PARAMETERS, &parameters)])?;
         }
-        if let (Some(_), Some(sheet)) = (&paths.sheet, report::contact_sheet(&self.request, result)?) {
-            png(&paths.sheet, &sheet, &[(PARAMETERS, &parameters)])?;
+        let (seen, mask) = match &self.original {
+            Some(_) => (&self.request.picture, self.placement.mask_picture(&result.mask)),
+            None => (&result.original, result.mask.picture(self.size.0 as u32, self.size.1 as u32)),
+        };
+        if paths.overlay.is_some() {
+            png(&paths.overlay, &report::overlay(seen, &mask).into(), &[])?;
+        }
+        if paths.original.is_some() {
+            png(&paths.original, &seen.clone().into(), &[])?;
+        }
+        if let (Some(path), Some(sheet)) = (&paths.sheet, report::contact_sheet(&self.request, result)?) {
+            outputs.add(path, |to| picture::write_png(to, &sheet, &[(PARAMETERS, &parameters)]))?;
         }
         if let Some(path) = &paths.mask {
-            outputs.add_saved(path, |path| result.mask.save(path, width, height))?;
+            outputs.add(path, |to| write_mask(to, mask))?;
         }
         if let (Some(path), Some(map)) = (&paths.map, &result.map) {
             outputs.add_saved(path, |path| map.save(path))?;
@@ -181,6 +212,14 @@ impl Job {
             outputs.add(path, |to| writeln!(to, "{report:#}"))?;
         }
         outputs.keep()
+    }
+
+    /// The edited picture: the original with the edit laid back into it, or the edit as the model made it.
+    fn edited(&self, result: &EditResult) -> Result<DynamicImage> {
+        Ok(match &self.original {
+            Some(original) => result.paste_back(&original.pixels)?,
+            None => result.picture.clone().into(),
+        })
     }
 
     /// Settings, timings, device and versions.
@@ -198,6 +237,8 @@ impl Job {
             "command": match part { Part::Whole => "edit", Part::Mask => "mask" },
             "model": self.model,
             "settings": settings::as_json(&self.request, self.size),
+            "picture": [self.request.picture.width(), self.request.picture.height()],
+            "pasted-back": self.original.is_some(),
             "device": engine.as_json(),
             "mask-coverage": result.mask.coverage(),
             "seconds": { "stages": timings, "all": seconds },
@@ -206,6 +247,13 @@ impl Job {
             "outputs": outputs,
         })
     }
+}
+
+/// A mask as PNG.
+pub fn write_mask(mut to: impl Write, mask: GrayImage) -> std::io::Result<()> {
+    let mut bytes = Cursor::new(Vec::new());
+    mask.write_to(&mut bytes, ImageFormat::Png).map_err(std::io::Error::other)?;
+    to.write_all(bytes.get_ref())
 }
 
 /// Says what the result makes one wonder about.

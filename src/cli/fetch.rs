@@ -14,7 +14,7 @@ use zip::ZipArchive;
 use crate::device::{self, DeviceChoice, Nvrtc, Target, find_nvrtc};
 
 /// Setting this to anything but nothing or 0 forbids fetching.
-const OFFLINE: &str = "DIFFEDIT_OFFLINE";
+pub const OFFLINE: &str = "DIFFEDIT_OFFLINE";
 
 /// A release of NVRTC in the Python package index.
 pub struct Wheel {
@@ -72,12 +72,17 @@ pub fn nvrtc_for(target: Target, explicit: Option<&Path>, offline: bool) -> Resu
     if explicit.is_some() || env::var_os("DIFFEDIT_NVRTC").is_some_and(|value| !value.is_empty()) {
         return Err(not_found.into());
     }
-    let forbidden = env::var(OFFLINE).is_ok_and(|value| !matches!(value.as_str(), "" | "0"));
-    if offline || forbidden {
-        bail!("{not_found}\nFetching it is forbidden by {}", if offline { "--offline" } else { OFFLINE });
+    if let Some(switch) = forbidden_by(offline, &[OFFLINE]) {
+        bail!("{not_found}\nFetching it is forbidden by {switch}");
     }
     let library = fetch(&NVRTC_12, &cache).map_err(|error| anyhow!("{not_found}\nFetching it failed: {error:#}"))?;
     find_nvrtc(Some(&library), target, &cache).map_err(Into::into)
+}
+
+/// What forbids fetching, if anything does: the command line's `--offline`, or one of these variables.
+pub fn forbidden_by(offline: bool, variables: &[&'static str]) -> Option<&'static str> {
+    let set = |name: &&&str| env::var(name).is_ok_and(|value| !matches!(value.as_str(), "" | "0"));
+    if offline { Some("--offline") } else { variables.iter().find(set).copied() }
 }
 
 /// Fetches a wheel and unpacks it into the cache, unless it is there; gives the library's path. Two processes may do so

@@ -5,12 +5,13 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 
 use super::args::MaskArgs;
-use super::edit::Job;
+use super::edit::{Job, write_mask};
 use super::engine::Part;
 use super::output::{self, Outputs};
 use super::settings;
 use crate::edit::EditRequest;
 use crate::mask::{Map, Mask};
+use crate::picture::{Original, Placement};
 use crate::{picture, report};
 
 /// Pixels that a latent covers on a side in Stable Diffusion 1.x, for maps that come without a model.
@@ -27,13 +28,14 @@ fn from_prompts(args: &MaskArgs) -> Result<()> {
     let (Some(image), Some(from), Some(to)) = (&args.image, &args.from, &args.to) else {
         unreachable!("clap asks for them where there is no map")
     };
-    let files = settings::model_files(args.common.model.as_deref())?;
-    let mut request = EditRequest::new(picture::load(image)?, from.clone(), to.clone());
+    let files = settings::model_files(&args.common.model, args.device.offline)?;
+    let original = Original::load(image)?;
+    let mut request = EditRequest::new(original.rgb(), from.clone(), to.clone());
     settings::defaults(&files)?.apply(&mut request)?;
     request.steps = args.steps.unwrap_or(request.steps);
     args.maps.apply(&mut request);
     args.cut.apply(&mut request.mask_settings);
-    let mut job = Job::new(request, files, &args.common)?;
+    let mut job = Job::new(request, original, files, &args.common, &args.picture)?;
     job.inputs.push(image.clone());
     job.outputs.mask = Some(args.out.clone());
     job.outputs.map.clone_from(&args.map_out);
@@ -45,8 +47,8 @@ fn from_map(args: &MaskArgs, path: &Path) -> Result<()> {
     let common = &args.common;
     ensure!(common.dump.is_none() && common.noise.is_none(), "--dump and --noise do not go with --map");
     let mut request = EditRequest::new(image::RgbImage::new(1, 1), "", "");
-    if common.model.is_some() || cfg!(feature = "demo-model") {
-        settings::defaults(&settings::model_files(common.model.as_deref())?)?.apply(&mut request)?;
+    if common.model.model.is_some() || cfg!(feature = "demo-model") {
+        settings::defaults(&settings::model_files(&common.model, args.device.offline)?)?.apply(&mut request)?;
     }
     args.cut.apply(&mut request.mask_settings);
     let outputs: Vec<&Path> = [Some(&args.out), args.overlay.as_ref(), common.json.as_ref()]
@@ -65,16 +67,21 @@ fn from_map(args: &MaskArgs, path: &Path) -> Result<()> {
     }
     let mask = mask.blur(cut.blur)?;
     let (width, height) = common.size().unwrap_or((map.width() * SCALE, map.height() * SCALE));
-    write(args, &mask, (width, height), cut)
+    write(args, &mask, (width as u32, height as u32), cut)
 }
 
-fn write(args: &MaskArgs, mask: &Mask, size: (usize, usize), cut: &crate::edit::MaskSettings) -> Result<()> {
+/// Writes the mask of an edit at `size`, and what is laid over the picture: as large as the picture, where there is one.
+fn write(args: &MaskArgs, mask: &Mask, size: (u32, u32), cut: &crate::edit::MaskSettings) -> Result<()> {
+    let picture = args.image.as_deref().map(picture::load).transpose()?;
+    let placement = picture.as_ref().map(|picture| Placement::new(picture.dimensions(), size, args.picture.resize));
+    let own_size = placement.filter(|_| !args.picture.raw);
+    let mask_picture = own_size.map_or_else(|| mask.picture(size.0, size.1), |placement| placement.mask_picture(mask));
     let mut outputs = Outputs::new();
-    outputs.add_saved(&args.out, |path| mask.save(path, size.0, size.1))?;
-    if let (Some(path), Some(image)) = (&args.overlay, &args.image) {
-        let picture = picture::resize(&picture::load(image)?, size.0 as u32, size.1 as u32);
-        outputs.add(path, |to| picture::write_png(to, &report::overlay(&picture, mask), &[]))?;
+    if let (Some(path), Some(picture), Some(placement)) = (&args.overlay, &picture, &placement) {
+        let placed = if args.picture.raw { &placement.place(picture) } else { picture };
+        outputs.add(path, |to| picture::write_png(to, &report::overlay(placed, &mask_picture), &[]))?;
     }
+    outputs.add(&args.out, |to| write_mask(to, mask_picture))?;
     if let Some(path) = &args.common.json {
         let report = serde_json::json!({
             "diffedit": env!("CARGO_PKG_VERSION"),

@@ -8,9 +8,12 @@ mod edit;
 mod engine;
 mod estimate;
 mod fetch;
+mod hub;
 mod mask;
 mod output;
+mod plan;
 mod progress;
+mod remove;
 mod settings;
 mod tensors;
 mod values;
@@ -32,7 +35,9 @@ pub fn main() -> ExitCode {
     };
     let outcome = match &cli.command {
         Command::Edit(args) => edit::run(args),
+        Command::Remove(args) => remove::run(args),
         Command::Mask(args) => mask::run(args),
+        Command::Plan(args) => plan::run(args),
         Command::Compile(args) => compile::run(args),
         Command::Devices(_) => devices::run(),
         Command::Demo(args) => demo::run(args),

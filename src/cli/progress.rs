@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, stderr};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use crate::edit::Event;
 
@@ -94,5 +94,38 @@ impl Shown {
                 }
             }
         }
+    }
+}
+
+/// How far a file of the hub is fetched: a bar by bytes, or a line where nobody watches.
+#[derive(Default)]
+pub struct Download {
+    file: String,
+    bar: Option<ProgressBar>,
+}
+
+impl hf_hub::api::Progress for Download {
+    /// Told again where a download goes on after a failure.
+    fn init(&mut self, size: usize, file: &str) {
+        if self.file == file {
+            self.bar.iter().for_each(ProgressBar::reset);
+            return;
+        }
+        file.clone_into(&mut self.file);
+        if stderr().is_terminal() {
+            let style = ProgressStyle::with_template("{msg} [{bar:30}] {bytes}/{total_bytes} (left: {eta})");
+            let bar = ProgressBar::new(size as u64).with_message(file.to_owned());
+            self.bar = Some(bar.with_style(style.expect("a valid template").progress_chars("=> ")));
+        } else {
+            eprintln!("fetching {file} ({})", HumanBytes(size as u64));
+        }
+    }
+
+    fn update(&mut self, bytes: usize) {
+        self.bar.iter().for_each(|bar| bar.inc(bytes as u64));
+    }
+
+    fn finish(&mut self) {
+        self.bar.iter().for_each(ProgressBar::finish_and_clear);
     }
 }

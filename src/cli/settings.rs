@@ -6,10 +6,11 @@ use anyhow::{Context as _, Result, anyhow};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::args::{CutArgs, DenoisingArgs, MapsArgs};
-use super::values;
+use super::args::{CutArgs, DenoisingArgs, MapsArgs, ModelArgs};
+use super::{hub, values};
 use crate::edit::{EditRequest, MapSettings, MaskSettings, MaskSource};
-use crate::model::{ModelFiles, TextConfig, UNetConfig, VaeConfig};
+use crate::model::{Configs, ModelFiles, Parts, VaeConfig};
+use crate::picture;
 
 /// The file of a model folder that holds its defaults, under the names of the command line's long options.
 const FILE: &str = "diffedit.json";
@@ -31,28 +32,32 @@ pub struct Defaults {
     fill_holes: Option<bool>,
 }
 
-/// The model of a folder, or the miniature.
-pub fn model_files(folder: Option<&Path>) -> Result<ModelFiles> {
-    match folder {
-        Some(folder) => Ok(ModelFiles::folder(folder)?),
+/// The model that is asked for, or the miniature. A model of the hub is fetched if it is not there, unless `offline`.
+pub fn model_files(args: &ModelArgs, offline: bool) -> Result<ModelFiles> {
+    let id = |path: &Path| hub::Id::parse(path.to_str()?).filter(|_| path.symlink_metadata().is_err());
+    let mut files = match &args.model {
+        Some(path) => match id(path) {
+            Some(id) => ModelFiles::folder(&hub::model(&id, offline)?)?,
+            None => ModelFiles::open(path)?,
+        },
         #[cfg(feature = "demo-model")]
-        None => Ok(ModelFiles::demo()),
+        None => ModelFiles::demo(),
         #[cfg(not(feature = "demo-model"))]
         None => anyhow::bail!("this build has no model of its own: give one with --model"),
+    };
+    if let Some(folder) = &args.config {
+        files = files.with_configs(folder)?;
     }
+    if let Some(path) = &args.vae {
+        files = files.with_vae(path)?;
+    }
+    Ok(files)
 }
 
-/// Fails with the first part of a model that is missing or unusable, as far as that can be told without a device: so
-/// that nothing is fetched and compiled for a model that cannot be loaded.
+/// Fails with all that is wrong with a model, as far as that can be told without a device: so that nothing is fetched and
+/// compiled for a model that cannot be loaded.
 pub fn check(files: &ModelFiles) -> Result<()> {
-    let wrong = |name: &str| files.path(name).display().to_string();
-    let checked =
-        |name: &str, outcome: Result<(), String>| outcome.map_err(|message| anyhow!("{}: {message}", wrong(name)));
-    checked("text_encoder/config.json", files.json::<TextConfig>("text_encoder/config.json")?.check())?;
-    checked("unet/config.json", files.json::<UNetConfig>("unet/config.json")?.check())?;
-    checked("vae/config.json", files.json::<VaeConfig>("vae/config.json")?.check())?;
-    let weights = [("text_encoder", "model"), ("unet", "diffusion_pytorch_model"), ("vae", "diffusion_pytorch_model")];
-    weights.into_iter().try_for_each(|(part, stem)| files.checkpoint(part, stem).map(drop))?;
+    Parts::open(files)?;
     Ok(())
 }
 
@@ -140,13 +145,20 @@ fn set<T>(slot: &mut T, given: Option<T>) {
     }
 }
 
-/// Width and height of the edit: what is asked for, or the size the model was trained at.
+/// Width and height that a picture is edited at where none are asked for: its own aspect ratio, and as many pixels as the
+/// model's size has.
+pub fn size_for(request: &EditRequest, files: &ModelFiles) -> Result<(usize, usize)> {
+    let (width, height) = size(request, files)?;
+    let unit = files.json::<VaeConfig>("vae/config.json")?.scale();
+    Ok(picture::size_of_area(request.picture.dimensions(), width * height, unit))
+}
+
+/// The model's size: what its defaults say, or the size it was trained at.
 pub fn size(request: &EditRequest, files: &ModelFiles) -> Result<(usize, usize)> {
     if let Some(size) = request.size {
         return Ok(size);
     }
-    let unet: UNetConfig = files.json("unet/config.json")?;
-    let vae: VaeConfig = files.json("vae/config.json")?;
+    let Configs { unet, vae, .. } = Configs::open(files)?;
     let side = unet.sample_size * vae.scale();
     Ok((side, side))
 }
@@ -164,6 +176,7 @@ pub fn as_json(request: &EditRequest, (width, height): (usize, usize)) -> Value 
         "to": request.target,
         "negative-prompt": request.negative,
         "size": [width, height],
+        "resize": request.resize.to_string(),
         "steps": request.steps,
         "guidance": request.guidance,
         "strength": request.strength,

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::mask::MAX_BLUR;
+use crate::picture::SIDES;
 
-/// Sides of a picture, pixels, and what they are multiples of.
-const SIDES: RangeInclusive<usize> = 64..=2048;
+/// What sides that are edited are multiples of, pixels.
 const SIDE_UNIT: usize = 8;
 
 pub fn steps(text: &str) -> Result<usize, String> {

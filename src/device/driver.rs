@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use cudarc::driver::CudaContext;
 
-use super::Image;
+use super::{Capabilities, Image};
 use crate::error::{Error, Result};
 
 /// The device to open.
@@ -138,27 +138,59 @@ fn check_nvidia(ordinal: usize) -> Result<()> {
     Ok(())
 }
 
+/// The description of an emulated device: by its name, or as the environment says.
 #[cfg(feature = "emulator")]
-fn install_emulator(name: Option<&str>) -> Result<()> {
-    use cuda_emulator::{Config, configure, device};
+fn described(name: Option<&str>) -> Result<cuda_emulator::Config> {
+    use cuda_emulator::{Config, device};
 
-    let failed = |error: &dyn fmt::Display| Error::Device(format!("starting the CUDA emulator: {error}"));
-    let mut config = Config::from_environment().map_err(|error| failed(&error))?;
+    let mut config = Config::from_environment().map_err(|error| not_started(&error))?;
     if let Some(name) = name {
         config.device = device::Description::by_name(name).ok_or_else(|| {
             let known: Vec<&str> = device::DEVICES.iter().map(|device| device.key).collect();
             Error::Device(format!("device emulator:{name}: the emulator has {}", known.join(", ")))
         })?;
     }
+    Ok(config)
+}
+
+#[cfg(feature = "emulator")]
+fn not_started(error: &dyn fmt::Display) -> Error {
+    Error::Device(format!("starting the CUDA emulator: {error}"))
+}
+
+/// What an emulated device would say of itself.
+#[cfg(feature = "emulator")]
+pub(super) fn emulated(name: Option<&str>) -> Result<Capabilities> {
+    let device = described(name)?.device;
+    Ok(Capabilities {
+        name: device.name.into(),
+        compute_capability: device.compute_capability,
+        multiprocessors: device.multiprocessors,
+        shared_bytes_per_block: device.shared_bytes_per_block_optin,
+        memory_bytes: device.memory_bytes,
+    })
+}
+
+#[cfg(feature = "emulator")]
+fn install_emulator(name: Option<&str>) -> Result<()> {
+    let mut config = described(name)?;
     // What goes wrong is told by the error of the call that failed.
     config.quiet = true;
-    configure(config).map_err(|error| failed(&error))?;
-    cuda_emulator::install().map_err(|error| failed(&error))
+    cuda_emulator::configure(config).map_err(|error| not_started(&error))?;
+    cuda_emulator::install().map_err(|error| not_started(&error))
 }
 
 #[cfg(not(feature = "emulator"))]
 fn install_emulator(_: Option<&str>) -> Result<()> {
-    Err(Error::Device(
-        "no NVIDIA driver is installed, and this build has no emulator (cargo feature `emulator`)".into(),
-    ))
+    Err(no_emulator())
+}
+
+#[cfg(not(feature = "emulator"))]
+pub(super) fn emulated(_: Option<&str>) -> Result<Capabilities> {
+    Err(no_emulator())
+}
+
+#[cfg(not(feature = "emulator"))]
+fn no_emulator() -> Error {
+    Error::Device("no NVIDIA driver is installed, and this build has no emulator (cargo feature `emulator`)".into())
 }

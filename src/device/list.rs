@@ -40,6 +40,22 @@ fn ask(ordinal: usize) -> Result<Target, DriverError> {
     Ok(Target { driver_version: driver_version as u32, compute_capability: (major as u32, minor as u32) })
 }
 
+/// What the device is for which kernels would be chosen, without opening it: an emulated one need not even be started.
+pub fn capabilities(choice: &DeviceChoice) -> Result<Capabilities> {
+    match resolve(choice) {
+        DeviceChoice::Emulator(name) => driver::emulated(name.as_deref()),
+        chosen => {
+            let (_, ordinal) = driver::open(&chosen)?;
+            let described = result::init()
+                .and_then(|()| result::device::get(ordinal as i32))
+                .and_then(describe)
+                .map_err(Error::driver(format!("asking device {chosen} what it is")))?;
+            described.check()?;
+            Ok(described)
+        }
+    }
+}
+
 /// The GPUs of the NVIDIA driver in the order of their ordinals; none where no driver is installed.
 ///
 /// # Errors
@@ -56,7 +72,8 @@ fn list() -> Result<Vec<Capabilities>, DriverError> {
     (0..result::device::get_count()?).map(|ordinal| describe(result::device::get(ordinal)?)).collect()
 }
 
-fn describe(device: sys::CUdevice) -> Result<Capabilities, DriverError> {
+/// What the driver says of a device.
+pub(super) fn describe(device: sys::CUdevice) -> Result<Capabilities, DriverError> {
     // SAFETY: the device comes from the driver.
     let attribute = |attribute| unsafe { result::device::get_attribute(device, attribute) }.map(|value| value as u32);
     Ok(Capabilities {

@@ -7,25 +7,28 @@ mod list;
 mod locate;
 mod nvrtc;
 mod program;
+mod staging;
 
 pub use buffer::Buffer;
 pub use compiler::{Compiler, Image, Resources};
 pub use driver::DeviceChoice;
-pub use list::{gpus, resolve, target};
+pub use list::{capabilities, gpus, resolve, target};
 pub use locate::{NotFound, Target, find_nvrtc};
 pub use nvrtc::{Compiled, Failure, Nvrtc};
 pub use program::{Graph, Memory, Program};
+pub(crate) use staging::Staging;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cudarc::driver::sys::{CUdevice_attribute_enum as Attribute, CUevent_flags};
+use cudarc::driver::sys::CUevent_flags;
 use cudarc::driver::{CudaContext, CudaEvent, CudaFunction, CudaModule, CudaStream, DriverError, result};
 use cudarc::nvrtc::Ptx;
 
 use crate::error::{Error, Result};
 use crate::plan::{DType, Plan, Tensor, Unit};
+use buffer::Usage;
 use driver::Driver;
 
 /// What kernels are chosen for.
@@ -73,6 +76,7 @@ pub struct Device {
     capabilities: Capabilities,
     compiler: Compiler,
     modules: Mutex<HashMap<Unit, Arc<CudaModule>>>,
+    usage: Arc<Usage>,
 }
 
 impl Device {
@@ -83,11 +87,12 @@ impl Device {
         // SAFETY: all our work is on one stream, so that no event is needed to order it; tracking would put events
         // into captured graphs.
         unsafe { context.disable_event_tracking() };
-        let capabilities = capabilities(&context).map_err(Error::driver("asking the device what it is"))?;
+        let capabilities =
+            list::describe(context.cu_device()).map_err(Error::driver("asking the device what it is"))?;
         capabilities.check()?;
         let stream = context.new_stream().map_err(Error::driver("creating a stream"))?;
         let modules = Mutex::new(HashMap::new());
-        Ok(Arc::new(Device { driver, context, stream, capabilities, compiler, modules }))
+        Ok(Arc::new(Device { driver, context, stream, capabilities, compiler, modules, usage: Arc::default() }))
     }
 
     pub fn capabilities(&self) -> &Capabilities {
@@ -125,7 +130,25 @@ impl Device {
 
     /// Device memory with undefined contents.
     pub fn allocate(&self, bytes: usize) -> Result<Arc<Buffer>> {
-        Buffer::new(&self.context, bytes)
+        Buffer::new(&self.context, &self.usage, bytes)
+    }
+
+    /// Bytes that are allocated now: what weights, sessions and their arenas hold. The driver's own memory is not
+    /// counted.
+    pub fn allocated_bytes(&self) -> usize {
+        self.usage.now()
+    }
+
+    /// The most bytes that were allocated at one time.
+    pub fn peak_bytes(&self) -> usize {
+        self.usage.peak()
+    }
+
+    /// Bytes of device memory that nobody has allocated, this process or another.
+    pub fn free_bytes(&self) -> Result<usize> {
+        self.bind_thread()?;
+        let (free, _) = result::mem_get_info().map_err(Error::driver("asking how much memory is free"))?;
+        Ok(free)
     }
 
     /// Queues setting every byte of an existing tensor.
@@ -217,18 +240,6 @@ impl Device {
     fn bind_thread(&self) -> Result<()> {
         self.context.bind_to_thread().map_err(Error::driver("binding the context"))
     }
-}
-
-fn capabilities(context: &CudaContext) -> Result<Capabilities, DriverError> {
-    let attribute = |attribute| context.attribute(attribute).map(|value| value as u32);
-    let (major, minor) = context.compute_capability()?;
-    Ok(Capabilities {
-        name: context.name()?,
-        compute_capability: (major as u32, minor as u32),
-        multiprocessors: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
-        shared_bytes_per_block: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?,
-        memory_bytes: context.total_mem()? as u64,
-    })
 }
 
 #[cfg(test)]

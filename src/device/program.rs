@@ -48,6 +48,9 @@ struct Bound {
 
 impl Device {
     /// Binds a plan to memory. Its kernels must have been prepared.
+    ///
+    /// # Panics
+    /// If the plan was recorded over tensors that have no memory.
     pub fn bind(&self, plan: &Plan, memory: &Memory) -> Result<Program> {
         let layout = Layout::new(plan);
         let base = match memory {
@@ -103,12 +106,10 @@ fn cell(plan: &Plan, arg: &Arg, bases: &[Option<u64>]) -> u64 {
 
 /// Where a tensor starts. A planned tensor that lies nowhere yet counts from zero.
 fn address(plan: &Plan, tensor: &Tensor, bases: &[Option<u64>]) -> u64 {
-    let start = match &tensor.storage {
-        Storage::Buffer(buffer) => buffer.address(),
-        Storage::Planned(index) => match &plan.tensors[*index].placed {
-            Some(destination) => address(plan, destination, bases),
-            None => bases[*index].unwrap_or(0),
-        },
+    let Storage::Planned(index) = &tensor.storage else { return tensor.address() };
+    let start = match &plan.tensors[*index].placed {
+        Some(destination) => address(plan, destination, bases),
+        None => bases[*index].unwrap_or(0),
     };
     start + tensor.byte_offset as u64
 }

@@ -6,7 +6,7 @@ use image::RgbImage;
 
 use super::noise::channels_first;
 use super::request::{Dump, DumpData, DumpTensor, MaskSource};
-use super::session::{NEGATIVE, PROMPTS, SOURCE, TARGET};
+use super::state::{NEGATIVE, PROMPTS, SOURCE, TARGET};
 use super::{Run, noise::Noise};
 use crate::device::Device;
 use crate::error::Result;

@@ -6,11 +6,7 @@ use image::RgbImage;
 use super::Run;
 use super::noise::{channels_first, channels_last};
 use super::request::EditFigures;
-use super::stages;
-use crate::device::{Device, Memory, Program};
 use crate::error::Result;
-use crate::model::Model;
-use crate::plan::{DType, Layout, Plan, Tensor};
 
 /// Decoded steps on the sheet, the first and the last among them.
 const SHOWN_STEPS: usize = 8;
@@ -22,7 +18,7 @@ impl Run<'_> {
         let (Some(predictions), Some(history), Some(map)) = (&state.predictions, &state.history, &settings.map) else {
             return Ok(None);
         };
-        let decoder = Decoder::new(device, self.model, &state.original, &state.output)?;
+        let decode = |latents: &[f32]| self.decode_latents(latents);
         let pixels = settings.pixels();
         let original: Vec<f32> = device.read(&state.original)?;
         let (signal, sigma) = self.session.scheduler.start_coefficients(map.step);
@@ -42,17 +38,28 @@ impl Run<'_> {
         let shown = SHOWN_STEPS.min(total);
         let steps = (0..shown)
             .map(|index| if shown == 1 { total } else { 1 + index * (total - 1) / (shown - 1) })
-            .map(|done| Ok((done, decoder.decode(&history[(done - 1) * 4 * pixels..][..4 * pixels])?)))
+            .map(|done| Ok((done, decode(&history[(done - 1) * 4 * pixels..][..4 * pixels])?)))
             .collect::<Result<_>>()?;
         Ok(Some(EditFigures {
-            noisy: decoder.decode(&noisy)?,
+            noisy: decode(&noisy)?,
             latents: planes(&original, pixels),
             noisy_latents: planes(&noisy, pixels),
-            predicted_source: decoder.decode(source)?,
-            predicted_target: decoder.decode(target)?,
-            difference: decoder.decode(&difference)?,
+            predicted_source: decode(source)?,
+            predicted_target: decode(target)?,
+            difference: decode(&difference)?,
             steps,
         }))
+    }
+
+    /// The picture of latents (h, w, 4). The stage is the edit's own: its latents and picture are overwritten, so they
+    /// must have been read.
+    fn decode_latents(&self, latents: &[f32]) -> Result<RgbImage> {
+        let state = &self.session.state;
+        self.device.write(&state.latents, latents)?;
+        self.session.decode.run(self.device)?;
+        let (height, width) = (state.output.dim(0), state.output.dim(1));
+        let pixels = self.device.read(&state.output)?;
+        Ok(RgbImage::from_raw(width as u32, height as u32, pixels).expect("the tensor's shape"))
     }
 }
 
@@ -60,34 +67,4 @@ impl Run<'_> {
 fn planes(latents: &[f32], pixels: usize) -> [Vec<f32>; 4] {
     let planes = channels_first(latents, pixels, 4);
     std::array::from_fn(|channel| planes[channel * pixels..][..pixels].to_vec())
-}
-
-/// A decoding stage over latents of its own.
-struct Decoder<'a> {
-    device: &'a Device,
-    program: Program,
-    latents: Tensor,
-    output: Tensor,
-}
-
-impl<'a> Decoder<'a> {
-    /// For latents and pictures shaped like these.
-    fn new(device: &'a Device, model: &Model, latents: &Tensor, output: &Tensor) -> Result<Decoder<'a>> {
-        let latents = device.allocate(latents.bytes())?.tensor(DType::F32, latents.shape());
-        let output = device.allocate(output.bytes())?.tensor(DType::U8, output.shape());
-        let mut plan = Plan::new(device.capabilities());
-        stages::record_decode(&mut plan, model, &latents, &output)?;
-        let arena = device.allocate(Layout::new(&plan).bytes)?;
-        let program = device.bind(&plan, &Memory::Arena(arena))?;
-        Ok(Decoder { device, program, latents, output })
-    }
-
-    /// The picture of latents (h, w, 4).
-    fn decode(&self, latents: &[f32]) -> Result<RgbImage> {
-        self.device.write(&self.latents, latents)?;
-        self.program.run(self.device)?;
-        let (height, width) = (self.output.dim(0), self.output.dim(1));
-        let pixels = self.device.read(&self.output)?;
-        Ok(RgbImage::from_raw(width as u32, height as u32, pixels).expect("the tensor's shape"))
-    }
 }

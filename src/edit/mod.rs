@@ -2,11 +2,15 @@
 
 mod dump;
 mod figures;
+mod memory;
 mod noise;
 mod request;
 mod session;
+mod settings;
 mod stages;
+mod state;
 
+pub use memory::{MemoryPlan, StageMemory};
 pub use noise::{Noise, map_seed};
 pub use request::{
     Dump, DumpData, DumpTensor, EditFigures, EditRequest, EditResult, Event, MapSettings, MaskSettings, MaskSource,
@@ -20,22 +24,20 @@ use std::sync::Arc;
 use half::f16;
 use image::RgbImage;
 
-use crate::device::{Capabilities, Compiler, Device, DeviceChoice, Mark};
+use crate::device::{Compiler, Device, DeviceChoice, Mark};
 use crate::error::{Error, Result};
 use crate::mask::{Map, Mask};
-use crate::model::{Model, ModelFiles};
-use crate::picture;
+use crate::model::{Model, ModelFiles, Parts, Tokenizer};
+use crate::picture::Placement;
 use crate::plan::Tensor;
-use crate::scheduler::Scheduler;
 use noise::channels_last;
-use session::{MapStage, NEGATIVE, PROMPTS, SOURCE, Session, Settings, TARGET};
+use session::Session;
+use settings::Settings;
 pub use stages::Plans;
+use state::{NEGATIVE, PROMPTS, SOURCE, TARGET};
 
 /// The most steps queued on the device ahead of the one it runs.
 const STEPS_AHEAD: usize = 2;
-
-/// Pictures' width and height: multiples of the VAE's scale in this range, pixels.
-const SIZES: std::ops::RangeInclusive<usize> = 64..=2048;
 
 /// What an [`Editor`] is opened with.
 pub struct EditorOptions {
@@ -49,6 +51,7 @@ pub struct EditorOptions {
 /// A model on a device, ready to edit any number of pictures.
 pub struct Editor {
     device: Arc<Device>,
+    tokenizer: Tokenizer,
     model: Model,
     session: Option<Session>,
     separate_memory: bool,
@@ -58,11 +61,19 @@ pub struct Editor {
 pub type Observer<'a> = dyn FnMut(Event) -> ControlFlow<()> + 'a;
 
 impl Editor {
-    /// Opens the device and loads the model; `progress` is told each part before it is loaded.
+    /// Checks the model, opens the device and loads it; `progress` is told each part before it is loaded.
     pub fn open(files: &ModelFiles, options: EditorOptions, progress: &mut dyn FnMut(&'static str)) -> Result<Editor> {
+        progress("tokenizer");
+        let parts = Parts::open(files)?;
         let device = Device::open(&options.device, options.compiler)?;
-        let model = Model::load(&device, files, progress)?;
-        Ok(Editor { device, model, session: None, separate_memory: options.separate_memory })
+        let model = Model::load(&device, &parts, progress)?;
+        Ok(Editor {
+            device,
+            tokenizer: parts.tokenizer,
+            model,
+            session: None,
+            separate_memory: options.separate_memory,
+        })
     }
 
     pub fn device(&self) -> &Device {
@@ -97,29 +108,20 @@ impl Editor {
 
     /// An edit's stages as they would run, recorded but not compiled.
     pub fn plans(&self, request: &EditRequest) -> Result<Plans> {
-        self.plans_for(request, self.device.capabilities())
-    }
-
-    /// An edit's stages as a device of these capabilities would run them: for compiling ahead.
-    pub fn plans_for(&self, request: &EditRequest, capabilities: &Capabilities) -> Result<Plans> {
-        request.check()?;
-        let settings = self.settings(request)?;
-        let scheduler = Scheduler::new(&self.model.scheduler, settings.steps)?;
-        let state = session::State::new(&self.device, &self.model, &settings, &scheduler)?;
-        stages::record(capabilities, &self.model, &settings, &scheduler, &state)
+        Plans::record(&self.model, request, self.device.capabilities())
     }
 
     /// Makes or finds the session for a request, and uploads what the request brings.
     fn begin<'a>(&'a mut self, request: &'a EditRequest, observer: &mut Observer) -> Result<Run<'a>> {
-        request.check()?;
-        let settings = self.settings(request)?;
+        let settings = Settings::new(&self.model, request)?;
+        let settings = Settings { separate_memory: self.separate_memory, ..settings };
         if self.session.as_ref().is_none_or(|session| session.settings != settings) {
             // The old session's memory goes before the new one's comes.
             self.session = None;
             self.session = Some(self.compile(settings, observer)?);
         }
         let session = self.session.as_ref().expect("made above");
-        Run::begin(&self.device, &self.model, session, request)
+        Run::begin(&self.device, &self.tokenizer, session, request)
     }
 
     /// Plans a session; compiling is told to the observer from this thread, though it happens on others.
@@ -140,49 +142,15 @@ impl Editor {
             if cancelled { Err(Error::Cancelled) } else { Ok(session) }
         })
     }
-
-    fn settings(&self, request: &EditRequest) -> Result<Settings> {
-        let scheduler = Scheduler::new(&self.model.scheduler, request.steps)?;
-        let scale = self.model.vae.config().scale();
-        let trained = self.model.unet.config().sample_size * scale;
-        let (width, height) = request.size.unwrap_or((trained, trained));
-        if [width, height].iter().any(|side| !SIZES.contains(side) || side % scale != 0) {
-            return Err(Error::Request(format!(
-                "size {width}x{height}: both must be multiples of {scale} from {} to {}",
-                SIZES.start(),
-                SIZES.end()
-            )));
-        }
-        let map = match &request.mask {
-            MaskSource::Prompts(map) => Some(MapStage {
-                maps: map.maps,
-                step: session::start_step(&scheduler, "mask strength", map.strength)?,
-                predictions: request.figures,
-            }),
-            MaskSource::Map(_) | MaskSource::Mask(_) => None,
-        };
-        Ok(Settings {
-            height: height / scale,
-            width: width / scale,
-            steps: request.steps,
-            start_step: session::start_step(&scheduler, "strength", request.strength)?,
-            guidance: request.guidance,
-            sample_posterior: matches!(request.posterior, Posterior::Sample { .. }),
-            map,
-            mask: request.mask_settings.clone(),
-            history: request.dump || request.figures,
-            separate_memory: self.separate_memory,
-        })
-    }
 }
 
 /// One edit under way.
 struct Run<'a> {
     device: &'a Device,
-    model: &'a Model,
     session: &'a Session,
     /// The picture as the model sees it.
     original: RgbImage,
+    placement: Placement,
     noise: Noise,
     ids: Vec<i32>,
     dropped: Vec<String>,
@@ -194,9 +162,16 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// Uploads picture, tokens and noise, and whatever is given of mask and map.
-    fn begin(device: &'a Device, model: &'a Model, session: &'a Session, request: &'a EditRequest) -> Result<Run<'a>> {
+    fn begin(
+        device: &'a Device,
+        tokenizer: &Tokenizer,
+        session: &'a Session,
+        request: &'a EditRequest,
+    ) -> Result<Run<'a>> {
         let (settings, state) = (&session.settings, &session.state);
-        let original = picture::resize(&request.picture, state.picture.dim(1) as u32, state.picture.dim(0) as u32);
+        let canvas = (state.picture.dim(1) as u32, state.picture.dim(0) as u32);
+        let placement = Placement::new(request.picture.dimensions(), canvas, request.resize);
+        let original = placement.place(&request.picture);
         let shape = settings.noise_shape();
         let noise = match &request.noise {
             Some(noise) => noise.clone(),
@@ -206,7 +181,7 @@ impl<'a> Run<'a> {
             }
         };
         noise.check(shape)?;
-        let (ids, dropped) = tokenize(model, request)?;
+        let (ids, dropped) = tokenize(tokenizer, state.ids.dim(1), request)?;
 
         let begin = device.mark()?;
         device.write(&state.picture, original.as_raw())?;
@@ -241,7 +216,8 @@ impl<'a> Run<'a> {
             }
         }
         let marks = vec![("begin", begin)];
-        Ok(Run { device, model, session, original, noise, ids, dropped, marks, mask_source: &request.mask, macs: 0 })
+        let mask_source = &request.mask;
+        Ok(Run { device, session, original, placement, noise, ids, dropped, marks, mask_source, macs: 0 })
     }
 
     fn encode(&mut self) -> Result<()> {
@@ -314,8 +290,8 @@ impl<'a> Run<'a> {
             .collect::<Result<_>>()?;
         let dump = if request.dump { Some(self.dump(decoded, &picture)?) } else { None };
         let figures = if request.figures && decoded { self.figures()? } else { None };
-        let Run { original, dropped, macs, .. } = self;
-        Ok(EditResult { picture, original, mask, map, timings, macs, dropped, dump, figures })
+        let Run { original, placement, dropped, macs, .. } = self;
+        Ok(EditResult { picture, original, placement, mask, map, timings, macs, dropped, dump, figures })
     }
 
     fn mark(&mut self, stage: &'static str) -> Result<()> {
@@ -324,15 +300,15 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The prompts' ids in the device's order, and the ends that did not fit.
-fn tokenize(model: &Model, request: &EditRequest) -> Result<(Vec<i32>, Vec<String>)> {
+/// The prompts' ids in the device's order, `length` each, and the ends that did not fit.
+fn tokenize(tokenizer: &Tokenizer, length: usize, request: &EditRequest) -> Result<(Vec<i32>, Vec<String>)> {
     let mut prompts = [""; PROMPTS];
     prompts[NEGATIVE] = &request.negative;
     prompts[TARGET] = &request.target;
     prompts[SOURCE] = &request.source;
     let (mut ids, mut dropped) = (Vec::new(), Vec::new());
     for prompt in prompts {
-        let tokens = model.tokenizer.encode(prompt, model.text.config().max_position_embeddings)?;
+        let tokens = tokenizer.encode(prompt, length)?;
         ids.extend(tokens.ids);
         dropped.extend(tokens.dropped);
     }

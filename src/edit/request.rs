@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use image::RgbImage;
+use image::{DynamicImage, RgbImage};
 
 use super::noise::Noise;
 use crate::error::{Error, Result};
 use crate::mask::{MAX_BLUR, Map, Mask};
+use crate::picture::{self, Placement, Resize};
 
 /// Where the picture may change.
 #[derive(Clone, Debug)]
@@ -65,7 +66,6 @@ pub enum Posterior {
 /// One edit. The defaults are the seed article's values.
 #[derive(Clone, Debug)]
 pub struct EditRequest {
-    /// Stretched to `size` if it has another.
     pub picture: RgbImage,
     /// Names what is in the picture.
     pub source: String,
@@ -73,8 +73,11 @@ pub struct EditRequest {
     pub target: String,
     /// What guidance leads away from.
     pub negative: String,
-    /// Width and height in pixels, multiples of the VAE's scale; `None` for the size the model was trained at.
+    /// Width and height to edit at in pixels, multiples of the VAE's scale; `None` for the picture's own aspect ratio
+    /// and about as many pixels as the model was trained at ([`size_of_area`](crate::picture::size_of_area)).
     pub size: Option<(usize, usize)>,
+    /// How the picture comes to that size.
+    pub resize: Resize,
     /// Steps of the whole schedule, of which `strength` are run.
     pub steps: usize,
     pub guidance: f32,
@@ -102,6 +105,7 @@ impl EditRequest {
             target: target.into(),
             negative: String::new(),
             size: None,
+            resize: Resize::Stretch,
             steps: 50,
             guidance: 7.5,
             strength: 0.75,
@@ -209,9 +213,12 @@ pub struct EditFigures {
 /// What an edit gives.
 #[derive(Clone, Debug)]
 pub struct EditResult {
+    /// What the model made, at the size that was edited; [`EditResult::paste_back`] lays it into the picture.
     pub picture: RgbImage,
     /// The picture as the model saw it: resized.
     pub original: RgbImage,
+    /// Where the request's picture lies in both.
+    pub placement: Placement,
     pub mask: Mask,
     /// The normalised map, where one was computed or given.
     pub map: Option<Map>,
@@ -222,4 +229,15 @@ pub struct EditResult {
     pub dropped: Vec<String>,
     pub dump: Option<Dump>,
     pub figures: Option<EditFigures>,
+}
+
+impl EditResult {
+    /// The edit laid back into `original`, the request's picture or the deeper or transparent one that it was made
+    /// from: at its own size, with every pixel outside the mask as it was.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if `original` is not of the size of the request's picture.
+    pub fn paste_back(&self, original: &DynamicImage) -> Result<DynamicImage> {
+        picture::paste_back(original, &self.picture, &self.mask, &self.placement)
+    }
 }

@@ -2,15 +2,17 @@
 
 use std::ops::Range;
 
-use super::session::{MapStage, PROMPTS, SOURCE, Settings, State, TARGET};
+use super::request::EditRequest;
+use super::settings::{MapStage, Settings};
+use super::state::{PROMPTS, SOURCE, State, TARGET};
 use crate::device::{Capabilities, Device};
 use crate::error::Result;
 use crate::model::{Model, Time};
 use crate::ops;
-use crate::plan::{Plan, Tensor, Unit};
+use crate::plan::{Layout, Plan, Tensor, Unit};
 use crate::scheduler::Scheduler;
 
-/// All stages of an edit, as recorded.
+/// All stages of an edit, as recorded: what would be compiled, computed and held for it.
 pub struct Plans {
     /// Prompts to keys and values, timesteps to time projections, picture to latents.
     pub encode: Plan,
@@ -23,14 +25,40 @@ pub struct Plans {
     /// One denoising step.
     pub step: Plan,
     pub decode: Plan,
-    /// The device's count of steps, which `step` reads and advances.
-    counter: Tensor,
+    /// What they pass on, which has no memory yet.
+    pub(super) state: State,
+    /// Denoising steps that run.
+    pub(super) steps: usize,
+    /// Of the networks, by name.
+    pub(super) weight_bytes: [(&'static str, usize); 3],
 }
 
 impl Plans {
+    /// Records the stages of a request as a device of these capabilities would run them. A model that is only described
+    /// will do.
+    ///
+    /// # Errors
+    /// [`Error::Request`](crate::Error::Request) for settings out of range.
+    pub fn record(model: &Model, request: &EditRequest, capabilities: &Capabilities) -> Result<Plans> {
+        Plans::of(model, &Settings::new(model, request)?, capabilities)
+    }
+
+    /// Gives memory to what the stages pass on, so that they can be bound and run.
+    ///
+    /// # Panics
+    /// If it has memory already.
+    pub fn allocate(&self, device: &Device) -> Result<()> {
+        self.state.allocate(device, false)
+    }
+
     /// Makes the first step the next one.
     pub fn rewind(&self, device: &Device) -> Result<()> {
-        device.fill(&self.counter, 0)
+        device.fill(&self.state.counter, 0)
+    }
+
+    /// Bytes of the arena that all stages share.
+    pub fn arena_bytes(&self) -> usize {
+        self.all().map(|plan| Layout::new(plan).bytes).max().unwrap_or(0)
     }
 
     pub fn all(&self) -> impl Iterator<Item = &Plan> {
@@ -56,40 +84,38 @@ impl Plans {
         self.sum(steps, |plan| plan.launches().len() as u64)
     }
 
+    /// Records every stage for these settings.
+    pub(super) fn of(model: &Model, settings: &Settings, capabilities: &Capabilities) -> Result<Plans> {
+        let scheduler = Scheduler::new(&model.scheduler, settings.steps)?;
+        let state = State::describe(model, settings, &scheduler);
+        let stage = |record: &dyn Fn(&mut Plan) -> Result<()>| -> Result<Plan> {
+            let mut plan = Plan::new(capabilities);
+            record(&mut plan)?;
+            Ok(plan)
+        };
+        let map = match &settings.map {
+            Some(map) => map_chunks(settings, map.maps)
+                .map(|maps| stage(&|plan| record_map(plan, model, settings, map, maps.clone(), &scheduler, &state)))
+                .collect::<Result<_>>()?,
+            None => Vec::new(),
+        };
+        Ok(Plans {
+            encode: stage(&|plan| record_encode(plan, model, &state))?,
+            map,
+            mask: stage(&|plan| record_mask(plan, settings, &state))?,
+            start: stage(&|plan| record_start(plan, settings, &scheduler, &state))?,
+            step: stage(&|plan| record_step(plan, model, settings, &state))?,
+            decode: stage(&|plan| record_decode(plan, model, &state.latents, &state.output))?,
+            state,
+            steps: settings.run_steps(),
+            weight_bytes: model.weight_bytes(),
+        })
+    }
+
     fn sum(&self, steps: usize, of: impl Fn(&Plan) -> u64) -> u64 {
         let once = [&self.encode, &self.mask, &self.start, &self.decode].into_iter().chain(&self.map);
         once.map(&of).sum::<u64>() + of(&self.step) * steps as u64
     }
-}
-
-/// Records every stage for these settings over this state, as a device of these capabilities runs it.
-pub(super) fn record(
-    capabilities: &Capabilities,
-    model: &Model,
-    settings: &Settings,
-    scheduler: &Scheduler,
-    state: &State,
-) -> Result<Plans> {
-    let stage = |record: &dyn Fn(&mut Plan) -> Result<()>| -> Result<Plan> {
-        let mut plan = Plan::new(capabilities);
-        record(&mut plan)?;
-        Ok(plan)
-    };
-    let map = match &settings.map {
-        Some(map) => map_chunks(settings, map.maps)
-            .map(|maps| stage(&|plan| record_map(plan, model, settings, map, maps.clone(), scheduler, state)))
-            .collect::<Result<_>>()?,
-        None => Vec::new(),
-    };
-    Ok(Plans {
-        encode: stage(&|plan| record_encode(plan, model, state))?,
-        map,
-        mask: stage(&|plan| record_mask(plan, settings, state))?,
-        start: stage(&|plan| record_start(plan, settings, scheduler, state))?,
-        step: stage(&|plan| record_step(plan, model, settings, state))?,
-        decode: stage(&|plan| record_decode(plan, model, &state.latents, &state.output))?,
-        counter: state.counter.clone(),
-    })
 }
 
 /// Prompts to keys and values, timesteps to time projections, picture to latents.
@@ -221,7 +247,7 @@ fn record_step(plan: &mut Plan, model: &Model, settings: &Settings, state: &Stat
 }
 
 /// Latents fp32 (1, h, w, 4) to a picture u8 (H, W, 3).
-pub(super) fn record_decode(plan: &mut Plan, model: &Model, latents: &Tensor, output: &Tensor) -> Result<()> {
+fn record_decode(plan: &mut Plan, model: &Model, latents: &Tensor, output: &Tensor) -> Result<()> {
     let unscaled = ops::unscale::unscale(plan, latents, model.vae.config().scaling_factor)?;
     let decoded = model.vae.record_decode(plan, &unscaled)?;
     let picture = ops::picture::to_picture(plan, &decoded)?;

@@ -7,6 +7,7 @@ use image::{DynamicImage, GrayImage, ImageBuffer, ImageError, ImageFormat, Image
 
 use super::{Map, Mask, npy};
 use crate::error::{Error, Result};
+use crate::picture::{Placement, Resize};
 
 impl Mask {
     /// Reads a picture, white where the edit goes, of any size: that of the picture, of the latents, or another. A cell
@@ -15,23 +16,39 @@ impl Mask {
     /// # Errors
     /// [`Error::File`] if the file cannot be read, [`Error::Picture`] if it is not a picture.
     pub fn load(path: &Path, width: usize, height: usize) -> Result<Mask> {
-        let picture = open(path)?.into_luma_alpha8();
-        let levels: Vec<u32> = picture.pixels().map(|pixel| u32::from(pixel[0]) * u32::from(pixel[1])).collect();
-        let white = 255 * 255;
-        let cells = area_majority(&levels, white, [picture.width(), picture.height()], [width, height]);
-        Mask::new(width, height, cells)
+        Mask::load_whole_or_placed(path, None, [width, height])
     }
 
-    /// Writes a PNG of `width` x `height` pixels, white where the edit goes, each cell a rectangle of pixels.
+    /// As [`Mask::load`], of a mask drawn over the picture that lies on the canvas as `placement` says: its cells are
+    /// `width` x `height` parts of the canvas. Where the canvas shows nothing of the picture they are 0.
+    ///
+    /// # Errors
+    /// As [`Mask::load`].
+    pub fn load_placed(path: &Path, placement: &Placement, width: usize, height: usize) -> Result<Mask> {
+        Mask::load_whole_or_placed(path, Some(placement), [width, height])
+    }
+
+    fn load_whole_or_placed(path: &Path, placement: Option<&Placement>, cells: [usize; 2]) -> Result<Mask> {
+        let picture = open(path)?.into_luma_alpha8();
+        let levels: Vec<u32> = picture.pixels().map(|pixel| u32::from(pixel[0]) * u32::from(pixel[1])).collect();
+        let canvas = (cells[0] as u32, cells[1] as u32);
+        let whole = || Placement::new(picture.dimensions(), canvas, Resize::Stretch);
+        let source = [picture.width() as usize, picture.height() as usize];
+        let overlaps = placement.copied().unwrap_or_else(whole).overlaps(source, cells);
+        Mask::new(cells[0], cells[1], area_majority(&levels, 255 * 255, source[0], &overlaps))
+    }
+
+    /// The mask as a picture of `width` x `height` pixels, white where the edit goes, each cell a rectangle of pixels.
+    pub fn picture(&self, width: u32, height: u32) -> GrayImage {
+        Placement::new((width, height), (width, height), Resize::Stretch).mask_picture(self)
+    }
+
+    /// Writes [`Mask::picture`] as PNG.
     ///
     /// # Errors
     /// [`Error::File`] if it cannot be written.
     pub fn save(&self, path: &Path, width: usize, height: usize) -> Result<()> {
-        let picture = GrayImage::from_fn(width as u32, height as u32, |x, y| {
-            let (x, y) = (x as usize * self.width / width, y as usize * self.height / height);
-            Luma([255 * self.cells[y * self.width + x]])
-        });
-        write(path, &encode_png(path, &picture.into())?)
+        write(path, &encode_png(path, &self.picture(width as u32, height as u32).into())?)
     }
 }
 
@@ -67,35 +84,22 @@ impl Map {
     }
 }
 
-/// For each target cell, whether the mean level of the source area it covers is at least half of white.
-fn area_majority(levels: &[u32], white: u32, source: [u32; 2], target: [usize; 2]) -> Vec<u8> {
-    let [columns, rows] = [overlaps(source[0] as usize, target[0]), overlaps(source[1] as usize, target[1])];
-    let half = u128::from(white) * u128::from(source[0]) * u128::from(source[1]);
-    let mut cells = Vec::with_capacity(target[0] * target[1]);
-    for row in &rows {
-        for column in &columns {
-            let mut total = 0_u128;
+/// For each cell, whether the mean level of the area it covers, in rows of `width` levels, is at least half of white.
+fn area_majority(levels: &[u32], white: u32, width: usize, [columns, rows]: &[Vec<Vec<(usize, u128)>>; 2]) -> Vec<u8> {
+    let mut cells = Vec::with_capacity(columns.len() * rows.len());
+    for row in rows {
+        for column in columns {
+            let (mut total, mut area) = (0, 0);
             for &(y, height) in row {
-                for &(x, width) in column {
-                    total += u128::from(levels[y * source[0] as usize + x]) * (width * height) as u128;
+                for &(x, breadth) in column {
+                    total += u128::from(levels[y * width + x]) * breadth * height;
+                    area += breadth * height;
                 }
             }
-            cells.push(u8::from(2 * total >= half));
+            cells.push(u8::from(area > 0 && 2 * total >= area * u128::from(white)));
         }
     }
     cells
-}
-
-/// For each of `target` equal parts of a line of `source` pixels, the pixels it covers and how much of each, in
-/// `target`-ths of a pixel.
-fn overlaps(source: usize, target: usize) -> Vec<Vec<(usize, usize)>> {
-    let part = |index: usize| {
-        let (start, end) = (index * source, (index + 1) * source);
-        (start / target..end.div_ceil(target))
-            .map(|pixel| (pixel, end.min((pixel + 1) * target) - start.max(pixel * target)))
-            .collect()
-    };
-    (0..target).map(part).collect()
 }
 
 fn is_npy(path: &Path) -> bool {

@@ -2,7 +2,8 @@
 
 mod blocks;
 mod config;
-mod files;
+mod parts;
+mod source;
 mod text;
 mod tokenizer;
 mod transformer;
@@ -10,19 +11,20 @@ mod unet;
 mod vae;
 
 pub use config::{TextConfig, UNetConfig, VaeConfig};
-pub use files::ModelFiles;
+pub use parts::{Configs, Parts};
+pub use source::{ModelFiles, Part};
 pub use text::TextEncoder;
 pub use tokenizer::{Tokenizer, Tokens};
 pub use unet::{Time, UNet};
 pub use vae::Vae;
 
 use crate::device::Device;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::scheduler::Config as SchedulerConfig;
+use crate::weights::{Checkpoint, Loader};
 
-/// A model on a device: everything an edit needs.
+/// A model's networks, on a device or described: what the stages of an edit are recorded from.
 pub struct Model {
-    pub tokenizer: Tokenizer,
     pub text: TextEncoder,
     pub unet: UNet,
     pub vae: Vae,
@@ -30,48 +32,48 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads a model's parts; `progress` is told each before it is loaded.
-    pub fn load(device: &Device, files: &ModelFiles, progress: &mut dyn FnMut(&'static str)) -> Result<Model> {
-        let checked = |name: &str, checked: Result<(), String>| {
-            checked.map_err(|message| Error::Model { path: files.path(name), message })
-        };
-        let text: TextConfig = files.json("text_encoder/config.json")?;
-        checked("text_encoder/config.json", text.check())?;
-        let unet: UNetConfig = files.json("unet/config.json")?;
-        checked("unet/config.json", unet.check())?;
-        let vae: VaeConfig = files.json("vae/config.json")?;
-        checked("vae/config.json", vae.check())?;
-        let scheduler: SchedulerConfig = files.json("scheduler/scheduler_config.json")?;
-        let fits = unet.cross_attention_dim == text.hidden_size;
-        checked(
-            "unet/config.json",
-            if fits {
-                Ok(())
-            } else {
-                Err(format!(
-                    "cross_attention_dim {} but a text encoder of {}",
-                    unet.cross_attention_dim, text.hidden_size
-                ))
-            },
-        )?;
-
-        progress("tokenizer");
-        let tokenizer = Tokenizer::load(files)?;
-        let largest = tokenizer.largest_id() as usize;
-        checked(
-            "tokenizer/vocab.json",
-            if largest < text.vocab_size {
-                Ok(())
-            } else {
-                Err(format!("token {largest} but a text encoder of {} tokens", text.vocab_size))
-            },
-        )?;
+    /// Loads a model's networks; `progress` is told each before it is loaded.
+    ///
+    /// # Errors
+    /// [`crate::Error::Model`] naming each tensor of a network whose values fp16 cannot hold, and whatever the device
+    /// fails with.
+    pub fn load(device: &Device, parts: &Parts, progress: &mut dyn FnMut(&'static str)) -> Result<Model> {
+        let Configs { text, unet, vae, scheduler } = parts.configs.clone();
         progress("text encoder");
-        let text = TextEncoder::load(device, text, &files.checkpoint("text_encoder", "model")?)?;
+        let text = load(device, Part::TextEncoder, &parts.text, |loader| TextEncoder::load(loader, text))?;
         progress("UNet");
-        let unet = UNet::load(device, unet, &files.checkpoint("unet", "diffusion_pytorch_model")?)?;
+        let unet = load(device, Part::UNet, &parts.unet, |loader| UNet::load(loader, unet))?;
         progress("VAE");
-        let vae = Vae::load(device, vae, &files.checkpoint("vae", "diffusion_pytorch_model")?)?;
-        Ok(Model { tokenizer, text, unet, vae, scheduler })
+        let vae = load(device, Part::Vae, &parts.vae, |loader| Vae::load(loader, vae))?;
+        Ok(Model { text, unet, vae, scheduler })
     }
+
+    /// The networks without their weights, of which only the configs are read: for plans that are recorded and never
+    /// run.
+    pub fn describe(files: &ModelFiles) -> Result<Model> {
+        let Configs { text, unet, vae, scheduler } = Configs::open(files)?;
+        Ok(Model {
+            text: TextEncoder::load(&Loader::describing(), text)?,
+            unet: UNet::load(&Loader::describing(), unet)?,
+            vae: Vae::load(&Loader::describing(), vae)?,
+            scheduler,
+        })
+    }
+
+    /// Device memory of the weights of each network.
+    pub fn weight_bytes(&self) -> [(&'static str, usize); 3] {
+        [
+            ("text encoder", self.text.weight_bytes()),
+            ("UNet", self.unet.weight_bytes()),
+            ("VAE", self.vae.weight_bytes()),
+        ]
+    }
+}
+
+/// A network with its weights on the device.
+fn load<T>(device: &Device, part: Part, weights: &Checkpoint, load: impl FnOnce(&Loader) -> Result<T>) -> Result<T> {
+    let loader = Loader::new(device, weights);
+    let loaded = load(&loader)?;
+    parts::misfit(part, weights, &loader.finish()?)?;
+    Ok(loaded)
 }

@@ -1,17 +1,17 @@
 //! The text encoder: token ids to embeddings. transformers' `CLIPTextModel`, its last hidden state after the final norm.
 
 use super::config::TextConfig;
-use crate::device::Device;
 use crate::error::Result;
 use crate::ops::attention::{Attention, Heads};
 use crate::ops::linear::Activation;
 use crate::ops::text_embedding::TextEmbedding;
 use crate::plan::{Plan, Tensor};
-use crate::weights::{Checkpoint, Linear, Loader, Norm};
+use crate::weights::{Linear, Loader, Norm};
 
 /// The encoder's weights on a device.
 pub struct TextEncoder {
     config: TextConfig,
+    weight_bytes: usize,
     tokens: Tensor,
     positions: Tensor,
     layers: Vec<Layer>,
@@ -30,24 +30,26 @@ struct Layer {
 
 impl TextEncoder {
     /// Loads the weights that the config asks for.
-    pub fn load(device: &Device, config: TextConfig, checkpoint: &Checkpoint) -> Result<TextEncoder> {
-        let loader = Loader::new(device, checkpoint)?;
+    pub fn load(loader: &Loader, config: TextConfig) -> Result<TextEncoder> {
         let root = "text_model";
         let width = config.hidden_size;
         let embeddings = format!("{root}.embeddings");
-        let encoder = TextEncoder {
+        Ok(TextEncoder {
             tokens: loader.tensor(&format!("{embeddings}.token_embedding.weight"), &[config.vocab_size, width])?,
             positions: loader
                 .tensor(&format!("{embeddings}.position_embedding.weight"), &[config.max_position_embeddings, width])?,
             layers: (0..config.num_hidden_layers)
-                .map(|index| Layer::load(&loader, &format!("{root}.encoder.layers.{index}"), &config))
+                .map(|index| Layer::load(loader, &format!("{root}.encoder.layers.{index}"), &config))
                 .collect::<Result<_>>()?,
             final_norm: loader.norm(&format!("{root}.final_layer_norm"), width)?,
             config,
-        };
-        // A buffer of 0, 1, 2, ... that older exports carry.
-        loader.finish(&["embeddings.position_ids"])?;
-        Ok(encoder)
+            weight_bytes: loader.bytes(),
+        })
+    }
+
+    /// Device memory of the weights.
+    pub fn weight_bytes(&self) -> usize {
+        self.weight_bytes
     }
 
     pub fn config(&self) -> &TextConfig {

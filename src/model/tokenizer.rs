@@ -27,6 +27,17 @@ pub struct Tokens {
 }
 
 impl Tokenizer {
+    /// The tokenizer of a model whose text encoder knows this many tokens.
+    pub fn load_for(files: &ModelFiles, vocab_size: usize) -> Result<Tokenizer> {
+        let tokenizer = Tokenizer::load(files)?;
+        let largest = tokenizer.inner.get_vocab(true).into_values().max().unwrap_or(0) as usize;
+        if largest < vocab_size {
+            return Ok(tokenizer);
+        }
+        let message = format!("has token {largest}, but the text encoder's vocab_size is {vocab_size}");
+        Err(Error::Model { path: files.path("tokenizer/vocab.json"), message })
+    }
+
     /// Reads `tokenizer/tokenizer.json`, or else `vocab.json` and `merges.txt`.
     pub fn load(files: &ModelFiles) -> Result<Tokenizer> {
         const WHOLE: &str = "tokenizer/tokenizer.json";
@@ -42,11 +53,6 @@ impl Tokenizer {
         let id = |token| inner.token_to_id(token).ok_or_else(|| wrong(format!("the vocabulary lacks {token}")));
         let (start, end) = (id(START)?, id(END)?);
         Ok(Tokenizer { start, end, inner })
-    }
-
-    /// The largest id, for a check against the text encoder's table.
-    pub fn largest_id(&self) -> u32 {
-        self.inner.get_vocab(true).into_values().max().unwrap_or(0)
     }
 
     /// Encodes a prompt into exactly `length` ids (77 for CLIP), cutting what is too long.
@@ -89,6 +95,8 @@ fn clip_document(files: &ModelFiles) -> Result<Vec<u8>> {
         let message = format!("the vocabulary lacks {START} or {END}");
         return Err(Error::Model { path: files.path("tokenizer/vocab.json"), message });
     }
+    check_merges(&vocabulary, &merges)
+        .map_err(|message| Error::Model { path: files.path("tokenizer/merges.txt"), message })?;
     let document = json!({
         "version": "1.0",
         "added_tokens": special,
@@ -117,4 +125,27 @@ fn clip_document(files: &ModelFiles) -> Result<Vec<u8>> {
         },
     });
     Ok(serde_json::to_vec(&document).expect("a Value serialises"))
+}
+
+/// Tokens of CLIP that are no merges: bytes, bytes that end words, start and end.
+const UNMERGED: usize = 2 * 256 + 2;
+
+/// Every merge is of two tokens into one that there is, and there is one for every token. The tokenizer would say the
+/// former too, but not of which file.
+fn check_merges(vocabulary: &Value, merges: &[&str]) -> Result<(), String> {
+    for merge in merges {
+        let wrong = |reason: String| format!("is damaged, or not of this vocabulary: the merge {merge:?} {reason}");
+        let Some((left, right)) = merge.split_once(' ') else {
+            return Err(wrong("is not two pieces".into()));
+        };
+        let merged = format!("{left}{right}");
+        if let Some(unknown) = [left, right, &merged].into_iter().find(|piece| vocabulary.get(piece).is_none()) {
+            return Err(wrong(format!("is of {unknown:?}, which vocab.json lacks")));
+        }
+    }
+    let tokens = vocabulary.as_object().map_or(0, serde_json::Map::len);
+    if merges.len() + UNMERGED < tokens {
+        return Err(format!("is cut short: {} merges for a vocabulary of {tokens} tokens", merges.len()));
+    }
+    Ok(())
 }

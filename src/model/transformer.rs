@@ -56,7 +56,7 @@ impl Transformer {
         Ok(Transformer {
             heads,
             norm: Normalisation { norm: loader.norm(&format!("{name}.norm"), channels)?, groups, eps: GROUP_NORM_EPS },
-            proj_in: loader.pointwise(&format!("{name}.proj_in"), channels, channels)?,
+            proj_in: loader.linear(&format!("{name}.proj_in"), channels, channels, true)?,
             norm1: norm("norm1")?,
             self_qkv: loader.linears(&names("attn1", &["to_q", "to_k", "to_v"]), channels, channels, false)?,
             self_out: linear("attn1.to_out.0", channels, channels, true)?,
@@ -67,7 +67,7 @@ impl Transformer {
             norm3: norm("norm3")?,
             geglu: loader.geglu(&format!("{block}.ff.net.0.proj"), channels, 4 * channels)?,
             mlp_out: linear("ff.net.2", 4 * channels, channels, true)?,
-            proj_out: loader.pointwise(&format!("{name}.proj_out"), channels, channels)?,
+            proj_out: loader.linear(&format!("{name}.proj_out"), channels, channels, true)?,
         })
     }
 

@@ -4,17 +4,17 @@
 use super::blocks::{Normalisation, ResnetBlock, ResnetShape};
 use super::config::UNetConfig;
 use super::transformer::{Transformer, TransformerShape};
-use crate::device::Device;
 use crate::error::Result;
 use crate::ops::conv2d::{Conv2d, Geometry, TimeRow};
 use crate::ops::linear::Activation;
 use crate::ops::time_embedding::TimeEmbedding;
 use crate::plan::{DType, Plan, Tensor};
-use crate::weights::{Checkpoint, Conv, Linear, Loader};
+use crate::weights::{Conv, Linear, Loader};
 
 /// The network's weights on a device.
 pub struct UNet {
     config: UNetConfig,
+    weight_bytes: usize,
     conv_in: Conv,
     time_hidden: Linear,
     time_out: Linear,
@@ -58,11 +58,14 @@ impl Time<'_> {
 
 impl UNet {
     /// Loads the weights that the config asks for.
-    pub fn load(device: &Device, config: UNetConfig, checkpoint: &Checkpoint) -> Result<UNet> {
-        let loader = Loader::new(device, checkpoint)?;
-        let unet = Builder { loader: &loader, config: &config, projections: Vec::new(), total: 0 }.build()?;
-        loader.finish(&[])?;
-        Ok(UNet { config, ..unet })
+    pub fn load(loader: &Loader, config: UNetConfig) -> Result<UNet> {
+        let unet = Builder { loader, config: &config, projections: Vec::new(), total: 0 }.build()?;
+        Ok(UNet { config, weight_bytes: loader.bytes(), ..unet })
+    }
+
+    /// Device memory of the weights.
+    pub fn weight_bytes(&self) -> usize {
+        self.weight_bytes
     }
 
     pub fn config(&self) -> &UNetConfig {
@@ -168,14 +171,14 @@ impl Block {
 }
 
 /// Loads the blocks in the network's order, handing every ResNet its columns of the time table.
-struct Builder<'a> {
-    loader: &'a Loader<'a>,
-    config: &'a UNetConfig,
+struct Builder<'b, 'a> {
+    loader: &'b Loader<'a>,
+    config: &'b UNetConfig,
     projections: Vec<(String, usize)>,
     total: usize,
 }
 
-impl Builder<'_> {
+impl Builder<'_, '_> {
     fn build(mut self) -> Result<UNet> {
         let widths = &self.config.block_out_channels;
         let time_width = 4 * widths[0];
@@ -188,6 +191,7 @@ impl Builder<'_> {
         let norm = self.loader.norm("conv_norm_out", widths[0])?;
         Ok(UNet {
             config: self.config.clone(),
+            weight_bytes: 0,
             conv_in,
             time_hidden: self.loader.linear("time_embedding.linear_1", widths[0], time_width, true)?,
             time_out: self.loader.linear("time_embedding.linear_2", time_width, time_width, true)?,

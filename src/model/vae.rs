@@ -2,13 +2,12 @@
 
 use super::blocks::{Normalisation, ResnetBlock, ResnetShape};
 use super::config::VaeConfig;
-use crate::device::Device;
 use crate::error::Result;
 use crate::ops::attention::{Attention, Heads};
 use crate::ops::conv2d::{Conv2d, Geometry};
 use crate::ops::linear::Activation;
 use crate::plan::{DType, Plan, Tensor};
-use crate::weights::{Checkpoint, Conv, Linear, Loader};
+use crate::weights::{Conv, Linear, Loader};
 
 /// GroupNorm's epsilon everywhere in the VAE.
 const EPS: f32 = 1e-6;
@@ -16,6 +15,7 @@ const EPS: f32 = 1e-6;
 /// Both halves of the autoencoder on a device.
 pub struct Vae {
     config: VaeConfig,
+    weight_bytes: usize,
     encoder: Half,
     quant_conv: Conv,
     post_quant_conv: Conv,
@@ -55,19 +55,22 @@ struct Mid {
 
 impl Vae {
     /// Loads the weights that the config asks for.
-    pub fn load(device: &Device, config: VaeConfig, checkpoint: &Checkpoint) -> Result<Vae> {
-        let loader = Loader::new(device, checkpoint)?;
+    pub fn load(loader: &Loader, config: VaeConfig) -> Result<Vae> {
         let latent = config.latent_channels;
-        let vae = Vae {
-            encoder: Half::load_encoder(&loader, &config)?,
+        Ok(Vae {
+            encoder: Half::load_encoder(loader, &config)?,
             quant_conv: loader.conv("quant_conv", 2 * latent, 2 * latent, 1)?,
             // Its output feeds a convolution, which reads channels by eights.
             post_quant_conv: loader.conv_padded_outputs("post_quant_conv", latent, latent, 1)?,
-            decoder: Half::load_decoder(&loader, &config)?,
+            decoder: Half::load_decoder(loader, &config)?,
             config,
-        };
-        loader.finish(&[])?;
-        Ok(vae)
+            weight_bytes: loader.bytes(),
+        })
+    }
+
+    /// Device memory of the weights.
+    pub fn weight_bytes(&self) -> usize {
+        self.weight_bytes
     }
 
     pub fn config(&self) -> &VaeConfig {
@@ -189,16 +192,12 @@ impl Mid {
         let groups = config.norm_num_groups;
         let shape = ResnetShape { inputs: channels, outputs: channels, groups, eps: EPS };
         let attention = format!("{name}.attentions.0");
-        // diffusers renamed these; checkpoints of both kinds are about.
-        let old = loader.has(&format!("{attention}.query.weight"));
-        let (qkv, out) =
-            if old { (["query", "key", "value"], "proj_attn") } else { (["to_q", "to_k", "to_v"], "to_out.0") };
-        let qkv = qkv.map(|part| (format!("{attention}.{part}"), channels));
+        let qkv = ["to_q", "to_k", "to_v"].map(|part| (format!("{attention}.{part}"), channels));
         Ok(Mid {
             before: ResnetBlock::load(loader, &format!("{name}.resnets.0"), shape)?,
             norm: Normalisation { norm: loader.norm(&format!("{attention}.group_norm"), channels)?, groups, eps: EPS },
             qkv: loader.stacked(&qkv, channels)?,
-            out: loader.linear(&format!("{attention}.{out}"), channels, channels, true)?,
+            out: loader.linear(&format!("{attention}.to_out.0"), channels, channels, true)?,
             after: ResnetBlock::load(loader, &format!("{name}.resnets.1"), shape)?,
         })
     }

@@ -2,8 +2,8 @@
 
 use super::Plan;
 
-/// Alignment of every tensor in the arena, bytes: what `cudaMalloc` gives.
-const ALIGNMENT: usize = 256;
+/// Alignment of every tensor that shares an allocation, bytes: what `cudaMalloc` gives.
+pub(super) const ALIGNMENT: usize = 256;
 
 /// Offsets of a plan's tensors in one arena, so that no two that live at the same time overlap.
 #[derive(Clone, Debug)]

@@ -5,9 +5,11 @@
 //! compiled, and the work counted, without running anything.
 
 mod layout;
+mod region;
 mod tensor;
 
 pub use layout::Layout;
+pub(crate) use region::{Region, Slot};
 pub(crate) use tensor::Storage;
 pub use tensor::{DType, Tensor};
 

@@ -1,8 +1,9 @@
-//! Tensors: typed, shaped views of device memory that either exists already or is planned.
+//! Tensors: typed, shaped views of device memory that exists already, is described, or is planned.
 
 use std::fmt;
 use std::sync::Arc;
 
+use super::Slot;
 use crate::device::Buffer;
 
 /// Element type of a tensor.
@@ -30,8 +31,10 @@ impl DType {
 pub(crate) enum Storage {
     /// In the plan's arena, once the plan is bound: an index into the plan's tensors.
     Planned(usize),
-    /// In memory that outlives the plan: weights, tables, what passes from stage to stage.
+    /// In memory that outlives the plan.
     Buffer(Arc<Buffer>),
+    /// In a region that outlives the plan, once it has memory: weights, tables, what passes from stage to stage.
+    Described(Arc<Slot>),
 }
 
 /// A dense row-major tensor on the device. Cloning copies the handle, not the elements.
@@ -52,10 +55,23 @@ impl Tensor {
     /// The device address of an existing tensor's first element.
     ///
     /// # Panics
-    /// If the tensor is planned: it lies nowhere until its plan is bound.
+    /// If the tensor is planned, which lies nowhere until its plan is bound, or described and without memory yet.
     pub(crate) fn address(&self) -> u64 {
-        let Storage::Buffer(buffer) = &self.storage else { panic!("{self:?} has no address yet") };
-        buffer.address() + self.byte_offset as u64
+        let start = match &self.storage {
+            Storage::Planned(_) => None,
+            Storage::Buffer(buffer) => Some(buffer.address()),
+            Storage::Described(slot) => slot.address(),
+        };
+        start.unwrap_or_else(|| panic!("{self:?} has no address yet")) + self.byte_offset as u64
+    }
+
+    /// Whether its elements lie in device memory whether or not a plan is bound.
+    pub fn exists(&self) -> bool {
+        match &self.storage {
+            Storage::Planned(_) => false,
+            Storage::Buffer(_) => true,
+            Storage::Described(slot) => slot.address().is_some(),
+        }
     }
 
     pub fn dtype(&self) -> DType {
@@ -118,6 +134,7 @@ impl fmt::Debug for Tensor {
         let place = match &self.storage {
             Storage::Planned(index) => format!("planned {index}"),
             Storage::Buffer(_) => "buffer".into(),
+            Storage::Described(_) => "described".into(),
         };
         write!(f, "{:?}{:?} ({place} + {})", self.dtype, self.shape, self.byte_offset)
     }

@@ -134,17 +134,22 @@ fn percent(mask: &Mask) -> String {
 fn steps(request: &EditRequest, result: &EditResult, figures: &EditFigures) -> Row {
     let total = figures.steps.last().map_or(0, |(done, _)| *done);
     let steps = figures.steps.iter().map(|(done, picture)| Tile::new(format!("step {done}"), picture.clone()));
-    let covered = Tile::new("mask over the picture", overlay(&result.original, &result.mask));
+    let covered = Tile::new("mask over the picture", covered(result));
     let title = format!("Denoising towards “{}”: {total} steps of {}", request.target, request.steps);
     let result = Tile::new("result", result.picture.clone());
     Row::new(title, [covered].into_iter().chain(steps).chain([result]))
 }
 
+/// The mask over the picture.
+fn covered(result: &EditResult) -> RgbImage {
+    let (width, height) = result.original.dimensions();
+    overlay(&result.original, &result.mask.picture(width, height))
+}
+
 fn outcome(result: &EditResult) -> Row {
-    let covered = overlay(&result.original, &result.mask);
     let tiles = [
         Tile::new("original", result.original.clone()),
-        Tile::new(format!("mask: {} of the picture", percent(&result.mask)), covered),
+        Tile::new(format!("mask: {} of the picture", percent(&result.mask)), covered(result)),
         Tile::new("result", result.picture.clone()),
     ];
     Row::new("The edit", tiles).filling()

@@ -2,6 +2,7 @@ use image::Rgb;
 
 use super::*;
 use crate::edit::{EditRequest, MaskSettings};
+use crate::picture::{Placement, Resize};
 
 /// A picture of a disc on a gradient.
 fn disc(width: u32, height: u32, colour: [u8; 3]) -> RgbImage {
@@ -46,6 +47,7 @@ fn edited(width: u32, height: u32) -> (EditRequest, EditResult) {
     let result = EditResult {
         picture: disc(width, height, [230, 230, 230]),
         original,
+        placement: Placement::new((width, height), (width, height), Resize::Stretch),
         mask,
         map: Some(map),
         timings: Vec::new(),

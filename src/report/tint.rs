@@ -1,6 +1,6 @@
 //! Numbers as colours: latents and maps as pictures, and a mask laid over a picture.
 
-use image::{Rgb, RgbImage};
+use image::{DynamicImage, GrayImage, Rgb, RgbImage};
 
 use crate::mask::{Map, Mask};
 
@@ -27,10 +27,10 @@ const VIRIDIS: [[f32; 3]; 9] = [
 ];
 
 /// The picture with what a mask leaves alone darkened, what it gives to the edit tinted, and the outline drawn. The
-/// mask is stretched over the picture.
-pub fn overlay(picture: &RgbImage, mask: &Mask) -> RgbImage {
+/// mask is a picture of the same size, white where the edit goes.
+pub fn overlay(picture: &RgbImage, mask: &GrayImage) -> RgbImage {
     let (width, height) = picture.dimensions();
-    let inside = |x: u32, y: u32| cell(mask.cells(), [mask.width(), mask.height()], x, y, [width, height]) == 1;
+    let inside = |x: u32, y: u32| mask.get_pixel(x, y).0[0] == 255;
     // The outline's width: a pixel in 256.
     let reach = (width.max(height) / 256).max(1);
     RgbImage::from_fn(width, height, |x, y| {
@@ -54,9 +54,7 @@ pub fn map_picture(map: &Map, [width, height]: [u32; 2]) -> RgbImage {
 
 /// A mask in white and black, `width` x `height` pixels.
 pub fn mask_picture(mask: &Mask, [width, height]: [u32; 2]) -> RgbImage {
-    RgbImage::from_fn(width, height, |x, y| {
-        Rgb([255 * cell(mask.cells(), [mask.width(), mask.height()], x, y, [width, height]); 3])
-    })
+    DynamicImage::from(mask.picture(width, height)).into_rgb8()
 }
 
 /// A plane of latents `grid` cells wide and high in greys from its least value to its largest.
@@ -97,7 +95,7 @@ mod tests {
         cells[5..7].fill(1);
         cells[9..11].fill(1);
         let mask = Mask::new(4, 4, cells).expect("a mask");
-        let covered = overlay(&RgbImage::from_pixel(64, 64, Rgb([100; 3])), &mask);
+        let covered = overlay(&RgbImage::from_pixel(64, 64, Rgb([100; 3])), &mask.picture(64, 64));
         assert_eq!(covered.get_pixel(2, 2).0, [80; 3]);
         assert_eq!(covered.get_pixel(32, 32).0, [159, 81, 87]);
         assert_eq!(covered.get_pixel(16, 16).0, TINT.map(|level| level as u8), "the outline");

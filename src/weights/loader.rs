@@ -1,16 +1,15 @@
-//! Takes named tensors out of a checkpoint and uploads them as the kernels want them.
+//! Takes named tensors out of a checkpoint, and uploads them as the kernels want them when all are there.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-use half::f16;
-use safetensors::SafeTensors;
-
-use super::repack::{self, CHANNEL_MULTIPLE};
-use super::{Checkpoint, to_f16};
+use super::Checkpoint;
+use super::problems::Problem;
+use super::repack::{CHANNEL_MULTIPLE, Part, Recipe};
+use super::upload::{Job, upload};
 use crate::device::Device;
-use crate::error::{Error, Result};
-use crate::plan::{DType, Tensor};
+use crate::error::Result;
+use crate::plan::{DType, Region, Tensor};
 
 /// Weight (n, k) and bias (n) of a linear layer.
 #[derive(Clone, Debug)]
@@ -34,76 +33,91 @@ pub struct Norm {
     pub bias: Tensor,
 }
 
-/// Reads one checkpoint. What is missing or misshapen is noted and stands in as zeros, so that [`Loader::finish`] can
-/// name all of it at once.
+/// Reads one checkpoint. Tensors are described first, all of one in the same region: what is missing or misshapen is
+/// noted, so that [`Loader::finish`] can name all of it at once, and nothing is read before all of it is known to fit.
+#[derive(Default)]
 pub struct Loader<'a> {
-    device: &'a Device,
-    checkpoint: &'a Checkpoint,
-    tensors: SafeTensors<'a>,
-    problems: RefCell<Vec<String>>,
+    /// Where tensors go to; without it none is read.
+    device: Option<&'a Device>,
+    /// Where tensors come from; without it they are only described.
+    checkpoint: Option<&'a Checkpoint>,
+    region: RefCell<Region>,
+    jobs: RefCell<Vec<Job<'a>>>,
+    problems: RefCell<Vec<Problem>>,
     taken: RefCell<HashSet<String>>,
 }
 
 impl<'a> Loader<'a> {
-    pub fn new(device: &'a Device, checkpoint: &'a Checkpoint) -> Result<Loader<'a>> {
-        let tensors = checkpoint.tensors()?;
-        Ok(Loader { device, checkpoint, tensors, problems: RefCell::default(), taken: RefCell::default() })
+    /// Loads a checkpoint onto a device.
+    pub fn new(device: &'a Device, checkpoint: &'a Checkpoint) -> Loader<'a> {
+        Loader { device: Some(device), ..Loader::checking(checkpoint) }
     }
 
-    /// Whether the checkpoint has a tensor of this name.
-    pub fn has(&self, name: &str) -> bool {
-        self.tensors.tensor(name).is_ok()
+    /// Reads no elements: only learns what in the checkpoint is not as wanted, from names, shapes and types.
+    pub fn checking(checkpoint: &'a Checkpoint) -> Loader<'a> {
+        Loader { checkpoint: Some(checkpoint), ..Loader::describing() }
     }
 
-    /// Fails with every problem met, and with every tensor that nothing took.
-    pub fn finish(self, ignored: &[&str]) -> Result<()> {
-        const SHOWN: usize = 20;
+    /// Reads nothing: gives tensors of the right shapes that never have memory, over which plans can be recorded.
+    pub fn describing() -> Loader<'a> {
+        Loader::default()
+    }
+
+    /// The bytes of device memory that the tensors described so far take.
+    pub fn bytes(&self) -> usize {
+        self.region.borrow().bytes()
+    }
+
+    /// Every problem met, and every tensor that nothing took. If there is none, and a device, uploads what was taken,
+    /// and gives what is wrong with its elements.
+    pub fn finish(self) -> Result<Vec<Problem>> {
+        let Some(checkpoint) = self.checkpoint else { return Ok(Vec::new()) };
         let mut problems = self.problems.into_inner();
         let taken = self.taken.into_inner();
-        let mut unexpected: Vec<&str> = self
-            .tensors
-            .names()
-            .into_iter()
-            .filter(|name| !taken.contains(*name) && !ignored.iter().any(|end| name.ends_with(end)))
-            .collect();
-        unexpected.sort_unstable();
-        problems.extend(unexpected.iter().map(|name| format!("{name} is unexpected")));
-        if problems.is_empty() {
-            return Ok(());
-        }
-        let more = problems.len().saturating_sub(SHOWN);
-        problems.truncate(SHOWN);
-        let mut message = format!("does not fit its config:\n  {}", problems.join("\n  "));
-        if more > 0 {
-            message.push_str(&format!("\n  and {more} more"));
-        }
-        Err(Error::Model { path: self.checkpoint.path.clone(), message })
+        let unexpected = checkpoint.names().filter(|name| !taken.contains(*name)).map(|name| {
+            let shape = checkpoint.view(name).map(|view| view.shape.to_vec()).unwrap_or_default();
+            Problem::Unexpected { name: checkpoint.stored_name(name), found: shape }
+        });
+        problems.extend(unexpected);
+        let Some(device) = self.device.filter(|_| problems.is_empty()) else { return Ok(problems) };
+        self.region.into_inner().allocate(device)?;
+        let bad = upload(device, &self.jobs.into_inner())?;
+        Ok(bad.into_iter().map(|(name, reason)| Problem::Value { name, reason }).collect())
     }
 
-    /// A tensor's elements; zeros, and a problem noted, where they cannot be had.
-    fn take(&self, name: &str, shape: &[usize]) -> Vec<f16> {
+    /// Describes a device tensor that a recipe makes of the checkpoint's, unless something is wrong with those.
+    fn make(&self, shape: &[usize], recipe: Option<Recipe<'a>>) -> Tensor {
+        let target = self.region.borrow_mut().tensor(DType::F16, shape);
+        if let Some(recipe) = recipe {
+            self.jobs.borrow_mut().push(Job { target: target.clone(), recipe });
+        }
+        target
+    }
+
+    /// A tensor of the checkpoint; where it cannot be had, nothing, and a problem noted.
+    fn take(&self, name: &str, shape: &[usize]) -> Option<Part<'a>> {
+        let checkpoint = self.checkpoint?;
         self.taken.borrow_mut().insert(name.to_string());
-        let elements = shape.iter().product();
-        let problem = match self.tensors.tensor(name) {
-            Err(_) => format!("{name} {shape:?} is missing"),
-            Ok(view) if view.shape() != shape => format!("{name} is {:?}, wanted {shape:?}", view.shape()),
-            Ok(view) => match to_f16(view.dtype(), view.data()) {
-                Ok(halves) if halves.iter().any(|half| !half.is_finite()) => format!("{name} holds NaN or infinity"),
-                Ok(halves) => return halves.into_owned(),
-                Err(reason) => format!("{name}: {reason}"),
-            },
-        };
-        self.problems.borrow_mut().push(problem);
-        vec![f16::ZERO; elements]
+        match checkpoint.find(name, shape) {
+            Ok(stored) => Some(Part { name: checkpoint.stored_name(name), stored }),
+            Err(problem) => {
+                self.problems.borrow_mut().push(problem);
+                None
+            }
+        }
     }
 
-    fn upload(&self, shape: &[usize], elements: &[f16]) -> Result<Tensor> {
-        self.device.upload(DType::F16, shape, elements)
+    /// Describes a device tensor of the elements of several of the checkpoint, zeros behind them.
+    fn stack(&self, shape: &[usize], parts: impl IntoIterator<Item = (String, Vec<usize>)>) -> Tensor {
+        // Each is looked for, so that all that are missing are noted.
+        let parts: Vec<Option<Part>> = parts.into_iter().map(|(name, shape)| self.take(&name, &shape)).collect();
+        let parts: Option<Vec<Part>> = parts.into_iter().collect();
+        self.make(shape, parts.map(Recipe::Stacked))
     }
 
     /// A tensor as it is.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        self.upload(shape, &self.take(name, shape))
+        Ok(self.stack(shape, [(name.to_string(), shape.to_vec())]))
     }
 
     /// `{name}.weight` and `.bias` of `channels`.
@@ -114,12 +128,12 @@ impl<'a> Loader<'a> {
 
     /// Several linear layers over the same input as one: their outputs side by side.
     pub fn linears(&self, names: &[String], inputs: usize, outputs: usize, bias: bool) -> Result<Linear> {
-        let gather = |part: &str, shape: &[usize]| -> Vec<f16> {
-            names.iter().flat_map(|name| self.take(&format!("{name}.{part}"), shape)).collect()
-        };
         let rows = names.len() * outputs;
-        let weight = self.upload(&[rows, inputs], &gather("weight", &[outputs, inputs]))?;
-        let bias = if bias { Some(self.upload(&[rows], &gather("bias", &[outputs]))?) } else { None };
+        let parts = |part: &'static str, shape: Vec<usize>| {
+            names.iter().map(move |name| (format!("{name}.{part}"), shape.clone()))
+        };
+        let weight = self.stack(&[rows, inputs], parts("weight", vec![outputs, inputs]));
+        let bias = bias.then(|| self.stack(&[rows], parts("bias", vec![outputs])));
         Ok(Linear { weight, bias })
     }
 
@@ -128,39 +142,22 @@ impl<'a> Loader<'a> {
         self.linears(&[name.to_string()], inputs, outputs, bias)
     }
 
-    /// A linear layer that may be stored as a 1x1 convolution: with bias.
-    pub fn pointwise(&self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
-        let weight = format!("{name}.weight");
-        let stored_as_convolution = self.tensors.tensor(&weight).is_ok_and(|view| view.shape().len() == 4);
-        let elements = if stored_as_convolution {
-            self.take(&weight, &[outputs, inputs, 1, 1])
-        } else {
-            self.take(&weight, &[outputs, inputs])
-        };
-        let bias = self.tensor(&format!("{name}.bias"), &[outputs])?;
-        Ok(Linear { weight: self.upload(&[outputs, inputs], &elements)?, bias: Some(bias) })
-    }
-
     /// Several linear layers that each differ in outputs, over the same input, with biases: one layer.
     pub fn stacked(&self, layers: &[(String, usize)], inputs: usize) -> Result<Linear> {
         let rows = layers.iter().map(|(_, outputs)| outputs).sum();
-        let weights: Vec<f16> = layers
-            .iter()
-            .flat_map(|(name, outputs)| self.take(&format!("{name}.weight"), &[*outputs, inputs]))
-            .collect();
-        let biases: Vec<f16> =
-            layers.iter().flat_map(|(name, outputs)| self.take(&format!("{name}.bias"), &[*outputs])).collect();
-        Ok(Linear { weight: self.upload(&[rows, inputs], &weights)?, bias: Some(self.upload(&[rows], &biases)?) })
+        let weights = layers.iter().map(|(name, outputs)| (format!("{name}.weight"), vec![*outputs, inputs]));
+        let biases = layers.iter().map(|(name, outputs)| (format!("{name}.bias"), vec![*outputs]));
+        Ok(Linear { weight: self.stack(&[rows, inputs], weights), bias: Some(self.stack(&[rows], biases)) })
     }
 
     /// A GEGLU's projection to twice `outputs`, hidden and gate rows in turn.
     pub fn geglu(&self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
-        let weight = self.take(&format!("{name}.weight"), &[2 * outputs, inputs]);
-        let bias = self.take(&format!("{name}.bias"), &[2 * outputs]);
-        Ok(Linear {
-            weight: self.upload(&[2 * outputs, inputs], &repack::interleave_halves(&weight, inputs))?,
-            bias: Some(self.upload(&[2 * outputs], &repack::interleave_halves(&bias, 1))?),
-        })
+        let interleaved = |part: &str, shape: &[usize]| {
+            let stored = self.take(&format!("{name}.{part}"), shape);
+            self.make(shape, stored.map(Recipe::Interleaved))
+        };
+        let weight = interleaved("weight", &[2 * outputs, inputs]);
+        Ok(Linear { weight, bias: Some(interleaved("bias", &[2 * outputs])) })
     }
 
     /// `{name}.weight` (outputs, inputs, size, size) and `.bias`.
@@ -174,11 +171,11 @@ impl<'a> Loader<'a> {
     }
 
     fn conv_padded(&self, name: &str, inputs: usize, outputs: usize, size: usize, padded: usize) -> Result<Conv> {
+        let taps = size * size;
         let weight = self.take(&format!("{name}.weight"), &[outputs, inputs, size, size]);
-        let packed = repack::convolution(&weight, outputs, inputs, size, padded);
-        let mut bias = self.take(&format!("{name}.bias"), &[outputs]);
-        bias.resize(padded, f16::ZERO);
-        let columns = size * size * inputs.next_multiple_of(CHANNEL_MULTIPLE);
-        Ok(Conv { weight: self.upload(&[padded, columns], &packed)?, bias: Some(self.upload(&[padded], &bias)?), size })
+        let recipe = weight.map(|weight| Recipe::Convolution { weight, inputs, taps });
+        let weight = self.make(&[padded, taps * inputs.next_multiple_of(CHANNEL_MULTIPLE)], recipe);
+        let bias = self.stack(&[padded], [(format!("{name}.bias"), vec![outputs])]);
+        Ok(Conv { weight, bias: Some(bias), size })
     }
 }

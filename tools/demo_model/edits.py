@@ -97,7 +97,8 @@ class Program:
 
     def edit(self, pictures, trial, out, threshold):
         files = ["--map-out", map_path(out, trial), "--mask-out", mask_path(out, trial)]
-        files += ["--out", picture_path(out, trial)]
+        # What the model made, as PyTorch's pipeline gives it, rather than laid back into the picture.
+        files += ["--out", picture_path(out, trial), "--raw"]
         self.run("edit", pictures, trial, [*files, "--threshold", str(threshold)])
 
     def run(self, command, pictures, trial, options):

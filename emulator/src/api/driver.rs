@@ -140,10 +140,23 @@ pub fn call_uninitialised(name: &str, body: impl FnOnce(&mut Driver) -> Result) 
         Err(Failure { code: CUresult::UNKNOWN, report: Some(Box::new(report)) })
     });
     let Err(Failure { code, report }) = outcome else { return CUresult::SUCCESS };
+    let report = report.map(|report| Report { message: format!("{name}: {}", report.message), ..*report });
+    explain(name, code, report.as_ref());
     if let Some(report) = report {
-        remember(Report { message: format!("{name}: {}", report.message), ..*report });
+        remember(report);
     }
     code
+}
+
+/// Tells of a call that fails, where the configuration asks for it. `NOT_READY` is an answer and no failure.
+fn explain(name: &str, code: CUresult, report: Option<&Report>) {
+    if code == CUresult::NOT_READY || !config::current().is_ok_and(|config| config.explain && !config.quiet) {
+        return;
+    }
+    match report {
+        Some(report) => eprintln!("{}: {report}", code.name()),
+        None => eprintln!("{}: {name}", code.name()),
+    }
 }
 
 /// Looks at the driver's state from outside of a call; `None` while a call is under way, and before the first.

@@ -169,6 +169,14 @@ codes! {
     UNKNOWN = 999, c"CUDA_ERROR_UNKNOWN", c"unknown error";
 }
 
+impl CUresult {
+    /// The name of a code that the driver knows.
+    pub fn name(self) -> &'static str {
+        let found = CODES.iter().find(|entry| entry.0 == self.0);
+        found.and_then(|entry| entry.1.to_str().ok()).unwrap_or("no code of the driver")
+    }
+}
+
 /// Why a call fails: the code for the caller and, where there is more to say, the report.
 #[derive(Clone, Debug)]
 pub struct Failure {

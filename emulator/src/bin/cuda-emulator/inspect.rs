@@ -1,5 +1,6 @@
 //! What a PTX file holds.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -9,7 +10,10 @@ use cuda_emulator::memory::Memory;
 use cuda_emulator::report::Report;
 
 pub fn inspect(path: &Path) -> ExitCode {
-    let outcome = std::fs::read_to_string(path).map_err(|error| error.to_string());
+    let outcome = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+        ErrorKind::InvalidData => "no text, so no PTX: of a cubin or an executable nothing can be said".to_owned(),
+        _ => error.to_string(),
+    });
     match outcome.and_then(|text| describe(&text).map_err(|report| report.to_string())) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -29,8 +33,9 @@ fn describe(text: &str) -> Result<bool, Report> {
         let sizes: Vec<String> = kernel.parameters.iter().map(|parameter| parameter.bytes.to_string()).collect();
         println!("kernel {}", kernel.name);
         println!(
-            "  {} parameters of {} bytes",
+            "  {} parameter{} of {} bytes",
             sizes.len(),
+            if sizes.len() == 1 { "" } else { "s" },
             if sizes.is_empty() { "0".into() } else { sizes.join(", ") }
         );
         if let Some(registers) = kernel.registers_per_thread {

@@ -38,7 +38,8 @@ struct Run {
     /// The device that the program sees: a name of `cuda-emulator devices`.
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
-    /// What to check while kernels run: all, none, or some of memory, initialised, races, barriers, leaks.
+    /// What to check while kernels run: all, none, or some of memory, initialised, races, barriers, leaks,
+    /// separated by commas.
     #[arg(long, value_name = "CHECKS")]
     check: Option<String>,
     /// How matrix products are added up: fast, or as the hardware does.
@@ -53,6 +54,9 @@ struct Run {
     /// The driver's version: 12090 for CUDA 12.9.
     #[arg(long, value_name = "VERSION")]
     driver_version: Option<i32>,
+    /// Says why a call of the driver fails.
+    #[arg(long)]
+    explain: bool,
     /// Writes a profile of every launch to this file.
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
@@ -76,7 +80,7 @@ fn devices() -> ExitCode {
         let (major, minor) = device.compute_capability;
         let gigabytes = device.memory_bytes as f64 / f64::from(1 << 30);
         println!(
-            "{:<12} {:<28} compute capability {major}.{minor}, {} multiprocessors, {gigabytes:.1} GiB",
+            "{:<14} {:<34} compute capability {major}.{minor}, {} multiprocessors, {gigabytes:.1} GiB",
             device.key, device.name, device.multiprocessors
         );
     }

@@ -77,6 +77,7 @@ fn settings(arguments: &super::Run) -> Vec<(&'static str, OsString)> {
         ("CUDA_EMULATOR_THREADS", number(arguments.threads.map(|value| value.to_string()))),
         ("CUDA_EMULATOR_SEED", number(arguments.seed.map(|value| value.to_string()))),
         ("CUDA_EMULATOR_DRIVER_VERSION", number(arguments.driver_version.map(|value| value.to_string()))),
+        ("CUDA_EMULATOR_EXPLAIN", arguments.explain.then(|| OsString::from("1"))),
         ("CUDA_EMULATOR_PROFILE", arguments.profile.as_ref().map(|path| path.clone().into_os_string())),
     ];
     settings.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
