@@ -158,7 +158,8 @@ impl Memory {
                 let bytes = self.entries[index].allocation.bytes;
                 // Where the system refuses, the old content stays, which is as undefined as any.
                 if let Some(space) = &self.space {
-                    let _ = space.map_pattern(start - lead(bytes), region_bytes(bytes).unwrap_or(GAP_BYTES) - GAP_BYTES);
+                    let _ =
+                        space.map_pattern(start - lead(bytes), region_bytes(bytes).unwrap_or(GAP_BYTES) - GAP_BYTES);
                 }
                 true
             }

@@ -9,12 +9,11 @@ use common::{SUCCESS, TestContext, device_memory, function, load, read_integers}
 use cudarc::driver::sys::{self, CUlimit, CUresult};
 
 /// `dive(out, depth)`: calls itself so often, with 64 bytes on the stack, and stores how often. `allocate(out, bytes)`:
-/// stores whether `malloc` gave them. `textured(out, n)`: reads a texture.
+/// stores whether `malloc` gave them. `matrices(out, n)`: uses an instruction of Hopper.
 const PTX: &str = "
 .version 8.0
 .target sm_80
 .address_size 64
-.global .texref picture;
 .extern .func (.param .b64 d) malloc (.param .b64 bytes);
 .func (.param .b32 d) below(.param .b32 depth)
 {
@@ -59,14 +58,14 @@ DONE:
     st.global.u32 [%rd1], %r2;
     ret;
 }
-.visible .entry textured(.param .u64 out, .param .u32 n)
+.visible .entry matrices(.param .u64 out, .param .u32 n)
 {
-    .reg .b32 %r<6>;
+    .reg .b32 %r<2>;
     .reg .b64 %rd<2>;
     ld.param.u64 %rd1, [out];
     ld.param.u32 %r1, [n];
-    tex.1d.v4.u32.s32 {%r2, %r3, %r4, %r5}, [picture, {%r1}];
-    st.global.u32 [%rd1], %r2;
+    wgmma.fence.sync.aligned;
+    st.global.u32 [%rd1], %r1;
     ret;
 }
 ";
@@ -75,8 +74,8 @@ DONE:
 fn run(kernel: sys::CUfunction, out: u64, number: u32) -> CUresult {
     let (mut out, mut number) = (out, number);
     let mut parameters: [*mut c_void; 2] = [(&raw mut out).cast(), (&raw mut number).cast()];
-    let null = std::ptr::null_mut();
-    match result!(cuLaunchKernel(kernel, 1, 1, 1, 1, 1, 1, 0, null.cast(), parameters.as_mut_ptr(), null.cast())) {
+    let (stream, extra) = (std::ptr::null_mut(), std::ptr::null_mut());
+    match result!(cuLaunchKernel(kernel, 1, 1, 1, 1, 1, 1, 0, stream, parameters.as_mut_ptr(), extra)) {
         SUCCESS => result!(cuCtxSynchronize()),
         refusal => refusal,
     }
@@ -126,8 +125,8 @@ fn the_heap_has_the_size_that_was_asked_for() {
 fn a_kernel_that_cannot_run_leaves_its_context_as_it_is() {
     let _context = TestContext::new();
     let (module, out) = (load(PTX), device_memory(4));
-    assert_eq!(run(function(module, "textured"), out, 1), CUresult::CUDA_ERROR_NOT_SUPPORTED);
+    assert_eq!(run(function(module, "matrices"), out, 1), CUresult::CUDA_ERROR_NOT_SUPPORTED);
     let report = cuda_emulator::last_report().unwrap();
-    assert!(report.kernel.as_deref() == Some("textured") && report.ptx_line.is_some(), "{report}");
+    assert!(report.kernel.as_deref() == Some("matrices") && report.ptx_line.is_some(), "{report}");
     assert_eq!((run(function(module, "dive"), out, 3), read_integers(out, 1)), (SUCCESS, vec![3]));
 }

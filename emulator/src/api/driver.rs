@@ -110,12 +110,10 @@ pub fn with_context_stack<T>(change: impl FnOnce(&mut Vec<CUcontext>) -> T) -> T
 
 /// Runs the body of the driver function `name`. Panics end here: none crosses into the caller's language.
 pub fn call(name: &str, body: impl FnOnce(&mut Driver) -> Result) -> CUresult {
-    call_uninitialised(name, |driver| {
-        match driver.process {
-            Some(process) if process == std::process::id() => body(driver),
-            Some(_) => refused(CUresult::NOT_INITIALIZED, "cuInit was called before the process was forked"),
-            None => refused(CUresult::NOT_INITIALIZED, "cuInit was not called"),
-        }
+    call_uninitialised(name, |driver| match driver.process {
+        Some(process) if process == std::process::id() => body(driver),
+        Some(_) => refused(CUresult::NOT_INITIALIZED, "cuInit was called before the process was forked"),
+        None => refused(CUresult::NOT_INITIALIZED, "cuInit was not called"),
     })
 }
 

@@ -22,7 +22,8 @@ pub(super) fn call(m: &mut Machine, mask: u32, builtin: Builtin) -> Checked<()> 
             let lane = mask.trailing_zeros() as usize;
             let line = m.file.get(line)[lane];
             let [message, file, function] = [message, file, function].map(|reg| m.file.get64(reg)[lane]);
-            let mut text = |address| -> Checked<String> { Ok(String::from_utf8_lossy(&string(m, lane, address)?).into_owned()) };
+            let mut text =
+                |address| -> Checked<String> { Ok(String::from_utf8_lossy(&string(m, lane, address)?).into_owned()) };
             let (message, file, function) = (text(message)?, text(file)?, text(function)?);
             Err(Fault::new(Some(lane), format!("assertion `{message}` failed in {function}, {file}:{line}"))
                 .of(Kind::Assert))

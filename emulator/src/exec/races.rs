@@ -149,8 +149,7 @@ impl<'a> Races<'a> {
         let (unit, known) = (self.launch.units.global, &self.launch.known);
         let mut examined = Examined::new(&self.clocks, seen, access, unit, known);
         let is_plain_store = matches!(seen.instruction.op, Op::Store { .. }) && !access.strong;
-        let without_effect =
-            if is_plain_store { examined.lanes_without_effect(&mut global.shadow, &stamp) } else { 0 };
+        let without_effect = if is_plain_store { examined.lanes_without_effect(&mut global.shadow, &stamp) } else { 0 };
         if without_effect == 0 {
             return touch_lanes(&mut global.shadow, access, stamp, &mut examined);
         }
