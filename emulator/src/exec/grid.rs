@@ -136,10 +136,12 @@ impl<'a> Grid<'a> {
     }
 
     /// Where in a thread's local memory its stack ends. As a driver does, it gives the functions of a kernel what they
-    /// need, and the limit of the context where they recurse.
+    /// need, and where they recurse the limit of the context: several times, because a frame of PTX also has what an
+    /// assembler keeps in registers.
     pub(super) fn stack_end(&self) -> u32 {
+        const FRAME_RATIO: u32 = 4;
         let frames: u32 = self.program.functions.iter().map(|function| function.frame_bytes).sum();
-        let stack_bytes = if self.program.uses_stack { self.stack_bytes.max(frames) } else { 0 };
+        let stack_bytes = if self.program.uses_stack { (FRAME_RATIO * self.stack_bytes).max(frames) } else { 0 };
         self.program.local_bytes.next_multiple_of(16) + stack_bytes
     }
 

@@ -3,7 +3,7 @@
 // launch: grid 4 block 64
 // arguments: in 1024, u32 3
 // checks: races
-// expect: races line 15 block 1 thread 0 other 16 says global memory: a read after a write by another block
+// expect: races line 15 block 1 thread 0 other 17 says global memory: a read after a write by another block
 template <bool shortest> __device__ int choose(int direct, int around) {
     return shortest ? min(direct, around) : max(direct, around);
 }
@@ -13,6 +13,7 @@ template <bool shortest> __device__ void body(int *length, unsigned node) {
     int direct = length[16 * from + to];
     int first = length[16 * from + node];
     int second = length[16 * node + to];
+    __syncthreads();
     length[16 * from + to] = choose<shortest>(direct, first + second);
 }
 
