@@ -11,14 +11,13 @@ use std::sync::{Mutex, OnceLock};
 
 use diffedit::edit::{Dump, DumpData, MapSettings, MaskSettings, MaskSource, Observer, Posterior};
 use diffedit::mask::Mask;
-use diffedit::model::{Model, ModelFiles, Parts, Time, Tokenizer};
+use diffedit::model::{Model, ModelFiles, Parts, Time};
 use diffedit::ops;
 use diffedit::plan::{DType, Plan, Tensor};
 use diffedit::scheduler::Scheduler;
 use diffedit::{EditRequest, EditResult, Editor, EditorOptions, picture};
 use goldens::{Case, Goldens, yardstick};
-use half::f16;
-use support::{device, relative_rms, run_for, upload, upload_f32};
+use support::{channels_first, channels_last, device, halves, relative_rms, run_for, upload, upload_f32};
 
 /// One editor for all tests, which share its compiled kernels.
 fn with_editor(run: impl FnOnce(&mut Editor, &mut Observer) -> diffedit::Result<EditResult>) -> EditResult {
@@ -71,25 +70,6 @@ fn psnr(actual: &[u8], expected: &[u8]) -> f64 {
     let square = |(&a, &b): (&u8, &u8)| (f64::from(a) - f64::from(b)).powi(2);
     let mean = actual.iter().zip(expected).map(square).sum::<f64>() / actual.len() as f64;
     10.0 * (255.0f64.powi(2) / mean).log10()
-}
-
-/// (n, c, pixels) to (n, pixels, c), padded with zeros to `padded` channels.
-fn channels_last(planes: &[f32], channels: usize, pixels: usize, padded: usize) -> Vec<f32> {
-    let value = |draw: &[f32], index: usize| {
-        let (pixel, channel) = (index / padded, index % padded);
-        if channel < channels { draw[channel * pixels + pixel] } else { 0.0 }
-    };
-    let draws = planes.chunks_exact(channels * pixels);
-    draws.flat_map(|draw| (0..pixels * padded).map(move |index| value(draw, index))).collect()
-}
-
-fn channels_first(rows: &[f32], channels: usize, pixels: usize) -> Vec<f32> {
-    let draws = rows.chunks_exact(channels * pixels);
-    draws.flat_map(|draw| (0..channels * pixels).map(move |i| draw[(i % pixels) * channels + i / pixels])).collect()
-}
-
-fn halves(values: &[f32]) -> Vec<f16> {
-    values.iter().map(|&value| f16::from_f32(value)).collect()
 }
 
 fn tensor<'a>(dump: &'a Dump, name: &str) -> &'a DumpData {
@@ -283,14 +263,4 @@ fn a_sampled_posterior_matches_the_reference() {
     let apart = noise.iter().zip(&expected).filter(|(a, b)| (*a - *b).abs() > 1e-3 * b.abs() + 2e-6).count();
     assert!(apart == 0 && noise.len() == size, "{apart} of {size} normals differ");
     hold(&case.name, "sample", floats(&dump, "latents"), &goldens.f32("check.sample"));
-}
-
-#[test]
-fn prompts_are_tokenized_as_clip_does() {
-    let tokenizer = Tokenizer::load(&ModelFiles::demo()).expect("the demo model's tokenizer");
-    for golden in goldens::tokens() {
-        let tokens = tokenizer.encode(&golden.text, 77).expect("a prompt");
-        let ids: Vec<u32> = tokens.ids.iter().map(|&id| id as u32).collect();
-        assert_eq!(ids, golden.ids, "{:?}", golden.text);
-    }
 }

@@ -9,6 +9,7 @@ import torch
 
 import edit
 import primitives
+import tokenizer_goldens
 import yardstick
 from reference import Reference
 from storage import save_json, save_tensors
@@ -55,6 +56,7 @@ def main():
     primitives.scheduler_goldens(GOLDENS / "scheduler.safetensors")
     primitives.mask_goldens(GOLDENS / "mask.safetensors")
     primitives.token_goldens(GOLDENS / "tokens.json", reference.tokenizer)
+    tokenizer_goldens.write(reference.tokenizer, GOLDENS)
 
     settings, errors = [], {}
     for case in cases():

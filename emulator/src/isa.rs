@@ -727,8 +727,8 @@ pub struct Program {
     pub dynamic_shared_offset: u32,
     /// Local memory of the kernel's own variables, per thread.
     pub local_bytes: u32,
-    /// Local memory above them for the frames of called functions.
-    pub stack_bytes: u32,
+    /// Whether it needs a stack above them for the frames of called functions.
+    pub uses_stack: bool,
     pub functions: Vec<Function>,
     pub parameter_bytes: u32,
 }

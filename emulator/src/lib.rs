@@ -29,6 +29,7 @@ pub mod install;
 pub mod isa;
 pub mod lower;
 pub mod memory;
+pub mod occupancy;
 pub mod profile;
 pub mod ptx;
 pub mod report;

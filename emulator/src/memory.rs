@@ -35,8 +35,12 @@ impl Allocation {
     }
 }
 
-/// Every allocation starts at a multiple of it, and of nothing larger: that is all that the driver promises.
+/// Every allocation starts at a multiple of it, and small ones at no multiple of anything larger: that is all that the
+/// driver promises.
 pub const ALIGNMENT: u64 = 256;
+/// From this size on an allocation starts where a page of the device's memory does, as it does with the driver: programs
+/// count on it that divide one large allocation into pages of their own.
+const LARGE_PAGE_BYTES: u64 = 2 << 20;
 const PAGE_BYTES: u64 = 4096;
 /// Address space between two allocations that belongs to neither.
 const GAP_BYTES: u64 = 1 << 20;
@@ -111,7 +115,8 @@ impl Memory {
         self.capacity.saturating_sub(self.used)
     }
 
-    /// Allocates `bytes` (at least 1), aligned to 256, filled with NaN patterns; `None` when the device is full.
+    /// Allocates `bytes` (at least 1), aligned to 256 or, if it is large, to 2 MiB, filled with NaN patterns; `None` when
+    /// the device is full.
     pub fn allocate(&mut self, bytes: u64) -> Option<u64> {
         let start = self.reserve(bytes)?;
         self.activate(start);
@@ -153,7 +158,8 @@ impl Memory {
                 let bytes = self.entries[index].allocation.bytes;
                 // Where the system refuses, the old content stays, which is as undefined as any.
                 if let Some(space) = &self.space {
-                    let _ = space.map_pattern(start - ALIGNMENT, region_bytes(bytes).unwrap_or(GAP_BYTES) - GAP_BYTES);
+                    let _ =
+                        space.map_pattern(start - lead(bytes), region_bytes(bytes).unwrap_or(GAP_BYTES) - GAP_BYTES);
                 }
                 true
             }
@@ -318,9 +324,14 @@ fn footprint(bytes: u64) -> Option<u64> {
     bytes.checked_next_multiple_of(ALIGNMENT)
 }
 
-/// Address space of a region for `bytes`: pages, then the gap. The allocation starts `ALIGNMENT` into it.
+/// Where in its region an allocation of `bytes` starts.
+fn lead(bytes: u64) -> u64 {
+    if bytes < LARGE_PAGE_BYTES { ALIGNMENT } else { 0 }
+}
+
+/// Address space of a region for `bytes`: pages, then the gap. The allocation starts [`lead`] into it.
 fn region_bytes(bytes: u64) -> Option<u64> {
-    ALIGNMENT.checked_add(bytes)?.checked_next_multiple_of(PAGE_BYTES)?.checked_add(GAP_BYTES)
+    lead(bytes).checked_add(bytes)?.checked_next_multiple_of(PAGE_BYTES)?.checked_add(GAP_BYTES)
 }
 
 /// The reserved range of addresses and what is left of it.
@@ -355,13 +366,15 @@ impl AddressSpace {
 
     /// Maps fresh pages for `bytes` and gives the allocation's start.
     fn map(&mut self, bytes: u64) -> Option<u64> {
-        let region = self.take(region_bytes(bytes)?)?;
+        let alignment = if lead(bytes) == 0 { LARGE_PAGE_BYTES } else { PAGE_BYTES };
+        let region = self.take(region_bytes(bytes)?, alignment)?;
         let pages = region_bytes(bytes)? - GAP_BYTES;
+        let start = region + lead(bytes);
         if self.map_pattern(region, pages).is_err() {
-            self.unmap(region + ALIGNMENT, bytes);
+            self.unmap(start, bytes);
             return None;
         }
-        Some(region + ALIGNMENT)
+        Some(start)
     }
 
     /// Maps fresh pages over a part of the address space.
@@ -375,28 +388,34 @@ impl AddressSpace {
 
     /// Gives the pages back to the system; touching them afterwards ends the process.
     fn unmap(&mut self, start: u64, bytes: u64) {
-        let region = start - ALIGNMENT;
+        let region = start - lead(bytes);
         let Some(total) = region_bytes(bytes) else { return };
         // If even this mapping is refused the pages stay readable, which costs memory and nothing else.
         let _ = map_pages(region, total - GAP_BYTES, Backing::Nothing);
         self.quarantine.push((region, total));
     }
 
-    /// `bytes` of address space: fresh if there is any, otherwise the tightest freed range.
-    fn take(&mut self, bytes: u64) -> Option<u64> {
-        if bytes <= self.base + self.bytes - self.fresh {
-            let start = self.fresh;
-            self.fresh += bytes;
-            return Some(start);
+    /// `bytes` of address space, pages, at a multiple of `alignment`: fresh if there is any, otherwise of the tightest
+    /// freed range.
+    fn take(&mut self, bytes: u64, alignment: u64) -> Option<u64> {
+        let enough = bytes.checked_add(alignment - PAGE_BYTES)?;
+        let (start, length) = if enough <= self.base + self.bytes - self.fresh {
+            self.fresh += enough;
+            (self.fresh - enough, enough)
+        } else {
+            self.end_quarantine();
+            let fits = self.reusable.iter().filter(|&(_, &length)| length >= enough);
+            let (&start, &length) = fits.min_by_key(|&(_, &length)| length)?;
+            self.reusable.remove(&start);
+            (start, length)
+        };
+        let taken = start.next_multiple_of(alignment);
+        for (rest, end) in [(start, taken), (taken + bytes, start + length)] {
+            if rest < end {
+                self.reusable.insert(rest, end - rest);
+            }
         }
-        self.end_quarantine();
-        let (&start, &length) =
-            self.reusable.iter().filter(|&(_, &length)| length >= bytes).min_by_key(|&(_, &length)| length)?;
-        self.reusable.remove(&start);
-        if length > bytes {
-            self.reusable.insert(start + bytes, length - bytes);
-        }
-        Some(start)
+        Some(taken)
     }
 
     /// Moves every quarantined region to the reusable ones and joins neighbours.
@@ -537,6 +556,20 @@ mod tests {
         let reused = memory.allocate(1 << 20).unwrap();
         assert_eq!(reused, first);
         assert_eq!(read(reused), 0xFF);
+    }
+
+    #[test]
+    fn large_allocations_start_at_large_pages() {
+        let mut memory = Memory::new(64 << 30);
+        let small = memory.allocate(1000).unwrap();
+        let large = [LARGE_PAGE_BYTES, LARGE_PAGE_BYTES + 1].map(|bytes| memory.allocate(bytes).unwrap());
+        assert!(large.iter().all(|start| start.is_multiple_of(LARGE_PAGE_BYTES)));
+        assert!(large[0] >= small + 1000 && large[1] >= large[0] + LARGE_PAGE_BYTES + GAP_BYTES);
+        assert!(memory.free(large[0]) && memory.free(large[1]));
+        let space = memory.space.as_mut().unwrap();
+        space.fresh = space.base + space.bytes;
+        let again = memory.allocate(LARGE_PAGE_BYTES + 1).unwrap();
+        assert!(again.is_multiple_of(LARGE_PAGE_BYTES) && read(again + LARGE_PAGE_BYTES) == 0xFF);
     }
 
     #[test]

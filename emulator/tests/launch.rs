@@ -14,39 +14,11 @@ const INVALID_VALUE: CUresult = CUresult::CUDA_ERROR_INVALID_VALUE;
 const NULL: sys::CUstream = std::ptr::null_mut();
 const KIB: u32 = 1024;
 
-/// `add(out, count, addend)`: adds to `count` numbers. `spread`: nothing, in blocks of at most 256 threads with 40 KiB
-/// of static shared memory and 168 registers a thread, says the assembler's report.
-const PTX: &str = "
+/// Beside `add` of [`common::PTX`], kernels that do nothing: `bounded` in blocks of at most 256 threads, with 40 KiB of
+/// static shared memory; `heavy` with 168 registers a thread, says the assembler's report.
+const OWN_PTX: &str = "
 // ptxas info    : Compiling entry function 'heavy' for 'sm_80'
 // ptxas info    : Used 168 registers, 352 bytes cmem[0]
-.version 8.0
-.target sm_80
-.address_size 64
-.visible .global .align 4 .u32 counter = 17;
-.visible .entry add(.param .u64 out, .param .u32 count, .param .f32 addend)
-{
-    .reg .pred %p<2>;
-    .reg .b32 %r<6>;
-    .reg .f32 %f<4>;
-    .reg .b64 %rd<5>;
-    ld.param.u64 %rd1, [out];
-    ld.param.u32 %r1, [count];
-    ld.param.f32 %f1, [addend];
-    mov.u32 %r2, %ctaid.x;
-    mov.u32 %r3, %ntid.x;
-    mov.u32 %r4, %tid.x;
-    mad.lo.s32 %r5, %r2, %r3, %r4;
-    setp.ge.u32 %p1, %r5, %r1;
-    @%p1 bra DONE;
-    cvta.to.global.u64 %rd2, %rd1;
-    mul.wide.u32 %rd3, %r5, 4;
-    add.s64 %rd4, %rd2, %rd3;
-    ld.global.f32 %f2, [%rd4];
-    add.f32 %f3, %f2, %f1;
-    st.global.f32 [%rd4], %f3;
-DONE:
-    ret;
-}
 .visible .entry bounded() .maxntid 256, 1, 1
 {
     .shared .align 4 .b8 tile[40960];
@@ -61,6 +33,10 @@ DONE:
 }
 ";
 
+fn ptx() -> String {
+    common::PTX.to_owned() + OWN_PTX
+}
+
 fn load(ptx: &str) -> Result<sys::CUmodule, CUresult> {
     let text = CString::new(ptx).unwrap();
     let mut module = std::ptr::null_mut();
@@ -73,7 +49,7 @@ fn load(ptx: &str) -> Result<sys::CUmodule, CUresult> {
 fn kernel(name: &str) -> sys::CUfunction {
     let name = CString::new(name).unwrap();
     let mut function = std::ptr::null_mut();
-    succeed!(cuModuleGetFunction(&mut function, load(PTX).unwrap(), name.as_ptr()));
+    succeed!(cuModuleGetFunction(&mut function, load(&ptx()).unwrap(), name.as_ptr()));
     function
 }
 
@@ -86,7 +62,7 @@ fn launch(function: sys::CUfunction, grid: [u32; 3], block: [u32; 3], shared: u3
 
 /// Adds 1 to `count` numbers at `address`.
 fn launch_add(function: sys::CUfunction, address: u64, count: u32, stream: sys::CUstream) {
-    let (mut address, mut count, mut addend) = (address, count, 1.0f32);
+    let (mut address, mut count, mut addend) = (address, count, 1u32);
     let mut parameters: [*mut c_void; 3] =
         [(&raw mut address).cast(), (&raw mut count).cast(), (&raw mut addend).cast()];
     let blocks = count.div_ceil(128);
@@ -95,7 +71,7 @@ fn launch_add(function: sys::CUfunction, address: u64, count: u32, stream: sys::
     // The parameters were read during the call.
     address = 0;
     count = 0;
-    addend = f32::NAN;
+    addend = 7;
     std::hint::black_box((address, count, addend));
 }
 
@@ -110,16 +86,16 @@ fn a_kernel_through_cudarc() {
     let _test = TestContext::new();
     let context = CudaContext::new(0).unwrap();
     let stream = context.new_stream().unwrap();
-    let module = context.load_module(Ptx::from_src(PTX)).unwrap();
+    let module = context.load_module(Ptx::from_src(ptx())).unwrap();
     let add = module.load_function("add").unwrap();
-    let mut device = stream.clone_htod(&[1.0f32; 1000]).unwrap();
+    let mut device = stream.clone_htod(&[1u32; 1000]).unwrap();
     let mut builder = stream.launch_builder(&add);
-    builder.arg(&mut device).arg(&999u32).arg(&2.5f32);
+    builder.arg(&mut device).arg(&999u32).arg(&2u32);
     // SAFETY: the kernel's parameters, and a count within the slice.
     unsafe { builder.launch(LaunchConfig::for_num_elems(1000)) }.unwrap();
     let back = stream.clone_dtoh(&device).unwrap();
-    assert!(back[..999].iter().all(|&number| number == 3.5));
-    assert_eq!(back[999], 1.0);
+    assert!(back[..999].iter().all(|&number| number == 3));
+    assert_eq!(back[999], 1);
 }
 
 #[test]
@@ -134,7 +110,7 @@ fn a_kernel_runs_in_its_turn() {
     succeed!(cuMemcpyDtoHAsync_v2(host.as_mut_ptr().cast(), device, 400, stream));
     assert_eq!(&host[..4], &[0; 4]);
     succeed!(cuStreamSynchronize(stream));
-    assert!(host.chunks(4).all(|bytes| bytes == 2f32.to_le_bytes()));
+    assert!(host.chunks(4).all(|bytes| bytes == 2u32.to_le_bytes()));
 }
 
 #[test]
@@ -150,17 +126,17 @@ fn a_captured_kernel_runs_at_each_launch_of_its_graph() {
         succeed!(cuGraphLaunch(executable, stream));
     }
     succeed!(cuStreamSynchronize(stream));
-    assert!(read(device, 400).chunks(4).all(|bytes| bytes == 3f32.to_le_bytes()));
+    assert!(read(device, 400).chunks(4).all(|bytes| bytes == 3u32.to_le_bytes()));
 }
 
 #[test]
 fn variables_of_a_module() {
     let _context = TestContext::new();
-    let module = load(PTX).unwrap();
+    let module = load(&ptx()).unwrap();
     let (mut address, mut bytes) = (0, 0);
-    succeed!(cuModuleGetGlobal_v2(&mut address, &mut bytes, module, c"counter".as_ptr()));
+    succeed!(cuModuleGetGlobal_v2(&mut address, &mut bytes, module, c"answer".as_ptr()));
     assert_eq!(bytes, 4);
-    assert_eq!(read(address, 4), 17u32.to_le_bytes());
+    assert_eq!(read(address, 4), 42u32.to_le_bytes());
     let missing = result!(cuModuleGetGlobal_v2(&mut address, &mut bytes, module, c"nothing".as_ptr()));
     assert_eq!(missing, CUresult::CUDA_ERROR_NOT_FOUND);
     assert_eq!(result!(cuMemFree_v2(address)), INVALID_VALUE, "a module's variable");
@@ -171,7 +147,7 @@ fn variables_of_a_module() {
 #[test]
 fn functions_are_found_once_and_end_with_their_module() {
     let _context = TestContext::new();
-    let module = load(PTX).unwrap();
+    let module = load(&ptx()).unwrap();
     let (mut first, mut second) = (std::ptr::null_mut(), std::ptr::null_mut());
     succeed!(
         cuModuleGetFunction(&mut first, module, c"heavy".as_ptr());
@@ -210,6 +186,8 @@ fn resources_that_a_kernel_cannot_have() {
     assert_eq!(attribute(bounded, Attribute::CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK), 256);
     assert_eq!(launch(bounded, [1; 3], [257, 1, 1], 0), INVALID_VALUE);
     assert_eq!(attribute(heavy, Attribute::CU_FUNC_ATTRIBUTE_NUM_REGS), 168);
+    let estimate = attribute(kernel("add"), Attribute::CU_FUNC_ATTRIBUTE_NUM_REGS);
+    assert!((1..=255).contains(&estimate), "{estimate}");
     assert_eq!(attribute(heavy, Attribute::CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK), 384);
     assert_eq!(launch(heavy, [1; 3], [384, 1, 1], 0), SUCCESS);
     assert_eq!(launch(heavy, [1; 3], [385, 1, 1], 0), CUresult::CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES);
@@ -243,9 +221,9 @@ fn dynamic_shared_memory_is_opted_into() {
 #[test]
 fn too_much_static_shared_memory_is_refused_at_load() {
     let _context = TestContext::new();
-    assert_eq!(load(&PTX.replace("tile[40960]", "tile[49156]")), Err(CUresult::CUDA_ERROR_INVALID_PTX));
-    assert_eq!(load(&PTX.replace("mad.lo.s32 %r5", "mad.lo.s32 %r5,,")), Err(CUresult::CUDA_ERROR_INVALID_PTX));
-    load(PTX).unwrap();
+    assert_eq!(load(&ptx().replace("tile[40960]", "tile[49156]")), Err(CUresult::CUDA_ERROR_INVALID_PTX));
+    assert_eq!(load(&ptx().replace("mad.lo.s32 %r6", "mad.lo.s32 %r6,,")), Err(CUresult::CUDA_ERROR_INVALID_PTX));
+    load(&ptx()).unwrap();
 }
 
 #[test]
@@ -256,7 +234,7 @@ fn parameters_must_be_given() {
     let mut block = [0u8; 16];
     block[..8].copy_from_slice(&device.to_le_bytes());
     block[8..12].copy_from_slice(&1u32.to_le_bytes());
-    block[12..].copy_from_slice(&1f32.to_le_bytes());
+    block[12..].copy_from_slice(&1u32.to_le_bytes());
     let mut bytes = block.len();
     let mut extra: [*mut c_void; 5] =
         [1 as _, block.as_mut_ptr().cast(), 2 as _, (&raw mut bytes).cast(), std::ptr::null_mut()];
@@ -265,7 +243,7 @@ fn parameters_must_be_given() {
         cuMemsetD32_v2(device, 0, 1);
         cuLaunchKernel(add, 1, 1, 1, 1, 1, 1, 0, NULL, null, extra.as_mut_ptr())
     );
-    assert_eq!(read(device, 4), 1f32.to_le_bytes());
+    assert_eq!(read(device, 4), 1u32.to_le_bytes());
 }
 
 #[test]

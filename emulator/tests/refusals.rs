@@ -30,6 +30,24 @@ fn calls_without_a_context() {
     assert_eq!(result!(cuDeviceGet(std::ptr::null_mut(), 0)), INVALID_VALUE);
 }
 
+/// Programs clear up after their context was popped, as garbage collectors do.
+#[test]
+fn releases_without_a_context() {
+    let context = TestContext::new();
+    let (device, host) = (device_memory(4), pinned_memory(4).as_mut_ptr().cast::<c_void>());
+    let (own_stream, own_event, module) = (stream(0), event(), common::load(common::PTX));
+    succeed!(cuCtxPopCurrent_v2(std::ptr::null_mut()));
+    succeed!(
+        cuMemFree_v2(device);
+        cuMemFreeHost(host);
+        cuStreamDestroy_v2(own_stream);
+        cuEventDestroy_v2(own_event);
+        cuModuleUnload(module)
+    );
+    assert_eq!(result!(cuMemFree_v2(device)), INVALID_VALUE, "twice");
+    succeed!(cuCtxPushCurrent_v2(context.handle));
+}
+
 #[test]
 fn a_destroyed_context() {
     let context = TestContext::new();

@@ -22,7 +22,7 @@ pub struct Tokenizer {
 pub struct Tokens {
     /// Start, the prompt, end, and ends as padding.
     pub ids: Vec<i32>,
-    /// The tail of the prompt that did not fit.
+    /// The end of the prompt that did not fit, from the first character that is not kept whole.
     pub dropped: Option<String>,
 }
 
@@ -84,11 +84,11 @@ fn clip_document(files: &ModelFiles) -> Result<Vec<u8>> {
     let merges = std::str::from_utf8(&merges)
         .map_err(|_| Error::Model { path: files.path("tokenizer/merges.txt"), message: "not UTF-8 text".into() })?;
     let merges: Vec<&str> = merges.lines().filter(|line| !line.starts_with("#version") && !line.is_empty()).collect();
-    // Written out in a prompt, these two are themselves, not text.
+    // Written out in a prompt, in any case, these two are themselves, not text.
     let special = [START, END].map(|token| {
         json!({
             "id": vocabulary[token], "content": token, "special": true,
-            "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+            "single_word": false, "lstrip": false, "rstrip": false, "normalized": true,
         })
     });
     if special.iter().any(|token| !token["id"].is_u64()) {
@@ -108,7 +108,7 @@ fn clip_document(files: &ModelFiles) -> Result<Vec<u8>> {
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
             {
                 "type": "Split",
-                "pattern": {"Regex": r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"},
+                "pattern": {"Regex": r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"},
                 "behavior": "Removed",
                 "invert": true,
             },

@@ -4,7 +4,7 @@
 #![allow(dead_code)]
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use half::f16;
 use safetensors::tensor::TensorView;
@@ -57,7 +57,7 @@ pub fn yardstick(case: &str, stage: &str) -> f64 {
 #[derive(Debug, Deserialize)]
 pub struct Tokens {
     pub text: String,
-    pub ids: Vec<u32>,
+    pub ids: Vec<i32>,
 }
 
 /// Prompts with the ids of CLIP's tokenizer.
@@ -65,7 +65,8 @@ pub fn tokens() -> Vec<Tokens> {
     json("tokens")
 }
 
-fn json<T: DeserializeOwned>(stem: &str) -> T {
+/// `tests/goldens/{stem}.json`.
+pub fn json<T: DeserializeOwned>(stem: &str) -> T {
     let path = path(&format!("tests/goldens/{stem}.json"));
     let text = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -79,8 +80,19 @@ pub struct Goldens {
 impl Goldens {
     /// Opens `tests/goldens/{stem}.safetensors`.
     pub fn open(stem: &str) -> Goldens {
-        let path = path(&format!("tests/goldens/{stem}.safetensors"));
-        Goldens { bytes: std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())) }
+        Goldens::at(&path(&format!("tests/goldens/{stem}.safetensors")))
+    }
+
+    /// Opens a file of goldens that lies elsewhere.
+    pub fn at(path: &Path) -> Goldens {
+        Goldens { bytes: std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())) }
+    }
+
+    /// What the program that wrote them says about them.
+    pub fn about<T: DeserializeOwned>(&self) -> T {
+        let (_, header) = SafeTensors::read_metadata(&self.bytes).expect("goldens are safetensors");
+        let about = header.metadata().as_ref().and_then(|texts| texts.get("about")).expect("the file says it");
+        serde_json::from_str(about).expect("its JSON")
     }
 
     /// What follows `prefix` in the names that start with it, sorted.

@@ -132,6 +132,27 @@ pub fn widen(values: &[f16]) -> Vec<f32> {
     values.iter().map(|value| value.to_f32()).collect()
 }
 
+/// (n, c, pixels) to (n, pixels, c), padded with zeros to `padded` channels.
+pub fn channels_last(planes: &[f32], channels: usize, pixels: usize, padded: usize) -> Vec<f32> {
+    let value = |draw: &[f32], index: usize| {
+        let (pixel, channel) = (index / padded, index % padded);
+        if channel < channels { draw[channel * pixels + pixel] } else { 0.0 }
+    };
+    let draws = planes.chunks_exact(channels * pixels);
+    draws.flat_map(|draw| (0..pixels * padded).map(move |index| value(draw, index))).collect()
+}
+
+/// (n, pixels, c) to (n, c, pixels).
+pub fn channels_first(rows: &[f32], channels: usize, pixels: usize) -> Vec<f32> {
+    let draws = rows.chunks_exact(channels * pixels);
+    draws.flat_map(|draw| (0..channels * pixels).map(move |i| draw[(i % pixels) * channels + i / pixels])).collect()
+}
+
+/// Values rounded to fp16.
+pub fn halves(values: &[f32]) -> Vec<f16> {
+    values.iter().map(|&value| f16::from_f32(value)).collect()
+}
+
 /// Root mean square of `actual - expected` over that of `expected`.
 pub fn relative_rms(actual: &[f32], expected: &[f32]) -> f64 {
     assert_eq!(actual.len(), expected.len());

@@ -10,6 +10,7 @@ use super::stream::Stream;
 use super::types::{CUcontext, CUdevice, CUevent, CUstream, Out};
 use crate::check::leaks;
 use crate::config;
+use crate::exec::{DEFAULT_HEAP_BYTES, Limits};
 use crate::statistics::count;
 
 /// A context and what only it has.
@@ -38,12 +39,39 @@ impl Context {
 }
 
 /// Limits by number, with the values that a device starts with.
-const LIMITS: &[(u32, usize)] = &[(0, 1024), (1, 1 << 20), (2, 8 << 20), (3, 2), (4, 2048), (5, 64), (6, 0)];
+const LIMITS: &[(u32, usize)] = &[
+    (STACK_SIZE, 1 << 10),
+    (PRINTF_FIFO_SIZE, 1 << 20),
+    (MALLOC_HEAP_SIZE, DEFAULT_HEAP_BYTES as usize),
+    (3, 2),
+    (4, 2048),
+    (5, 64),
+    (6, 0),
+];
+const STACK_SIZE: u32 = 0;
+const PRINTF_FIFO_SIZE: u32 = 1;
+const MALLOC_HEAP_SIZE: u32 = 2;
+/// Local memory of a thread, its stack included (CUDA C++ programming guide, "technical specifications").
+const LOCAL_BYTES_PER_THREAD: usize = 512 << 10;
 /// All flags that a context may have: scheduling (3 bits), mapped host memory, keeping local memory, core dumps,
 /// synchronous memory operations.
 const CONTEXT_FLAGS: u32 = 0xff;
 
 impl Driver {
+    /// What the kernels of a context are granted.
+    pub fn kernel_limits(&self, context: CUcontext) -> Limits {
+        let limits = self.contexts.get(&context).map(|context| &context.limits);
+        limits.map_or_else(Limits::default, |limits| Limits {
+            stack_bytes: limits[&STACK_SIZE] as u32,
+            printf_bytes: limits[&PRINTF_FIFO_SIZE],
+        })
+    }
+
+    /// Bytes of the heap that each module of a context gets which allocates.
+    pub fn heap_bytes(&self, context: CUcontext) -> usize {
+        self.contexts.get(&context).map_or(DEFAULT_HEAP_BYTES as usize, |context| context.limits[&MALLOC_HEAP_SIZE])
+    }
+
     /// Makes a context with the handle `handle`.
     fn create_context(&mut self, handle: CUcontext, flags: u32) -> Result {
         if self.contexts.is_empty() {
@@ -464,11 +492,20 @@ pub unsafe extern "C" fn cuCtxGetLimit(value: Out<usize>, limit: u32) -> CUresul
     })
 }
 
-/// Sets a limit of the thread's context; the emulator needs none of them.
+/// Sets a limit of the thread's context: the stack of a thread from the next launch on, the buffer of `printf`, and the
+/// heap of `malloc`, which must not have been used yet. The others change nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuCtxSetLimit(limit: u32, value: usize) -> CUresult {
     call("cuCtxSetLimit", |driver| {
         let context = driver.current()?;
+        match limit {
+            STACK_SIZE if value > LOCAL_BYTES_PER_THREAD => {
+                let message = format!("a stack of {value} bytes; a thread has at most {LOCAL_BYTES_PER_THREAD}");
+                return refused(CUresult::INVALID_VALUE, message);
+            }
+            MALLOC_HEAP_SIZE => driver.resize_heaps(context, value)?,
+            _ => {}
+        }
         match driver.contexts.get_mut(&context).and_then(|context| context.limits.get_mut(&limit)) {
             Some(known) => {
                 *known = value;

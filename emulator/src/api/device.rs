@@ -30,8 +30,10 @@ pub unsafe extern "C" fn cuInit(flags: u32) -> CUresult {
             }
             return Err(failure);
         }
-        driver.initialised = true;
-        Ok(())
+        match *driver.process.get_or_insert(std::process::id()) {
+            process if process == std::process::id() => Ok(()),
+            _ => refused(CUresult::NOT_INITIALIZED, "cuInit was called before the process was forked"),
+        }
     })
 }
 

@@ -39,7 +39,8 @@ use crate::report::{Class, Report, announce, remember};
 /// Everything that lives behind the driver API of this process.
 #[derive(Default)]
 pub struct Driver {
-    pub initialised: bool,
+    /// The process that called `cuInit`: its children must not go on with what they inherit.
+    pub process: Option<u32>,
     /// Handles that were given out; none is ever given twice.
     pub(crate) handles: usize,
     pub memory: Memory,
@@ -109,11 +110,10 @@ pub fn with_context_stack<T>(change: impl FnOnce(&mut Vec<CUcontext>) -> T) -> T
 
 /// Runs the body of the driver function `name`. Panics end here: none crosses into the caller's language.
 pub fn call(name: &str, body: impl FnOnce(&mut Driver) -> Result) -> CUresult {
-    call_uninitialised(name, |driver| {
-        if !driver.initialised {
-            return refused(CUresult::NOT_INITIALIZED, "cuInit was not called");
-        }
-        body(driver)
+    call_uninitialised(name, |driver| match driver.process {
+        Some(process) if process == std::process::id() => body(driver),
+        Some(_) => refused(CUresult::NOT_INITIALIZED, "cuInit was called before the process was forked"),
+        None => refused(CUresult::NOT_INITIALIZED, "cuInit was not called"),
     })
 }
 
@@ -310,7 +310,7 @@ impl Driver {
     fn run_item(&mut self, ticket: Ticket) {
         // A fault earlier in the order may have dropped it.
         let Some(item) = self.queue.take(ticket) else { return };
-        if let Err(report) = item.work.run(self) {
+        if let Err(report) = item.work.run(self, item.context) {
             self.fault(item.context, report);
         }
     }

@@ -179,7 +179,10 @@ pub unsafe extern "C" fn cuEventCreate(event: Out<CUevent>, flags: u32) -> CUres
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuEventDestroy_v2(event: CUevent) -> CUresult {
     call("cuEventDestroy_v2", |driver| {
-        driver.event(event)?;
+        let Some(context) = driver.events.get(&event).map(|event| event.context) else {
+            return refused(CUresult::INVALID_HANDLE, "no such event, or it was destroyed");
+        };
+        driver.health(context)?;
         driver.events.remove(&event);
         Ok(())
     })

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::driver::{Driver, call};
 use super::error::{CUresult, Result, refused};
 use super::types::{CUcontext, CUfunction, CUmodule, Out};
-use crate::device::{Description, REGISTERS_PER_BLOCK, SHARED_BYTES_PER_BLOCK, WARP_THREADS};
+use crate::device::{Description, SHARED_BYTES_PER_BLOCK};
 use crate::exec::{KernelInfo, Module};
+use crate::occupancy::threads_limit;
 
 /// A kernel of a loaded module.
 #[derive(Debug)]
@@ -39,20 +40,6 @@ impl Function {
     }
 }
 
-/// Registers of a block's warp as they are allocated; 0 when the count is not known.
-pub fn registers_per_warp(info: &KernelInfo) -> u32 {
-    let registers = info.registers_per_thread.unwrap_or(0);
-    (registers * WARP_THREADS).next_multiple_of(crate::device::REGISTER_ALLOCATION_UNIT)
-}
-
-/// The most threads of a block: by the kernel's own bound, and by its registers.
-pub fn threads_limit(info: &KernelInfo) -> u32 {
-    match registers_per_warp(info) {
-        0 => info.max_threads_per_block,
-        registers => info.max_threads_per_block.min(REGISTERS_PER_BLOCK / registers * WARP_THREADS),
-    }
-}
-
 const MAX_DYNAMIC_SHARED: u32 = 8;
 const CARVEOUT: u32 = 9;
 const NON_PORTABLE_CLUSTER: u32 = 14;
@@ -77,9 +64,11 @@ impl Driver {
         let value = match attribute {
             0 => threads_limit(info),
             1 => info.static_shared_bytes,
-            2 | 7 | 10..=13 => 0,
+            2 => function.code.constant_bytes() as u32,
+            7 | 10..=13 => 0,
             3 => info.local_bytes_per_thread,
-            4 => info.registers_per_thread.unwrap_or(0),
+            // What a program decides by it should not be that of a kernel without registers.
+            4 => info.registers_per_thread.unwrap_or(info.estimated_registers_per_thread),
             5 => function.target,
             6 => device.architecture(),
             MAX_DYNAMIC_SHARED => function.dynamic_shared_limit,

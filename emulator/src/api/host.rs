@@ -62,21 +62,17 @@ impl Driver {
 
     /// Takes out the block at `start`, of the kind that the caller releases.
     fn take_host(&mut self, start: u64, allocated: bool, code: CUresult) -> Result {
-        self.current()?;
         self.forbid_in_capture("releasing memory")?;
-        match self.host_blocks.remove(&start) {
-            Some(block) if block.layout.is_some() == allocated => {
-                self.memory.unmap_host(start);
-                block.release(start);
-                Ok(())
-            }
-            other => {
-                if let Some(block) = other {
-                    self.host_blocks.insert(start, block);
-                }
-                refused(code, format!("no such memory starts at {start:#x}"))
-            }
+        let known = self.host_blocks.get(&start).filter(|block| block.layout.is_some() == allocated);
+        let Some(context) = known.map(|block| block.context) else {
+            return refused(code, format!("no such memory starts at {start:#x}"));
+        };
+        self.health(context)?;
+        if let Some(block) = self.host_blocks.remove(&start) {
+            self.memory.unmap_host(start);
+            block.release(start);
         }
+        Ok(())
     }
 }
 
@@ -96,7 +92,7 @@ pub unsafe extern "C" fn cuMemAllocHost_v2(pointer: Out<u64>, bytes: usize) -> C
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuMemFreeHost(pointer: u64) -> CUresult {
     call("cuMemFreeHost", |driver| match pointer {
-        0 => driver.current().map(|_| ()),
+        0 => Ok(()),
         _ => driver.take_host(pointer, true, CUresult::INVALID_VALUE),
     })
 }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::driver::{Driver, call};
-use super::error::{CUresult, Result, refused};
-use super::function::{Function, threads_limit};
-use super::occupancy::active_blocks;
+use super::error::{CUresult, Failure, Result, refused};
+use super::function::Function;
 use super::types::{CUfunction, CUstream, In};
 use super::work::Work;
 use crate::device::{BLOCK_DIMENSIONS, Description, GRID_DIMENSIONS, THREADS_PER_BLOCK};
 use crate::exec::{KernelInfo, Launch};
+use crate::occupancy::{active_blocks, threads_limit};
+use crate::report::{Report, announce};
 use crate::statistics::count;
 
 /// A launch as the caller describes it.
@@ -31,6 +32,7 @@ impl Driver {
         let device = self.config()?.device;
         let handle = self.function_of_handle(handle)?;
         let function = self.function(handle)?;
+        check_supported(function)?;
         check_shape(request)?;
         check_resources(function, request, &device)?;
         let launch = Launch {
@@ -52,6 +54,14 @@ impl Driver {
         count(|statistics| statistics.launches += 1);
         Ok(())
     }
+}
+
+/// Refuses kernels that the emulator does not execute, and says so: the context stays as it is.
+fn check_supported(function: &Function) -> Result {
+    let Some(report) = function.code.unsupported(function.kernel) else { return Ok(()) };
+    let report = Report { kernel: Some(function.info.name.clone()), ..report.clone() };
+    announce(&report);
+    Err(Failure { code: CUresult::NOT_SUPPORTED, report: Some(Box::new(report)) })
 }
 
 /// Refuses grids and blocks that no device runs.

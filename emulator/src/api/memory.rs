@@ -100,13 +100,14 @@ impl Driver {
         }
     }
 
+    /// Releases memory of whatever context, as the driver does: none need be current.
     fn free(&mut self, start: CUdeviceptr) -> Result {
-        self.current()?;
         if start == 0 {
             return Ok(());
         }
         self.forbid_in_capture("releasing memory")?;
         let block = self.releasable(start)?;
+        self.health(block.context)?;
         // Only memory of a stream-ordered allocation is released without a wait.
         if !matches!(block.origin, Origin::Stream(_)) {
             self.wait_for_context(block.context)?;

@@ -11,7 +11,7 @@ use super::memory::{Block, Origin};
 use super::types::{CUcontext, CUdeviceptr, CUfunction, CUmodule, In, Out, write_text};
 use crate::config::Config;
 use crate::device::{Description, SHARED_BYTES_PER_BLOCK};
-use crate::exec::Module;
+use crate::exec::{DEFAULT_HEAP_BYTES, Module};
 use crate::report::{Class, Report};
 use crate::statistics::count;
 
@@ -158,7 +158,39 @@ impl Driver {
         let handle = CUmodule(self.new_handle());
         let functions = HashMap::new();
         self.modules.insert(handle, LoadedModule { context, code, target, variables, functions });
+        let heap_bytes = self.heap_bytes(context);
+        if heap_bytes as u64 != DEFAULT_HEAP_BYTES {
+            self.resize_heap(handle, heap_bytes)?;
+        }
         Ok(handle)
+    }
+
+    /// Gives the modules of a context heaps of `bytes`, unless one was used already.
+    pub fn resize_heaps(&mut self, context: CUcontext, bytes: usize) -> Result {
+        let own = self.modules.iter().filter(|(_, module)| module.context == context);
+        let (used, handles): (Vec<bool>, Vec<CUmodule>) =
+            own.map(|(&handle, module)| (module.code.uses_heap(), handle)).unzip();
+        if used.contains(&true) {
+            return refused(CUresult::INVALID_VALUE, "the heap was used by a launch and keeps its size");
+        }
+        handles.into_iter().try_for_each(|handle| self.resize_heap(handle, bytes))
+    }
+
+    /// Moves the heap of a module, if it has one, to `bytes` of memory.
+    fn resize_heap(&mut self, handle: CUmodule, bytes: usize) -> Result {
+        let Some(old) = self.modules.get(&handle).and_then(|module| module.code.movable_heap()) else { return Ok(()) };
+        let context = self.modules[&handle].context;
+        // The driver, too, gives an allocator something to work in.
+        let start = self.reserve(context, bytes.max(1), Origin::Module)?;
+        self.memory.activate(start);
+        self.blocks.remove(&old);
+        self.memory.free(old);
+        if let Some(module) = self.modules.get_mut(&handle) {
+            module.variables.retain(|&variable| variable != old);
+            module.variables.push(start);
+            module.code.move_heap(start, bytes as u64);
+        }
+        Ok(())
     }
 
     /// Ends a module, of whatever context, once the work that may use it is done.
@@ -353,7 +385,10 @@ pub unsafe extern "C" fn cuModuleLoad(module: Out<CUmodule>, path: In<std::ffi::
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuModuleUnload(module: CUmodule) -> CUresult {
     call("cuModuleUnload", |driver| {
-        driver.module(module)?;
+        let Some(context) = driver.modules.get(&module).map(|module| module.context) else {
+            return refused(CUresult::INVALID_HANDLE, "no such module, or it was unloaded");
+        };
+        driver.health(context)?;
         driver.unload_module(module)
     })
 }

@@ -95,12 +95,15 @@ pub unsafe extern "C" fn cuStreamCreateWithPriority(stream: Out<CUstream>, flags
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuStreamDestroy_v2(stream: CUstream) -> CUresult {
     call("cuStreamDestroy_v2", |driver| {
-        driver.current()?;
         if stream.0 <= 2 {
             return refused(CUresult::INVALID_HANDLE, "default streams cannot be destroyed");
         }
-        let handle = driver.stream(stream)?;
-        let Some(stream) = driver.streams.remove(&handle) else { return Ok(()) };
+        if let Some(found) = driver.streams.get(&stream) {
+            driver.health(found.context)?;
+        }
+        let Some(stream) = driver.streams.remove(&stream) else {
+            return refused(CUresult::INVALID_HANDLE, "no such stream, or it was destroyed");
+        };
         if let Some(number) = stream.capture {
             driver.drop_capture(number);
         }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use super::driver::Driver;
 use super::error::CUresult;
 use super::stream_memory::{Poll, Write};
-use super::types::{CUevent, CUfunction, CUstream};
+use super::types::{CUcontext, CUevent, CUfunction, CUstream};
 use crate::config::{self, Config};
-use crate::exec::{Launch, Module, Options};
+use crate::exec::{Launch, Limits, Module, Options};
 use crate::memory::Memory;
 use crate::profile;
 use crate::report::{Class, Fault, Report};
@@ -122,11 +122,13 @@ pub fn in_host_function() -> bool {
 }
 
 impl Work {
-    /// Does the work. A report is a fault of the context.
-    pub fn run(&self, driver: &mut Driver) -> Result<(), Report> {
+    /// Does the work in `context`. A report is a fault of the context.
+    pub fn run(&self, driver: &mut Driver, context: CUcontext) -> Result<(), Report> {
         match self {
             Work::Nothing => Ok(()),
-            Work::Kernel { module, launch, .. } => run_kernel(module, launch, &driver.memory),
+            Work::Kernel { module, launch, .. } => {
+                run_kernel(module, launch, &driver.memory, driver.kernel_limits(context))
+            }
             Work::Copy(copy) => copy.run(&driver.memory),
             Work::Fill(fill) => fill.run(&driver.memory),
             Work::Host { function, data } => {
@@ -173,10 +175,10 @@ pub fn as_host_function(body: impl FnOnce()) {
     IN_HOST_FUNCTION.set(false);
 }
 
-fn run_kernel(module: &Module, launch: &Launch, memory: &Memory) -> Result<(), Report> {
+fn run_kernel(module: &Module, launch: &Launch, memory: &Memory, limits: Limits) -> Result<(), Report> {
     let config = config::current()?;
     let Config { threads, seed, numerics, checks, timeout, .. } = config;
-    let options = Options { threads, seed, numerics, checks, timeout };
+    let options = Options { threads, seed, numerics, checks, timeout, limits };
     count(|statistics| statistics.kernels += 1);
     let name = module.kernels().get(launch.kernel).map(|kernel| kernel.name.clone());
     if let Some(path) = &config.profile {

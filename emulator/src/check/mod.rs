@@ -49,7 +49,8 @@ impl fmt::Display for Check {
 
 /// The checks that are on. `CUDA_EMULATOR_CHECK` writes them as words: `all`, `none`, `initialised,races`.
 ///
-/// Memory and barriers cost nothing: the executor refuses those bugs in any case.
+/// Memory and barriers cost nothing: the executor refuses those bugs in any case, all but barriers of a warp that some of
+/// the lanes they name never reach because they leave the kernel, on which hardware goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Checks {
     pub memory: bool,

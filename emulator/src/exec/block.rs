@@ -214,10 +214,16 @@ impl<O: Observer> Block<O> {
                 Err((fault, position)) => return Err(self.report(grid, *fault, position, number)),
             }
         }
-        if self.warps[number].is_stuck() {
-            return Err(self.stuck_warp(grid, number));
+        if !self.warps[number].is_stuck() {
+            return Ok(Turn::Done);
         }
-        Ok(Turn::Done)
+        // Lanes that wait for each other without being asked to need not: they may leave the kernel, and nobody waits for
+        // lanes that have left. That is how hardware goes on, whether or not the program meant it to.
+        let may_part = !grid.strict_barriers && !meets_for_the_block(grid, &self.warps[number]);
+        if may_part && self.warps[number].release_joins(&mut machine.file) {
+            return Ok(Turn::UsedUp);
+        }
+        Err(self.stuck_warp(grid, number))
     }
 
     /// Completes the barriers that all their threads have reached; whether there were any.
@@ -296,9 +302,7 @@ impl<O: Observer> Block<O> {
 
     /// All lanes of a warp wait for others of them.
     fn stuck_warp(&self, grid: &Grid, number: usize) -> Box<Report> {
-        let at_barrier =
-            |fragment: &Fragment| matches!(grid.program.code[fragment.position as usize].op, Op::Barrier { .. });
-        let message = match self.warps[number].fragments.iter().any(at_barrier) {
+        let message = match meets_for_the_block(grid, &self.warps[number]) {
             true => "divergent barrier: not all lanes of a warp reach the same barrier instruction",
             false => "deadlock: lanes wait for others of their warp that do not come",
         };
@@ -325,6 +329,13 @@ impl<O: Observer> Block<O> {
         let report = Report::new(Class::KernelBug, fault.message).at(grid.name, place);
         Box::new(Report { fault: Some(fault.kind), check, nearby, ..report })
     }
+}
+
+/// Whether lanes of a warp wait for others of it to reach a barrier of the block together.
+fn meets_for_the_block(grid: &Grid, warp: &Warp) -> bool {
+    let at_barrier =
+        |fragment: &Fragment| matches!(grid.program.code[fragment.position as usize].op, Op::Barrier { .. });
+    warp.fragments.iter().any(at_barrier)
 }
 
 /// `lanes` of a warp, named by its number, reach barrier `id`. Whether it is complete, of those that say how many threads

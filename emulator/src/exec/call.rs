@@ -111,11 +111,12 @@ fn pointed_groups(
 /// Prepares the frame of a function and its registers: everything that it could read unwritten is a NaN pattern.
 fn begin(m: &mut Machine, function: &Function, mask: u32, top: Reg) -> Checked<()> {
     let tops = *m.file.get64(top);
-    let limit = m.view.local_bytes as u64;
+    let limit = u64::from(m.grid.stack_end());
     for lane in lanes_of(mask) {
         if tops[lane] + u64::from(function.frame_bytes) > limit {
             let message = format!(
-                "stack overflow: the call of {} needs {} bytes on top of {} of the thread's {limit} bytes of stack",
+                "stack overflow: the call of {} needs {} bytes on top of {} of the thread's {limit} bytes of local memory \
+                 and stack (CU_LIMIT_STACK_SIZE)",
                 function.name, function.frame_bytes, tops[lane]
             );
             return Err(Fault::new(Some(lane), message).of(Kind::StackOverflow));

@@ -7,9 +7,10 @@ use super::lanes::Slot;
 use super::memory::{Hit, local_storage};
 use super::mma::Model;
 use super::observe::Observer;
+use super::printf::Output;
 use super::random::Random;
 use super::simd::SimdLevel;
-use super::{Launch, Options, SHARED_WINDOW};
+use super::{Launch, Limits, Options, SHARED_WINDOW};
 use crate::device::Description;
 use crate::isa::{BankEntry, LaunchSpecial, MemoryKind, Program, SharedVariable, Space, Width};
 use crate::memory::Memory;
@@ -44,6 +45,11 @@ pub(super) struct Grid<'a> {
     /// Device memory that the driver gives the blocks of a cooperative launch to meet in; 0 for none.
     pub workspace: u64,
     pub heap: Option<&'a Heap>,
+    /// Stack of a thread, where the program has functions that are called.
+    pub stack_bytes: u32,
+    pub output: Output,
+    /// A barrier of a warp must be reached by every lane that it names, also where hardware goes on without.
+    pub strict_barriers: bool,
     pub timeout: Option<std::time::Duration>,
     /// Counts launches.
     pub number: u64,
@@ -79,6 +85,9 @@ impl<'a> Grid<'a> {
             warps_per_multiprocessor: warps,
             workspace: 0,
             heap: None,
+            stack_bytes: Limits::default().stack_bytes,
+            output: Output::new(Limits::default().printf_bytes),
+            strict_barriers: false,
             timeout: None,
             number: LAUNCHES.fetch_add(1, Ordering::Relaxed),
             selection: std::iter::once(0..launch.grid.iter().map(|side| u64::from(*side)).product()).collect(),
@@ -120,9 +129,20 @@ impl<'a> Grid<'a> {
         self.thread_ids.len()
     }
 
-    /// Local memory of a thread: its variables and its stack.
+    /// Local memory of a thread: its variables, its stack, and the parameters of a call that may overflow it.
     pub(super) fn local_bytes(&self) -> usize {
-        (self.program.local_bytes.next_multiple_of(16) + self.program.stack_bytes) as usize
+        let areas = self.program.functions.iter().map(|function| function.area_bytes);
+        (self.stack_end() + areas.max().unwrap_or(0)) as usize
+    }
+
+    /// Where in a thread's local memory its stack ends. As a driver does, it gives the functions of a kernel what they
+    /// need, and where they recurse the limit of the context: several times, because a frame of PTX also has what an
+    /// assembler keeps in registers.
+    pub(super) fn stack_end(&self) -> u32 {
+        const FRAME_RATIO: u32 = 4;
+        let frames: u32 = self.program.functions.iter().map(|function| function.frame_bytes).sum();
+        let stack_bytes = if self.program.uses_stack { (FRAME_RATIO * self.stack_bytes).max(frames) } else { 0 };
+        self.program.local_bytes.next_multiple_of(16) + stack_bytes
     }
 
     /// Bytes that the local memory of a warp takes.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Bytes of the heap: the driver's default for `CU_LIMIT_MALLOC_HEAP_SIZE`.
-pub(super) const HEAP_BYTES: u64 = 8 << 20;
+/// Bytes of a heap unless the program asks for others: the driver's default for `CU_LIMIT_MALLOC_HEAP_SIZE`.
+pub const DEFAULT_HEAP_BYTES: u64 = 8 << 20;
 /// Alignment of what `malloc` gives (CUDA C++ programming guide, "dynamic global memory allocation").
 const ALIGNMENT: u64 = 16;
 
@@ -16,6 +16,10 @@ pub(super) struct Heap {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Where the heap lies.
+    start: u64,
+    /// Whether a kernel that may allocate was launched: from then on the heap stays as it is.
+    launched: bool,
     /// Bytes of each live block, by its start.
     live: BTreeMap<u64, u64>,
     /// Bytes of each free range, by its start; neighbours are joined.
@@ -23,10 +27,26 @@ struct State {
 }
 
 impl Heap {
-    /// The heap in the `HEAP_BYTES` at `start`.
-    pub(super) fn new(start: u64) -> Self {
-        let state = State { free: BTreeMap::from([(start, HEAP_BYTES)]), ..State::default() };
+    /// The heap in the `bytes` at `start`.
+    pub(super) fn new(start: u64, bytes: u64) -> Self {
+        let state = State { start, free: BTreeMap::from([(start, bytes)]), ..State::default() };
         Heap { state: Mutex::new(state) }
+    }
+
+    /// Where the heap lies, while it may still be moved.
+    pub(super) fn movable(&self) -> Option<u64> {
+        let state = self.state();
+        (!state.launched).then_some(state.start)
+    }
+
+    /// Lets the heap be the `bytes` at `start`.
+    pub(super) fn move_to(&self, start: u64, bytes: u64) {
+        *self.state() = State { start, free: BTreeMap::from([(start, bytes)]), ..State::default() };
+    }
+
+    /// Notes a launch that may allocate.
+    pub(super) fn launch(&self) {
+        self.state().launched = true;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -70,16 +90,16 @@ mod tests {
 
     #[test]
     fn blocks_lie_apart_and_are_used_again() {
-        let heap = Heap::new(4096);
+        let heap = Heap::new(4096, DEFAULT_HEAP_BYTES);
         let blocks: Vec<u64> = (1..=100).map(|bytes| heap.allocate(bytes).unwrap()).collect();
         for (pair, bytes) in blocks.windows(2).zip(1..) {
             assert!(pair[0] % ALIGNMENT == 0 && pair[1] >= pair[0] + bytes + ALIGNMENT);
         }
-        assert_eq!(heap.allocate(HEAP_BYTES), None);
+        assert_eq!(heap.allocate(DEFAULT_HEAP_BYTES), None);
         assert_eq!(heap.allocate(u64::MAX), None);
         assert_eq!(heap.free(blocks[5] + 1), None);
         blocks.iter().rev().for_each(|block| assert!(heap.free(*block).is_some()));
         assert_eq!(heap.free(blocks[0]), None);
-        assert_eq!(heap.allocate(HEAP_BYTES - 2 * ALIGNMENT), Some(4096));
+        assert_eq!(heap.allocate(DEFAULT_HEAP_BYTES - 2 * ALIGNMENT), Some(4096));
     }
 }

@@ -3,6 +3,7 @@
 use super::interpret::Machine;
 use super::lanes::lanes_of;
 use super::memory::{Checked, Fault};
+use super::printf;
 use crate::isa::{Builtin, Space};
 use crate::report::Fault as Kind;
 
@@ -12,9 +13,7 @@ pub(super) fn call(m: &mut Machine, mask: u32, builtin: Builtin) -> Checked<()> 
             let (formats, lists) = (*m.file.get64(format), *m.file.get64(arguments));
             let mut results = [0; 32];
             for lane in lanes_of(mask) {
-                let text = print(m, lane, formats[lane], lists[lane])?;
-                print!("{text}");
-                results[lane] = text.len() as u32;
+                results[lane] = printf::print(m, lane, formats[lane], lists[lane])? as u32;
             }
             m.file.set(mask, d, results);
             Ok(())
@@ -23,8 +22,9 @@ pub(super) fn call(m: &mut Machine, mask: u32, builtin: Builtin) -> Checked<()> 
             let lane = mask.trailing_zeros() as usize;
             let line = m.file.get(line)[lane];
             let [message, file, function] = [message, file, function].map(|reg| m.file.get64(reg)[lane]);
-            let (message, file) = (string(m, lane, message)?, string(m, lane, file)?);
-            let function = string(m, lane, function)?;
+            let mut text =
+                |address| -> Checked<String> { Ok(String::from_utf8_lossy(&string(m, lane, address)?).into_owned()) };
+            let (message, file, function) = (text(message)?, text(file)?, text(function)?);
             Err(Fault::new(Some(lane), format!("assertion `{message}` failed in {function}, {file}:{line}"))
                 .of(Kind::Assert))
         }
@@ -67,7 +67,7 @@ fn fill(m: &mut Machine, lane: usize, address: u64, bytes: u64) -> Checked<()> {
 }
 
 /// Reads `bytes` (at most 8) at a generic address of one lane.
-fn read(m: &mut Machine, lane: usize, address: u64, bytes: u64) -> Checked<u64> {
+pub(super) fn read(m: &mut Machine, lane: usize, address: u64, bytes: u64) -> Checked<u64> {
     let mut pointers = [address; 32];
     m.view.resolve(Space::Generic, &mut pointers, 1 << lane, bytes)?;
     let mut value = [0; 8];
@@ -80,116 +80,13 @@ fn read(m: &mut Machine, lane: usize, address: u64, bytes: u64) -> Checked<u64> 
 }
 
 /// The zero-terminated string at a generic address.
-fn string(m: &mut Machine, lane: usize, mut address: u64) -> Checked<String> {
+pub(super) fn string(m: &mut Machine, lane: usize, mut address: u64) -> Checked<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {
         match read(m, lane, address, 1)? as u8 {
-            0 => return Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            0 => return Ok(bytes),
             byte => bytes.push(byte),
         }
         address += 1;
-    }
-}
-
-/// Formats as C's `printf` does; arguments lie packed with their natural alignment.
-fn print(m: &mut Machine, lane: usize, format: u64, mut list: u64) -> Checked<String> {
-    let format = string(m, lane, format)?;
-    let mut text = String::new();
-    let mut rest = format.as_str();
-    while let Some(percent) = rest.find('%') {
-        text.push_str(&rest[..percent]);
-        let directive = &rest[percent..];
-        let end = directive[1..].find(|c: char| c.is_ascii_alphabetic() && !"hlLqjzt".contains(c) || c == '%');
-        let Some(end) = end.map(|end| end + 2) else {
-            text.push_str(directive);
-            return Ok(text);
-        };
-        let (directive, after) = directive.split_at(end);
-        rest = after;
-        if directive == "%%" {
-            text.push('%');
-            continue;
-        }
-        let conversion = directive.as_bytes()[end - 1];
-        let wide = directive.contains("ll") || directive.contains('l') || matches!(conversion, b's' | b'p');
-        let bytes = if wide || matches!(conversion, b'f' | b'F' | b'e' | b'E' | b'g' | b'G') { 8 } else { 4 };
-        list = list.next_multiple_of(bytes);
-        let argument = read(m, lane, list, bytes)?;
-        list += bytes;
-        if conversion == b's' {
-            let argument = string(m, lane, argument)?;
-            text.push_str(&pad(&argument, directive));
-        } else {
-            text.push_str(&pad(&number(argument, directive, conversion, wide), directive));
-        }
-    }
-    text.push_str(rest);
-    Ok(text)
-}
-
-/// The digits of a directive: width and precision.
-fn width_and_precision(directive: &str) -> (usize, Option<usize>) {
-    let body = directive.trim_start_matches(['%', '-', '+', ' ', '#', '0']);
-    let body = body.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let (width, precision) = body.split_once('.').map_or((body, None), |(w, p)| (w, Some(p)));
-    (width.parse().unwrap_or(0), precision.map(|p| p.parse().unwrap_or(0)))
-}
-
-fn number(argument: u64, directive: &str, conversion: u8, wide: bool) -> String {
-    let (_, precision) = width_and_precision(directive);
-    let signed = if wide { argument as i64 } else { i64::from(argument as i32) };
-    let x = f64::from_bits(argument);
-    match conversion {
-        b'd' | b'i' => signed.to_string(),
-        b'u' => argument.to_string(),
-        b'x' => format!("{argument:x}"),
-        b'X' => format!("{argument:X}"),
-        b'o' => format!("{argument:o}"),
-        b'p' => format!("{argument:#x}"),
-        b'c' => char::from(argument as u8).to_string(),
-        b'e' | b'E' => exponential(x, precision.unwrap_or(6)),
-        b'g' | b'G' => general(x, precision.unwrap_or(6).max(1)),
-        _ => format!("{x:.*}", precision.unwrap_or(6)),
-    }
-}
-
-/// `%e`: at least two digits of exponent, with its sign.
-fn exponential(x: f64, precision: usize) -> String {
-    let text = format!("{x:.precision$e}");
-    let Some((mantissa, exponent)) = text.split_once('e') else {
-        return text;
-    };
-    let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
-    format!("{mantissa}e{sign}{digits:0>2}")
-}
-
-/// `%g`: the shorter of `%e` and `%f` without trailing zeros.
-fn general(x: f64, precision: usize) -> String {
-    if x == 0.0 || !x.is_finite() {
-        return format!("{x}");
-    }
-    let trim = |text: &str| match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text.to_owned(),
-    };
-    let scientific = exponential(x, precision - 1);
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let power: i64 = exponent.parse().unwrap_or(0);
-    if power < -4 || power >= precision as i64 {
-        format!("{}e{exponent}", trim(mantissa))
-    } else {
-        trim(&format!("{x:.*}", (precision as i64 - 1 - power).max(0) as usize))
-    }
-}
-
-fn pad(text: &str, directive: &str) -> String {
-    let (width, _) = width_and_precision(directive);
-    if directive.starts_with("%-") {
-        format!("{text:<width$}")
-    } else if directive.starts_with("%0") && width > text.len() {
-        let (sign, digits) = if let Some(digits) = text.strip_prefix('-') { ("-", digits) } else { ("", text) };
-        format!("{sign}{digits:0>0$}", width - sign.len())
-    } else {
-        format!("{text:>width$}")
     }
 }

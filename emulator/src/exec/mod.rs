@@ -32,6 +32,7 @@ mod memory;
 pub mod mma;
 mod observe;
 mod packed;
+mod printf;
 mod profile;
 mod races;
 mod random;
@@ -44,18 +45,20 @@ mod spin;
 mod tests;
 mod warp;
 
-use crate::api::occupancy::active_blocks;
 use crate::check::Checks;
 use crate::device::Description;
 use crate::isa::{BankEntry, LaunchSpecial, Program};
 use crate::lower::{self, layout::ModuleVariables};
 use crate::memory::Memory;
+use crate::occupancy::active_blocks;
 use crate::profile::{LaunchProfile, Shape};
 use crate::ptx;
 use crate::report::{Class, Report};
 use definedness::{Definedness, Plans, Watch};
 use grid::Grid;
+pub use heap::DEFAULT_HEAP_BYTES;
 use heap::Heap;
+use printf::Output;
 use profile::Profiler;
 use races::Races;
 use registers::reported_registers;
@@ -93,12 +96,30 @@ pub struct Options {
     pub checks: Checks,
     /// A launch that takes longer is ended, as by the watchdog of a display's driver.
     pub timeout: Option<std::time::Duration>,
+    pub limits: Limits,
+}
+
+/// What the driver grants the threads of a launch: limits of its context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Stack of a thread, in bytes, for calls of functions that recurse or whose pointer is taken; all others are inlined.
+    pub stack_bytes: u32,
+    /// Buffer for what the launch prints, in bytes.
+    pub printf_bytes: usize,
+}
+
+impl Default for Limits {
+    /// What the driver grants unless the program asks for more.
+    fn default() -> Self {
+        Limits { stack_bytes: 1 << 10, printf_bytes: 1 << 20 }
+    }
 }
 
 impl Default for Options {
-    /// One thread, everything in order, fast matrix products, no checks, no limit.
+    /// One thread, everything in order, fast matrix products, no checks, no limit of time, the driver's limits.
     fn default() -> Self {
-        Options { threads: 1, seed: 0, numerics: Numerics::Fast, checks: Checks::NONE, timeout: None }
+        let (numerics, checks, limits) = (Numerics::Fast, Checks::NONE, Limits::default());
+        Options { threads: 1, seed: 0, numerics, checks, timeout: None, limits }
     }
 }
 
@@ -183,7 +204,8 @@ impl Module {
         let meets = programs.iter().flatten().any(reads_environment);
         let workspace = meets.then(|| reserve(WORKSPACE_BYTES)).transpose()?;
         let allocates = module.functions.iter().any(|function| function.name == "malloc" && function.body.is_none());
-        let heap = allocates.then(|| reserve(heap::HEAP_BYTES)).transpose()?.map(Heap::new);
+        let heap = allocates.then(|| reserve(DEFAULT_HEAP_BYTES)).transpose()?;
+        let heap = heap.map(|start| Heap::new(start, DEFAULT_HEAP_BYTES));
         if let Some(start) = workspace {
             memory.mark_written(start, WORKSPACE_BYTES);
         }
@@ -216,6 +238,28 @@ impl Module {
     /// Address and bytes of a module variable.
     pub fn variable(&self, name: &str) -> Option<(u64, u64)> {
         self.variables.placed.get(name).copied()
+    }
+
+    /// Bytes of constant memory that the module's own variables take.
+    pub fn constant_bytes(&self) -> u64 {
+        self.variables.constant_bytes
+    }
+
+    /// Where the heap of `malloc` lies, if the module has one that may still be moved: before the first launch.
+    pub fn movable_heap(&self) -> Option<u64> {
+        self.heap.as_ref()?.movable()
+    }
+
+    /// Whether the module has a heap that a launch may have used.
+    pub fn uses_heap(&self) -> bool {
+        self.heap.as_ref().is_some_and(|heap| heap.movable().is_none())
+    }
+
+    /// Lets the heap of `malloc` be the `bytes` of device memory at `start`.
+    pub fn move_heap(&self, start: u64, bytes: u64) {
+        if let Some(heap) = &self.heap {
+            heap.move_to(start, bytes);
+        }
     }
 
     /// Runs one launch to its end. Limits of the device were checked by the API layer before.
@@ -266,9 +310,13 @@ impl Module {
         }
         let name = (&info.name[..], &self.text[..]);
         let heap = self.heap.as_ref();
+        heap.inspect(|heap| heap.launch());
         let mut grid =
             Grid::new(name, program, launch, memory, options.seed).on(&self.device, resident, workspace, heap);
         grid.timeout = options.timeout;
+        grid.strict_barriers = options.checks.barriers;
+        grid.stack_bytes = options.limits.stack_bytes;
+        grid.output = Output::new(options.limits.printf_bytes);
         grid.model = match options.numerics {
             Numerics::Fast => None,
             Numerics::Hardware => Some(mma::Model::of(self.device.compute_capability)),
@@ -292,6 +340,7 @@ impl Module {
             Some(profiler) => grid::run(grid, options, &|| profiler.observer()),
             None => grid::run(grid, options, &|| ()),
         };
+        grid.output.flush();
         outcome.map_err(|report| *report)
     }
 }

@@ -5,7 +5,7 @@
 //! order both ways; a fence makes what came before ready to be published, an atomic or strong write publishes it at
 //! its address, an atomic or strong read there learns it. Strong accesses and atomics never race with each other, plain
 //! reads never with the atomics of the idioms that start with one, and plain writes of one value to one place are let
-//! pass.
+//! pass. A warp that stores to global memory what it has just read there counts as reading it once more.
 
 mod clock;
 mod finding;
@@ -146,8 +146,18 @@ impl<'a> Races<'a> {
         if access.strong && self.launch.fences {
             synchronise(&mut self.clocks, &mut global.published, seen.number, Where::Global, access);
         }
-        let mut examined = Examined::new(&self.clocks, seen, access, self.launch.units.global, &self.launch.known);
-        touch_lanes(&mut global.shadow, access, stamp, &mut examined);
+        let (unit, known) = (self.launch.units.global, &self.launch.known);
+        let mut examined = Examined::new(&self.clocks, seen, access, unit, known);
+        let is_plain_store = matches!(seen.instruction.op, Op::Store { .. }) && !access.strong;
+        let without_effect = if is_plain_store { examined.lanes_without_effect(&mut global.shadow, &stamp) } else { 0 };
+        if without_effect == 0 {
+            return touch_lanes(&mut global.shadow, access, stamp, &mut examined);
+        }
+        for (mask, stamp) in [(access.mask & !without_effect, stamp), (without_effect, stamp.without_effect())] {
+            let access = Access { mask, ..access.clone() };
+            let mut examined = Examined::new(&self.clocks, seen, &access, unit, known);
+            touch_lanes(&mut global.shadow, &access, stamp, &mut examined);
+        }
     }
 
     /// `cp.async.wait_group`: the copies that it waits for happen now.

@@ -208,6 +208,17 @@ impl Warp {
         }
     }
 
+    /// Lets all lanes that wait at joins go on by themselves; false if there are none.
+    pub(super) fn release_joins(&mut self, file: &mut File) -> bool {
+        let waiting = |join: &Join| join.expected != 0 && join.arrived != 0;
+        let joins: Vec<u32> = (0..).zip(&self.joins).filter(|(_, join)| waiting(join)).map(|(join, _)| join).collect();
+        for &join in &joins {
+            let fragment = self.let_go(join, file);
+            self.fragments.push_back(fragment);
+        }
+        !joins.is_empty()
+    }
+
     /// Lanes of other fragments that wait at `position` to meet.
     pub(super) fn waiting_at(&self, position: u32) -> u32 {
         let waits = |f: &&Fragment| f.state == State::AtMeeting && f.position == position;

@@ -9,10 +9,6 @@ use crate::isa::{Function, Instruction, Op, Pred, PredSource, Program, Reg, Regi
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
-/// Bytes of a thread's stack where it calls functions. A device's default is 1 KiB, which its driver raises to what the
-/// kernel needs; for recursion the program raises it, up to 512 KiB.
-const STACK_BYTES: u32 = 128 << 10;
-
 /// Registers and predicates share one numbering during analysis: registers first.
 struct Numbering {
     registers: u32,
@@ -352,7 +348,7 @@ pub(super) fn program(mut draft: Draft, graph: &Graph) -> Program {
         shared_variables: draft.shared_variables,
         dynamic_shared_offset: draft.dynamic_shared_offset,
         local_bytes: draft.local_bytes,
-        stack_bytes: if draft.uses_stack { STACK_BYTES } else { 0 },
+        uses_stack: draft.uses_stack,
         functions,
         parameter_bytes: draft.parameter_bytes,
     }

@@ -12,6 +12,8 @@ use std::collections::{HashMap, HashSet};
 pub struct ModuleVariables {
     /// Name to address and bytes.
     pub placed: HashMap<String, (u64, u64)>,
+    /// Bytes of the `.const` variables.
+    pub constant_bytes: u64,
     pub functions: Functions,
 }
 
@@ -58,6 +60,9 @@ impl ModuleVariables {
         };
         let address = memory.allocate(bytes.max(1)).ok_or_else(|| Problem::new("no device memory for a variable"))?;
         self.placed.insert(variable.name.clone(), (address, bytes));
+        if variable.space == ast::Space::Const {
+            self.constant_bytes += bytes;
+        }
         Ok(())
     }
 

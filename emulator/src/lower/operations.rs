@@ -215,7 +215,7 @@ const MEMORY: &[Form] = &[
     form(&["membar", "fence"], "all scopes", &["membar.gl;", "fence.acq_rel.cluster;"]),
     form(
         &["prefetch", "prefetchu", "applypriority", "discard", "createpolicy"],
-        "hints",
+        "hints, whose addresses are not looked at",
         &["prefetch.global.L2 [%d1];"],
     ),
 ];

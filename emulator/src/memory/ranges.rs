@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-use super::{AddressSpace, Allocation, Backing, Entry, Memory, State, map_pages};
+use super::{AddressSpace, Allocation, Backing, Entry, Memory, PAGE_BYTES, State, map_pages};
 
 /// Memory without an address: a file that lives as long as this value.
 #[derive(Debug)]
@@ -19,8 +19,7 @@ impl Memory {
         if self.space.is_none() {
             self.space = AddressSpace::new().ok();
         }
-        let start = self.space.as_mut()?.take(bytes.checked_add(alignment)?)?;
-        start.checked_next_multiple_of(alignment)
+        self.space.as_mut()?.take(bytes, alignment.max(PAGE_BYTES))
     }
 
     /// Takes `bytes` of the device's memory without an address; `None` when the device is full. Its content is zeros.

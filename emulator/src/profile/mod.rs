@@ -23,10 +23,10 @@ mod table;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
-use crate::api::occupancy::occupancy;
-pub use crate::api::occupancy::{Limit, Occupancy};
 use crate::device::{Description, SHARED_BYTES_RESERVED_PER_BLOCK, WARP_THREADS};
 use crate::exec::{KernelInfo, Launch};
+use crate::occupancy::occupancy;
+pub use crate::occupancy::{Limit, Occupancy};
 use counters::Counters;
 use json::{Object, array};
 use model::Parameters;

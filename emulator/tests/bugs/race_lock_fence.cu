@@ -2,7 +2,7 @@
 // launch: grid 4 block 32
 // arguments: zero 4, zero 8
 // checks: races
-// expect: races line 12 block 1 thread 0 other 12 says global memory: a read after a write by another block
+// expect: races line 12 block 1 thread 0 other 12 says global memory: a write after a write by another block
 // expect: races line 13 block 1 thread 0 other 13 says global memory: a read after a write by another block
 template <bool ordered> __device__ void body(int *lock, int *total) {
     if (threadIdx.x == 0) {

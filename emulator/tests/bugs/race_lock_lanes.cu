@@ -1,7 +1,7 @@
 // The lanes of a warp take turns with a lock; without a fence the next one may see old data.
 // arguments: zero 4, zero 4
 // checks: races
-// expect: races line 9 block 0 thread 1 other 9 says global memory: a read after a write by another lane
+// expect: races line 9 block 0 thread 1 other 9 says global memory: a write after a write by another lane
 template <bool ordered> __device__ void body(int *lock, int *total) {
     bool done = false;
     while (!done) {

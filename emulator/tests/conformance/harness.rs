@@ -129,7 +129,7 @@ fn launch_in(memory: &mut Memory, ptx: &str, shape: Shape, arguments: &mut [Argu
     }
     let Shape { grid, block, shared_bytes, threads, seed, kernel, cooperative, timeout, numerics, checks } = shape;
     let launch = Launch { kernel, grid, block, dynamic_shared_bytes: shared_bytes, cooperative, parameters };
-    module.run(&launch, memory, Options { threads, seed, numerics, checks, timeout })?;
+    module.run(&launch, memory, Options { threads, seed, numerics, checks, timeout, ..Options::default() })?;
     assert!(findings().is_empty(), "{:?}", findings());
     for (argument, &address) in arguments.iter_mut().zip(&addresses) {
         if let Argument::Buffer(words) = argument {

@@ -120,15 +120,20 @@ fn locks_among_the_lanes_of_a_warp() {
 
 /// A kernel of `threads` whose body ends with the number of its thread in `out`.
 fn failing(threads: u32, body: &str) -> (String, cuda_emulator::report::Report) {
-    let ptx = module(
+    let ptx = storing(body);
+    let report = launch(&ptx, Shape::line(1, threads), &mut [Argument::Buffer(&mut [0])]).expect_err(body);
+    (ptx, report)
+}
+
+/// A kernel that executes `body`, which has the number of the thread in `%t`, and stores it.
+fn storing(body: &str) -> String {
+    module(
         &["out"],
         &format!(
             "\t.reg .b64 %base;\n\t.reg .b32 %t, %r;\n\t.reg .pred %p, %q;\n\tld.param.u64 %base, [out];\n\tmov.u32 %t, %tid.x;
 {body}\n\tst.global.b32 [%base], %t;"
         ),
-    );
-    let report = launch(&ptx, Shape::line(1, threads), &mut [Argument::Buffer(&mut [0])]).expect_err(body);
-    (ptx, report)
+    )
 }
 
 #[test]
@@ -195,7 +200,14 @@ fn barriers_that_warps_do_not_complete() {
 #[test]
 fn warps_that_wait_for_lanes_that_left_them() {
     let body = "\tsetp.ge.u32 %p, %t, 16;\n\t@%p bra SKIP;\n\tbar.warp.sync -1;\nSKIP:\tadd.u32 %t, %t, 1;";
-    let (ptx, report) = failing(32, body);
+    let ptx = storing(body);
+    let mut shape = Shape::line(1, 32).unchecked();
+    // They leave the kernel, and then the others go on.
+    let mut out = [0];
+    launch(&ptx, shape, &mut [Argument::Buffer(&mut out)]).unwrap_or_else(|report| panic!("{report}"));
+    assert!((1..=16).contains(&out[0]), "the lanes that waited wrote last: {out:?}");
+    shape.checks.barriers = true;
+    let report = launch(&ptx, shape, &mut [Argument::Buffer(&mut [0])]).unwrap_err();
     assert!(report.message.starts_with("deadlock: lanes wait for others of their warp"), "{report}");
     assert!(report.message.contains("wait for the other lanes that the instruction names"), "{report}");
     assert!(report.message.contains("wait for lanes that they parted from to meet them here"), "{report}");

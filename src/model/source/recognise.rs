@@ -47,7 +47,8 @@ impl<'a> Contents<'a> {
         {
             return Some("a ControlNet, which steers a model but is none");
         }
-        if self.any_part(&["string_to_param", "emb_params"]) {
+        // LDM's own code leaves such tensors in whole models, behind a prefix.
+        if self.has_prefix("string_to_param") || self.has_prefix("emb_params") {
             return Some("a textual-inversion embedding, not a model");
         }
         if self.any_part(&["conditioner.embedders.", "label_emb.0.", "add_embedding.linear_1."]) {

@@ -1,8 +1,9 @@
 //! Whether two accesses that met are a race, and what is said of it.
 
 use super::clock::{Clocks, Time};
-use super::shadow::{Judge, Kind, Stamp};
+use super::shadow::{GLOBAL_GRANULE, GlobalShadow, Judge, Kind, Shadow, Stamp};
 use crate::check::Check;
+use crate::exec::lanes::lanes_of;
 use crate::exec::observe::{Access, Seen};
 use crate::isa::{Op, Space, Width};
 use crate::report::{self, Key, Nearby, Report};
@@ -61,7 +62,27 @@ impl<'a> Examined<'a> {
             Kind::Update => self.access.space == Space::Global,
             Kind::Read | Kind::Write | Kind::Copy => false,
         };
-        earlier.is_strong() && new.is_strong() || earlier.is_read() && idiom(new) || new.is_read() && idiom(earlier)
+        let reads = |stamp: &Stamp| stamp.is_read() && !stamp.is_effectless();
+        earlier.is_strong() && new.is_strong() || reads(earlier) && idiom(new) || reads(new) && idiom(earlier)
+    }
+
+    /// The lanes of a plain store to global memory that put back what is there and what the warp itself was the last to
+    /// read. Minima in place do so on purpose while other blocks read there (the pivot's row and column of
+    /// Floyd-Warshall), and nobody can tell. Memory that happens to hold what is stored, as zeros do, is no such case.
+    pub(super) fn lanes_without_effect(&self, shadow: &mut GlobalShadow, stamp: &Stamp) -> u32 {
+        let bytes = self.access.bytes as usize;
+        let is_own = |reader: Stamp| !reader.is_none() && reader.same_warp(stamp);
+        let without_effect = |&lane: &usize| {
+            let address = self.access.addresses[lane];
+            let first = address as usize % GLOBAL_GRANULE;
+            // The executor refuses what is misaligned.
+            address.is_multiple_of(bytes as u64)
+                && shadow.granule(address).is_some_and(|granule| {
+                    (0..bytes).step_by(self.unit).all(|byte| is_own(granule.last_reader(self.unit, first + byte)))
+                })
+                && (0..bytes).step_by(self.unit).all(|byte| self.writes_the_same(lane, address + byte as u64))
+        };
+        lanes_of(self.access.mask).filter(without_effect).fold(0, |mask, lane| mask | 1 << lane)
     }
 
     /// Whether a plain write changes nothing of the bytes at `address`.
@@ -119,6 +140,7 @@ impl<'a> Examined<'a> {
 
     fn message(&self, earlier: &Stamp, new: &Stamp) -> String {
         let verb = |stamp: &Stamp| match stamp.kind() {
+            Kind::Read if stamp.is_effectless() => "a write",
             Kind::Read => "a read",
             Kind::Write => "a write",
             Kind::Copy => "a cp.async",
@@ -178,8 +200,8 @@ impl Judge for Examined<'_> {
             return;
         }
         let address = self.granule + offset as u64;
-        let writes = earlier.kind() == Kind::Write && new.kind() == Kind::Write;
-        if writes && self.writes_the_same(new.lane(), address) {
+        let is_write = |stamp: &Stamp| stamp.kind() == Kind::Write || stamp.is_effectless();
+        if is_write(earlier) && is_write(new) && self.writes_the_same(new.lane(), address) {
             return;
         }
         self.report(earlier, new, address);

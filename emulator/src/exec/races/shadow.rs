@@ -28,6 +28,7 @@ pub(super) enum Kind {
 
 const KINDS: [Kind; 5] = [Kind::Read, Kind::Write, Kind::Copy, Kind::Update, Kind::Exchange];
 const STRONG: u8 = 8;
+const EFFECTLESS: u8 = 16;
 
 /// One access: who, when, where in the program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub(super) struct Stamp {
     thread: u16,
     /// Byte `b` of the granule belongs to the lane that is `b >> row` further.
     row: u8,
-    /// Kind and strength.
+    /// Kind, strength, and whether it is a write without effect.
     what: u8,
 }
 
@@ -51,6 +52,15 @@ impl Stamp {
         let what = kind as u8 | if strong { STRONG } else { 0 };
         let time = if kind == Kind::Copy { time | PENDING } else { time };
         Stamp { time, block, position, thread: 32 * warp as u16, row: ONE_LANE, what }
+    }
+
+    /// A write that leaves what is there: for everybody else it is a read.
+    pub(super) fn without_effect(self) -> Self {
+        Stamp { what: Kind::Read as u8 | EFFECTLESS, ..self }
+    }
+
+    pub(super) fn is_effectless(&self) -> bool {
+        self.what & EFFECTLESS != 0
     }
 
     /// The same by `lane`.
@@ -208,6 +218,12 @@ impl<const BYTES: usize> Granule<BYTES> {
             }
             part.update(new, floor);
         }
+    }
+
+    /// Who read the unit at byte `offset` last since it was written; no access if nobody did.
+    pub(super) fn last_reader(&self, unit: usize, offset: usize) -> Stamp {
+        let part = self.parts.as_ref().map_or_else(|| self.whole.at(offset), |parts| parts[offset / unit]);
+        part.0[1]
     }
 
     fn split(&mut self, unit: usize) -> &mut [Cell] {
