@@ -3,7 +3,7 @@
 mod support;
 
 use diffedit::Error;
-use diffedit::ops::group_norm::GroupNorm;
+use diffedit::ops::group_norm::{GroupNorm, Statistics};
 use diffedit::plan::{Plan, Tensor};
 use half::f16;
 use support::{Random, assert_close, device, run_for, upload, widen};
@@ -171,5 +171,9 @@ fn other_shapes_are_refused() {
     ];
     for norm in bad {
         assert!(matches!(record(norm), Err(Error::Shape { op: "group_norm", .. })), "{norm:?}");
+    }
+    for (channels, groups) in [(0, 1), (60, 4), (64, 0), (64, 5), (8192, 32)] {
+        let statistics = Statistics::new(&mut Plan::new(device().capabilities()), 1, 64, channels, groups);
+        assert!(matches!(statistics, Err(Error::Shape { .. })), "{channels} channels in {groups} groups");
     }
 }

@@ -303,6 +303,19 @@ fn a_failed_save_leaves_nothing_behind() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn masks_without_cells_or_pixels_are_refused() -> Result<()> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("mask.png");
+    let mask = Mask::new(1, 1, vec![1])?;
+    mask.save(&path, 8, 8)?;
+    for (width, height) in [(0, 8), (8, 0), (1 << 32, 8)] {
+        assert!(matches!(Mask::load(&path, width, height), Err(Error::Shape { .. })), "{width}x{height}");
+        assert!(matches!(mask.save(&path, width, height), Err(Error::Shape { .. })), "{width}x{height}");
+    }
+    Ok(())
+}
+
 /// The bytes of a version 1 `.npy` file.
 fn npy(header: &str, values: &[u8]) -> Vec<u8> {
     [b"\x93NUMPY\x01\x00".as_slice(), &(header.len() as u16).to_le_bytes(), header.as_bytes(), values].concat()

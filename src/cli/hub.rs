@@ -141,7 +141,8 @@ fn download(cache: &Cache, id: &Id) -> Result<PathBuf> {
 /// What the hub's answers mean.
 fn explain(error: ApiError) -> anyhow::Error {
     let text = error.to_string();
-    if ["401", "403", "404"].iter().any(|status| text.contains(status)) {
+    // A bare number may be part of a path or of a hash.
+    if ["401", "403", "404"].iter().any(|status| text.ends_with(&format!("http status: {status}"))) {
         return anyhow!(
             "there is no such model, or it takes a token: set HF_TOKEN, or log in with `hf auth login` ({text})"
         );
@@ -188,7 +189,9 @@ fn weights(files: &[String], part: Part) -> Option<Vec<String>> {
         let index = format!("{stem}.safetensors.index{variant}.json");
         let of_variant = |file: &&String| file.contains("fp16") != variant.is_empty();
         let is_shard = |file: &&String| {
-            file.starts_with(&stem) && file.contains("-of-") && file.ends_with(".safetensors") && of_variant(file)
+            // Not below another folder, nor above this one.
+            let rest = file.strip_prefix(&stem).filter(|rest| !rest.contains('/'));
+            rest.is_some_and(|rest| rest.contains("-of-") && rest.ends_with(".safetensors")) && of_variant(file)
         };
         let mut shards: Vec<String> = files.iter().filter(is_shard).cloned().collect();
         let count = shards.first().and_then(|name| {
@@ -261,5 +264,26 @@ mod tests {
             "vae/diffusion_pytorch_model.safetensors.index.json",
         ];
         assert_eq!(found, expected);
+    }
+
+    /// What a server lists is no way out of the model's folder.
+    #[test]
+    fn shards_of_other_folders_are_no_shards() {
+        let index = "vae/diffusion_pytorch_model.safetensors.index.json";
+        for (shard, is_one) in [
+            ("vae/diffusion_pytorch_model-00001-of-00001.safetensors", true),
+            ("vae/diffusion_pytorch_model/../../../x-00001-of-00001.safetensors", false),
+            ("vae/diffusion_pytorch_model-old/x-00001-of-00001.safetensors", false),
+        ] {
+            assert_eq!(weights(&[index.into(), shard.into()], Part::Vae).is_some(), is_one, "{shard}");
+        }
+    }
+
+    #[test]
+    fn only_a_status_says_that_there_is_no_model() {
+        let said = |error: std::io::Error| explain(ApiError::IoError(error)).to_string();
+        assert!(!said(std::io::Error::other("no space left at blobs/4030a404")).contains("no such model"));
+        let status = "request error: http status: 404";
+        assert!(said(std::io::Error::other(status)).contains("no such model"));
     }
 }

@@ -14,7 +14,8 @@ impl Mask {
     /// is 1 where at least half of its area is white, greys and transparency counting in part.
     ///
     /// # Errors
-    /// [`Error::File`] if the file cannot be read, [`Error::Picture`] if it is not a picture.
+    /// [`Error::File`] if the file cannot be read, [`Error::Picture`] if it is not a picture, [`Error::Shape`] for a
+    /// mask without cells.
     pub fn load(path: &Path, width: usize, height: usize) -> Result<Mask> {
         Mask::load_whole_or_placed(path, None, [width, height])
     }
@@ -29,9 +30,12 @@ impl Mask {
     }
 
     fn load_whole_or_placed(path: &Path, placement: Option<&Placement>, cells: [usize; 2]) -> Result<Mask> {
+        let canvas = size(cells[0], cells[1])?;
         let picture = open(path)?.into_luma_alpha8();
+        if picture.is_empty() {
+            return Err(picture_error(path, "the picture is empty".into()));
+        }
         let levels: Vec<u32> = picture.pixels().map(|pixel| u32::from(pixel[0]) * u32::from(pixel[1])).collect();
-        let canvas = (cells[0] as u32, cells[1] as u32);
         let whole = || Placement::new(picture.dimensions(), canvas, Resize::Stretch);
         let source = [picture.width() as usize, picture.height() as usize];
         let overlaps = placement.copied().unwrap_or_else(whole).overlaps(source, cells);
@@ -39,6 +43,9 @@ impl Mask {
     }
 
     /// The mask as a picture of `width` x `height` pixels, white where the edit goes, each cell a rectangle of pixels.
+    ///
+    /// # Panics
+    /// If either is 0.
     pub fn picture(&self, width: u32, height: u32) -> GrayImage {
         Placement::new((width, height), (width, height), Resize::Stretch).mask_picture(self)
     }
@@ -46,9 +53,10 @@ impl Mask {
     /// Writes [`Mask::picture`] as PNG.
     ///
     /// # Errors
-    /// [`Error::File`] if it cannot be written.
+    /// [`Error::File`] if it cannot be written, [`Error::Shape`] for a picture without pixels.
     pub fn save(&self, path: &Path, width: usize, height: usize) -> Result<()> {
-        write(path, &encode_png(path, &self.picture(width as u32, height as u32).into())?)
+        let (width, height) = size(width, height)?;
+        write(path, &encode_png(path, &self.picture(width, height).into())?)
     }
 }
 
@@ -100,6 +108,14 @@ fn area_majority(levels: &[u32], white: u32, width: usize, [columns, rows]: &[Ve
         }
     }
     cells
+}
+
+/// A size that is not empty and fits a picture.
+fn size(width: usize, height: usize) -> Result<(u32, u32)> {
+    match (u32::try_from(width), u32::try_from(height)) {
+        (Ok(width @ 1..), Ok(height @ 1..)) => Ok((width, height)),
+        _ => Err(super::shape(format!("there is no mask of {width} x {height}"))),
+    }
 }
 
 fn is_npy(path: &Path) -> bool {

@@ -144,7 +144,7 @@ fn statistics(
     band: usize,
     mut rows_of: impl FnMut(&mut Plan, Range<usize>) -> Result<Tensor>,
 ) -> Result<Statistics> {
-    let statistics = Statistics::new(plan, 1, height * width, channels, norm.groups);
+    let statistics = Statistics::new(plan, 1, height * width, channels, norm.groups)?;
     for pixels in statistics.ranges(band * width) {
         let rows = pixels.start / width..pixels.end.div_ceil(width);
         let input = rows_of(plan, rows.clone())?.reshape(&[rows.len() * width, channels]);

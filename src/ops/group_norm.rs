@@ -65,11 +65,12 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    /// Of samples of `pixels` pixels, with nothing recorded yet.
-    pub fn new(plan: &mut Plan, batch: usize, pixels: usize, channels: usize, groups: usize) -> Statistics {
+    /// Of samples of `pixels` pixels, with nothing recorded yet. Fails on channels as [`GroupNorm::record`].
+    pub fn new(plan: &mut Plan, batch: usize, pixels: usize, channels: usize, groups: usize) -> Result<Statistics> {
+        check_channels(channels, groups)?;
         let chunks = Chunks::new(pixels, channels / 8);
         let partials = plan.tensor(DType::F32, &[batch, groups, chunks.count, 2]);
-        Statistics { partials, pixels, chunks }
+        Ok(Statistics { partials, pixels, chunks })
     }
 
     /// The pixels of a sample in ranges of about `pixels` each, whose statistics can be recorded apart.
@@ -91,7 +92,7 @@ impl GroupNorm<'_> {
     pub fn record_statistics(&self, plan: &mut Plan) -> Result<Statistics> {
         let channels = self.check()?;
         let [batch, height, width, _] = *self.input.shape() else { unreachable!("checked") };
-        let statistics = Statistics::new(plan, batch, height * width, channels, self.groups);
+        let statistics = Statistics::new(plan, batch, height * width, channels, self.groups)?;
         self.launch_statistics(plan, &statistics, 0)?;
         Ok(statistics)
     }
@@ -179,14 +180,18 @@ impl GroupNorm<'_> {
         }
         ensure_tensor(OP, "weight", self.weight, DType::F16, &[channels])?;
         ensure_tensor(OP, "bias", self.bias, DType::F16, &[channels])?;
-        ensure(OP, shape[3].is_multiple_of(8) && channels.is_multiple_of(8), || {
+        ensure(OP, shape[3].is_multiple_of(8), || {
             format!("{} of {channels} channels; both must be multiples of 8", shape[3])
         })?;
-        ensure(OP, self.groups > 0 && channels.is_multiple_of(self.groups), || {
-            format!("{channels} channels in {} groups", self.groups)
-        })?;
-        ensure(OP, channels <= 8 * MAX_THREADS, || format!("{channels} channels; at most {}", 8 * MAX_THREADS))?;
+        check_channels(channels, self.groups)?;
         ensure(OP, shape[0] <= 65_535, || format!("{} samples; a grid has at most 65535", shape[0]))?;
         Ok(channels)
     }
+}
+
+/// Fails on numbers of channels that the kernels do not take.
+fn check_channels(channels: usize, groups: usize) -> Result<()> {
+    ensure(OP, channels > 0 && channels.is_multiple_of(8), || format!("{channels} channels; no multiple of 8"))?;
+    ensure(OP, groups > 0 && channels.is_multiple_of(groups), || format!("{channels} channels in {groups} groups"))?;
+    ensure(OP, channels <= 8 * MAX_THREADS, || format!("{channels} channels; at most {}", 8 * MAX_THREADS))
 }

@@ -37,8 +37,9 @@ impl Tiff<'_> {
 
     /// Where the entries of the directory at `place` begin and end; `None` at place 0, which means none.
     fn directory(&self, place: usize) -> Option<[usize; 2]> {
+        let entries = self.number(place, 2)?;
         let start = place + 2;
-        (place > 0).then_some([start, start + ENTRY_BYTES * self.number(place, 2)?])
+        (place > 0).then_some([start, start + ENTRY_BYTES * entries])
     }
 
     /// The value of a tag among the entries in `start..end`, where it is one number.
