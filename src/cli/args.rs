@@ -196,7 +196,8 @@ pub struct EditFiles {
     #[arg(short, long, value_name = "FILE.png", value_parser = values::png_path)]
     pub out: PathBuf,
 
-    /// Take this mask instead of finding one: white where the edit goes, at any size
+    /// Take this mask instead of finding one: white where the edit goes, at any size; latent cells at least half white
+    /// are edited
     #[arg(long, value_name = "FILE", conflicts_with = "map")]
     pub mask: Option<PathBuf>,
 

@@ -59,8 +59,8 @@ pub fn model(id: &Id, offline: bool) -> Result<PathBuf> {
     let Id { name, revision } = id;
     if let Some(switch) = fetch::forbidden_by(offline, &[OFFLINE, HUB_OFFLINE]) {
         bail!(
-            "there is no folder or file {name}, and as a model of the Hugging Face hub it is not whole in the cache {}; \
-             fetching it is forbidden by {switch}",
+            "there is no folder or file {name}, and as a model of the Hugging Face hub (revision {revision}) it is not \
+             whole in the cache {}; fetching it is forbidden by {switch}",
             cache.path().display()
         );
     }

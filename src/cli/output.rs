@@ -15,6 +15,9 @@ pub fn check(outputs: &[&Path], inputs: &[&Path]) -> Result<()> {
     let mut seen: Vec<PathBuf> = Vec::new();
     for &path in outputs {
         ensure!(!path.is_dir(), "{}: is a folder, and a file is to be written", path.display());
+        ensure!(path != Path::new("-"), "-: outputs go to files, not to stdout; name one");
+        // A finished file takes the name: a pipe or a device such as /dev/null would be gone.
+        ensure!(!path.exists() || path.is_file(), "{}: is a pipe or a device; outputs go to files", path.display());
         let folder = folder(path);
         let Ok(real) = folder.canonicalize() else { bail!("{}: there is no such folder", folder.display()) };
         ensure!(real.is_dir(), "{}: is not a folder", folder.display());
@@ -139,6 +142,8 @@ mod tests {
         let complaint = |outputs: &[&Path], inputs: &[&Path]| check(outputs, inputs).expect_err("refused").to_string();
         assert!(complaint(&[&gone], &[]).contains("no such folder"));
         assert!(complaint(&[folder.path()], &[]).contains("is a folder"));
+        assert!(complaint(&[Path::new("-")], &[]).contains("not to stdout"));
+        assert!(complaint(&[Path::new("/dev/null")], &[]).contains("a pipe or a device"));
         assert!(complaint(&[&here, &here], &[]).contains("two outputs"));
         fs::write(&here, "x").expect("a file");
         assert!(complaint(&[&here], &[&here]).contains("is an input"));

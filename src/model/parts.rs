@@ -157,7 +157,7 @@ fn cause(part: Part, weights: &Checkpoint, problems: &[Problem]) -> Option<Strin
     // A handful of tensors is damage; most of them are another model's.
     let many = weights.names().count() / 4;
     if misshapen > many {
-        Some("the config is another model's".into())
+        Some("the config is another model's (a single file given none is taken for Stable Diffusion 1.5)".into())
     } else if missing > 0 && unexpected == 0 && misshapen == 0 {
         Some("the file is not whole, or the config is another model's; download both again".into())
     } else if missing.max(unexpected) > many {

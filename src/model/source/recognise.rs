@@ -38,6 +38,7 @@ impl<'a> Contents<'a> {
     /// What it is, if it is something else than Stable Diffusion 1.x: completes "this is ...".
     pub fn foreign(&self) -> Option<&'static str> {
         if self.any_part(&["lora_up.", "lora_down.", ".lora_A.", ".lora_B.", ".lora.up.", ".lora.down."])
+            || self.any_part(&["_lora.up.", "_lora.down."])
             || self.any_part(&["hada_w1", "lokr_w1"])
         {
             return Some("a LoRA, which changes a model but is none; merge it into a checkpoint and give that");
