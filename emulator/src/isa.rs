@@ -290,15 +290,16 @@ pub enum Op {
         a: [Reg; 4],
         address: Address,
     },
-    /// `d` is `None` for `red`.
+    /// `d` is `None` for `red`. Operands of 128 bits are two registers of 64, the lower half first; of any other only
+    /// the first counts.
     Atomic {
         space: Space,
         op: AtomicOp,
         ty: AtomicType,
-        d: Option<Reg>,
+        d: Option<[Reg; 2]>,
         address: Address,
-        b: Reg,
-        c: Reg,
+        b: [Reg; 2],
+        c: [Reg; 2],
     },
     IsSpace {
         space: Space,
@@ -538,11 +539,12 @@ impl Op {
                 v.source(&mut address.base);
                 a.iter_mut().take(*count as usize).for_each(|a| v.source(a));
             }
-            Atomic { d, address, b, c, .. } => {
+            Atomic { ty, d, address, b, c, .. } => {
+                let registers = ty.registers();
                 v.source(&mut address.base);
-                v.source(b);
-                v.source(c);
-                d.iter_mut().for_each(|d| v.destination(d));
+                b.iter_mut().take(registers).for_each(|b| v.source(b));
+                c.iter_mut().take(registers).for_each(|c| v.source(c));
+                d.iter_mut().flat_map(|d| d.iter_mut().take(registers)).for_each(|d| v.destination(d));
             }
             Shuffle { d, p, a, b, c, members, .. } => {
                 v.source(c);

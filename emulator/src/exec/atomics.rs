@@ -1,20 +1,24 @@
-//! `atom` and `red`: one lane after the other, each with one atomic operation of the host.
+//! `atom` and `red`: one lane after the other, each with one atomic operation of the host, or under a lock where the host
+//! has none that wide.
 
 use super::half::{CANONICAL_NAN_F32, bf16_to_f32, f16_to_f32, round_to_half};
-use super::lanes::{File, lanes_of};
-use super::memory::{Checked, View, addresses, set_any};
-use crate::isa::{Address, AtomicOp, AtomicType, FloatBinary, FloatMode, HalfFormat, Reg, Rounding, Space, Width};
+use super::lanes::{File, Lanes64, lanes_of};
+use super::memory::{Checked, View, addresses, read, set_any, write};
+use crate::isa::{
+    Address, AtomicOp, AtomicType, FloatBinary, FloatMode, HalfFormat, MemoryKind, Reg, Rounding, Space, Width,
+};
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Operands of an atomic operation.
 pub(super) struct Atomic {
     pub space: Space,
     pub op: AtomicOp,
     pub ty: AtomicType,
-    pub d: Option<Reg>,
+    pub d: Option<[Reg; 2]>,
     pub address: Address,
-    pub b: Reg,
-    pub c: Reg,
+    pub b: [Reg; 2],
+    pub c: [Reg; 2],
 }
 
 fn width(ty: AtomicType) -> Width {
@@ -29,17 +33,57 @@ pub(super) fn atomic(view: &mut View, file: &mut File, mask: u32, atomic: &Atomi
     let bytes = u64::from(atomic.ty.bytes());
     let mut pointers = addresses(file, atomic.address);
     view.resolve(atomic.space, &mut pointers, mask, bytes)?;
+    if atomic.ty == AtomicType::B128 {
+        exchange_wide(file, mask, atomic, &pointers);
+        return Ok(());
+    }
     let width = width(atomic.ty);
     let operands = |reg| if width == Width::W64 { *file.get64(reg) } else { file.get(reg).map(u64::from) };
-    let (b, c) = (operands(atomic.b), operands(atomic.c));
+    let (b, c) = (operands(atomic.b[0]), operands(atomic.c[0]));
     let mut old = [0; 32];
     for lane in lanes_of(mask) {
         old[lane] = update(pointers[lane], atomic.op, atomic.ty, b[lane], c[lane]);
     }
-    if let Some(d) = atomic.d {
+    if let Some([d, _]) = atomic.d {
         set_any(file, mask, width, d, old);
     }
     Ok(())
+}
+
+/// Held while 128 bits are read and written as one.
+fn wide_cells() -> MutexGuard<'static, ()> {
+    static WIDE_CELLS: Mutex<()> = Mutex::new(());
+    WIDE_CELLS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The lock under which a strong load or store of 128 bits goes, so that it meets those atomics whole; `None` for any
+/// other access.
+pub(super) fn whole(strong: bool, kind: MemoryKind, count: u8) -> Option<MutexGuard<'static, ()>> {
+    (strong && kind.bytes == 8 && count == 2).then(wide_cells)
+}
+
+/// `exch` and `cas` of 128 bits at addresses that were checked and are aligned.
+fn exchange_wide(file: &mut File, mask: u32, atomic: &Atomic, pointers: &Lanes64) {
+    let operand = |[low, high]: [Reg; 2]| {
+        let (low, high) = (file.get64(low), file.get64(high));
+        std::array::from_fn::<u128, 32, _>(|lane| u128::from(high[lane]) << 64 | u128::from(low[lane]))
+    };
+    let (b, c) = (operand(atomic.b), operand(atomic.c));
+    let mut old = [0; 32];
+    let guard = wide_cells();
+    for lane in lanes_of(mask) {
+        old[lane] = u128::from_le_bytes(read(pointers[lane]));
+        match atomic.op {
+            AtomicOp::CompareExchange if old[lane] != b[lane] => {}
+            AtomicOp::CompareExchange => write(pointers[lane], c[lane].to_le_bytes()),
+            _ => write(pointers[lane], b[lane].to_le_bytes()),
+        }
+    }
+    drop(guard);
+    if let Some([low, high]) = atomic.d {
+        file.set64(mask, low, old.map(|bits| bits as u64));
+        file.set64(mask, high, old.map(|bits| (bits >> 64) as u64));
+    }
 }
 
 /// One atomic read-modify-write at an address that was checked and is aligned; the old value.

@@ -508,11 +508,13 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
             special::select(level, file, mask, *width, *d, *a, *b, chosen);
         }
 
-        Op::Load { space, kind, count, d, address, .. } => {
+        Op::Load { strong, space, kind, count, d, address } => {
+            let _whole = atomics::whole(*strong, *kind, *count);
             memory::load(level, file, &mut m.view, mask, *space, *kind, &d[..*count as usize], *address)?;
         }
-        Op::Store { space, kind, count, a, address, .. } => {
+        Op::Store { strong, space, kind, count, a, address } => {
             m.watch.acts += 1;
+            let _whole = atomics::whole(*strong, *kind, *count);
             memory::store(level, file, &mut m.view, mask, *space, *kind, &a[..*count as usize], *address)?;
         }
         Op::Atomic { space, op, ty, d, address, b, c } => {

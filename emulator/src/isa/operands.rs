@@ -469,14 +469,22 @@ pub enum AtomicType {
     F16x2,
     Bf16,
     Bf16x2,
+    /// Exchanged, or compared and exchanged.
+    B128,
 }
 
 impl AtomicType {
+    /// Registers of each operand.
+    pub fn registers(self) -> usize {
+        if self == AtomicType::B128 { 2 } else { 1 }
+    }
+
     pub fn bytes(self) -> u32 {
         match self {
             AtomicType::B16 | AtomicType::F16 | AtomicType::Bf16 => 2,
             AtomicType::U32 | AtomicType::S32 | AtomicType::F32 | AtomicType::F16x2 | AtomicType::Bf16x2 => 4,
             AtomicType::U64 | AtomicType::S64 | AtomicType::F64 => 8,
+            AtomicType::B128 => 16,
         }
     }
 }

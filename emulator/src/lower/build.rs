@@ -2,7 +2,7 @@
 
 use super::call::{Callee, Stack};
 use super::layout::{LocalLayout, ModuleVariables, SharedLayout, immediate_bits};
-use super::scope::{Scopes, Symbol, register_width};
+use super::scope::{RegisterClass, Scopes, Symbol, register_width};
 use super::{Problem, Result, decode};
 use crate::isa::{
     Address, BankEntry, Instruction, LaunchSpecial, MemoryKind, Op, Pred, PredSource, Reg, SharedVariable, Special,
@@ -185,27 +185,27 @@ impl<'m> Builder<'m> {
     }
 
     fn registers(&mut self, ty: Type, names: &'m [(String, Option<u32>)]) -> std::result::Result<(), String> {
-        let width = register_width(ty)?;
+        let class = RegisterClass::of(ty);
         for (name, count) in names {
-            let number = count.unwrap_or(1);
+            let number = count.unwrap_or(1) * class.virtual_registers();
             if self.widths.len() + (self.predicates + number) as usize > MAX_REGISTERS {
                 return Err(format!("{number} registers {name}, more than a function can have"));
             }
-            let first = match width {
-                Some(width) => {
-                    let first = self.widths.len() as u32;
-                    self.widths.extend(std::iter::repeat_n(width, number as usize));
-                    first
-                }
-                None => {
+            let mut declare_values = |width| {
+                self.widths.extend(std::iter::repeat_n(width, number as usize));
+                self.widths.len() as u32 - number
+            };
+            let first = match class {
+                RegisterClass::Value(width) => declare_values(width),
+                RegisterClass::Halves => declare_values(Width::W64),
+                RegisterClass::Predicate => {
                     self.predicates += number;
                     self.predicates - number
                 }
             };
-            match (count, width) {
-                (Some(count), _) => self.scopes.declare_range(name, *count, first, width),
-                (None, Some(width)) => self.scopes.declare(name, Symbol::Register(Reg(first), width)),
-                (None, None) => self.scopes.declare(name, Symbol::Predicate(Pred(first))),
+            match count {
+                Some(count) => self.scopes.declare_range(name, *count, first, class),
+                None => self.scopes.declare(name, class.symbol(first)),
             }
         }
         Ok(())
@@ -428,6 +428,31 @@ impl<'m> Builder<'m> {
         }
     }
 
+    /// The halves of a 128-bit source operand, the lower one first.
+    pub(super) fn source_halves(&mut self, operand: &Operand) -> Result<[Reg; 2]> {
+        match operand {
+            Operand::Immediate(ast::Immediate::Integer(bits)) => {
+                Ok([*bits, *bits >> 64].map(|half| self.constant(Width::W64, half as u64)))
+            }
+            _ => self.halves_named(operand),
+        }
+    }
+
+    /// The halves of a 128-bit destination; those of `_` become registers that nothing reads.
+    pub(super) fn destination_halves(&mut self, operand: &Operand) -> Result<[Reg; 2]> {
+        match operand {
+            Operand::Name(name) if name == "_" => Ok([(); 2].map(|()| self.new_register(Width::W64))),
+            _ => self.halves_named(operand),
+        }
+    }
+
+    fn halves_named(&self, operand: &Operand) -> Result<[Reg; 2]> {
+        match operand {
+            Operand::Name(name) if let Some(Symbol::Halves(halves)) = self.find(name) => Ok(halves),
+            _ => Err(format!("operand {operand:?} is not a 128-bit register").into()),
+        }
+    }
+
     /// A destination predicate; `_` becomes one that nothing reads.
     pub(super) fn destination_predicate(&mut self, name: &str) -> Result<Pred> {
         if name == "_" { Ok(self.new_predicate()) } else { self.predicate_named(name) }
@@ -547,7 +572,7 @@ fn address_bits(symbol: Symbol) -> Option<u64> {
     match symbol {
         Symbol::Global(address) => Some(address),
         Symbol::Shared(offset) | Symbol::Parameter(offset) => Some(u64::from(offset)),
-        Symbol::Local(_) | Symbol::Register(..) | Symbol::Predicate(_) | Symbol::Label(_) => None,
+        Symbol::Local(_) | Symbol::Register(..) | Symbol::Halves(_) | Symbol::Predicate(_) | Symbol::Label(_) => None,
     }
 }
 

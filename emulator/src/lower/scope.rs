@@ -8,6 +8,8 @@ use std::collections::HashMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Symbol {
     Register(Reg, Width),
+    /// A 128-bit register: its lower and its upper half.
+    Halves([Reg; 2]),
     Predicate(Pred),
     /// A label's number.
     Label(u32),
@@ -21,13 +23,46 @@ pub(super) enum Symbol {
     Parameter(u32),
 }
 
+/// What a register holds, and so in how many virtual ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RegisterClass {
+    Predicate,
+    Value(Width),
+    /// 128 bits, in two consecutive virtual registers of 64.
+    Halves,
+}
+
+impl RegisterClass {
+    /// Of registers of type `ty`.
+    pub(super) fn of(ty: Type) -> Self {
+        match register_width(ty) {
+            Ok(Some(width)) => RegisterClass::Value(width),
+            Ok(None) => RegisterClass::Predicate,
+            Err(_) => RegisterClass::Halves,
+        }
+    }
+
+    /// What the register whose virtual ones begin at `first` is called.
+    pub(super) fn symbol(self, first: u32) -> Symbol {
+        match self {
+            RegisterClass::Predicate => Symbol::Predicate(Pred(first)),
+            RegisterClass::Value(width) => Symbol::Register(Reg(first), width),
+            RegisterClass::Halves => Symbol::Halves([Reg(first), Reg(first + 1)]),
+        }
+    }
+
+    /// Virtual registers of each.
+    pub(super) fn virtual_registers(self) -> u32 {
+        if self == RegisterClass::Halves { 2 } else { 1 }
+    }
+}
+
 /// A run of registers `prefix0 .. prefix(count - 1)` with consecutive virtual numbers.
 #[derive(Clone, Copy, Debug)]
 struct Range {
     count: u32,
     first: u32,
-    /// `None` for predicates.
-    width: Option<Width>,
+    class: RegisterClass,
 }
 
 #[derive(Debug, Default)]
@@ -54,7 +89,7 @@ pub(super) fn register_width(ty: Type) -> Result<Option<Width>, String> {
         B8 | U8 | S8 | B16 | U16 | S16 | F16 | Bf16 => Some(Width::W16),
         B32 | U32 | S32 | F16x2 | Bf16x2 | Tf32 | F32 => Some(Width::W32),
         B64 | U64 | S64 | F64 => Some(Width::W64),
-        B128 => return Err("128-bit registers".into()),
+        B128 => return Err("128 bits in one value".into()),
     })
 }
 
@@ -75,8 +110,8 @@ impl<'m> Scopes<'m> {
         self.innermost().symbols.insert(name, symbol);
     }
 
-    pub(super) fn declare_range(&mut self, prefix: &'m str, count: u32, first: u32, width: Option<Width>) {
-        self.innermost().ranges.insert(prefix, Range { count, first, width });
+    pub(super) fn declare_range(&mut self, prefix: &'m str, count: u32, first: u32, class: RegisterClass) {
+        self.innermost().ranges.insert(prefix, Range { count, first, class });
     }
 
     pub(super) fn declare_table(&mut self, label: &'m str, table: &'m Statement) {
@@ -118,10 +153,7 @@ impl Scope<'_> {
         (stem..name.len()).find_map(|split| {
             let range = self.ranges.get(&name[..split])?;
             let index: u32 = name[split..].parse().ok()?;
-            (index < range.count).then(|| match range.width {
-                Some(width) => Symbol::Register(Reg(range.first + index), width),
-                None => Symbol::Predicate(Pred(range.first + index)),
-            })
+            (index < range.count).then(|| range.class.symbol(range.first + index * range.class.virtual_registers()))
         })
     }
 }
@@ -134,9 +166,9 @@ mod tests {
     fn inner_ranges_shadow_outer_ones() {
         let mut scopes = Scopes::default();
         scopes.enter(true);
-        scopes.declare_range("%r", 10, 100, Some(Width::W32));
+        scopes.declare_range("%r", 10, 100, RegisterClass::Value(Width::W32));
         scopes.enter(false);
-        scopes.declare_range("%r", 2, 200, Some(Width::W64));
+        scopes.declare_range("%r", 2, 200, RegisterClass::Value(Width::W64));
         assert_eq!(scopes.find("%r1"), Some(Symbol::Register(Reg(201), Width::W64)));
         assert_eq!(scopes.find("%r9"), Some(Symbol::Register(Reg(109), Width::W32)));
         scopes.leave();

@@ -1,6 +1,6 @@
 //! Atomic operations of every kind, in every space, from several blocks on several host threads.
 
-use crate::harness::{Argument, HEADER, Shape, launch, module};
+use crate::harness::{Argument, HEADER, Shape, check, integers64, launch, module, triples};
 
 const BLOCKS: u32 = 4;
 const THREADS: u32 = 96;
@@ -122,4 +122,47 @@ fn release_and_acquire_pass_a_message_between_blocks() {
         assert_eq!(out.iter().filter(|&&word| word == 42).count(), 1, "{out:?}");
         assert_eq!(out.iter().filter(|&&word| word == 1).count(), 1, "{out:?}");
     }
+}
+
+/// The cells of 16 bytes, low half first, as numbers; each has to hold a number's square in its upper half.
+fn numbers(cells: &[u32]) -> Vec<u64> {
+    let cells = cells.as_chunks::<4>().0.iter();
+    let halves = cells.map(|&[a, b, c, d]| [u64::from(b) << 32 | u64::from(a), u64::from(d) << 32 | u64::from(c)]);
+    halves
+        .map(|[number, square]| {
+            assert_eq!(square, number * number, "half of a cell is another's");
+            number
+        })
+        .collect()
+}
+
+#[test]
+fn cells_of_16_bytes_change_as_a_whole() {
+    let ptx = include_str!("../ptx/wide_atomics.ptx");
+    for seed in 0..4 {
+        let shape = Shape::line(BLOCKS, THREADS).order(2, seed);
+        let (mut cell, mut wrong) = ([5, 0, 25, 0], [0]);
+        let arguments = &mut [Argument::Buffer(&mut cell), Argument::Buffer(&mut wrong)];
+        launch(ptx, shape, arguments).unwrap_or_else(|report| panic!("{report}"));
+        assert_eq!((numbers(&cell), wrong), (vec![u64::from(5 + 9 * ALL)], [0]));
+
+        let mut old = vec![0xffff_ffff; 4 * (ALL + BLOCKS) as usize];
+        let arguments = &mut [Argument::Buffer(&mut cell), Argument::Buffer(&mut old)];
+        launch(ptx, shape.kernel(1), arguments).unwrap_or_else(|report| panic!("{report}"));
+        // What was put in comes out: of the cell, of those in shared memory, and of the threads.
+        let mut found = [numbers(&cell), numbers(&old)].concat();
+        let locals = [1000; BLOCKS as usize];
+        let mut given: Vec<u64> = (0..BLOCKS).flat_map(|_| 0..u64::from(THREADS)).chain(locals).collect();
+        given.push(u64::from(5 + 9 * ALL));
+        found.sort_unstable();
+        given.sort_unstable();
+        assert_eq!(found, given);
+    }
+}
+
+#[test]
+fn registers_of_128_bits() {
+    let text = ".reg .b128 %q<3>; .reg .b64 %low, %high; mov.b128 %q0, {%a, %b}; mov.b128 %q1, %q0;
+        mov.b128 {%low, %high}, %q1; mov.b128 %q2, {%high, %c}; mov.b128 {%low, _}, %q2; sub.s64 %d, %low, %c;";
+    check(text, 64, 64, &triples(&integers64()), |_, b, c| b.wrapping_sub(c));
 }

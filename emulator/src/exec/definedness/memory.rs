@@ -356,9 +356,11 @@ impl Definedness<'_> {
         });
     }
 
-    fn atomic(&mut self, seen: &Seen, op: AtomicOp, ty: AtomicType, d: Option<Reg>, operands: [Reg; 2]) {
-        let wide = ty.bytes() == 8;
-        for reg in &operands[..if op == AtomicOp::CompareExchange { 2 } else { 1 }] {
+    fn atomic(&mut self, seen: &Seen, op: AtomicOp, ty: AtomicType, d: Option<[Reg; 2]>, operands: [[Reg; 2]; 2]) {
+        let wide = ty.bytes() >= 8;
+        let d = d.iter().flat_map(|d| &d[..ty.registers()]);
+        let operands = &operands[..if op == AtomicOp::CompareExchange { 2 } else { 1 }];
+        for reg in operands.iter().flat_map(|operand| &operand[..ty.registers()]) {
             let bits = self.warps[seen.number].get(*reg, wide);
             let wrong = lanes(|lane| bits[lane] != 0) & seen.mask;
             let origin = self.warps[seen.number].origin(*reg, wide);
@@ -370,11 +372,13 @@ impl Definedness<'_> {
         self.each_access(seen, |stores, shadow, access| {
             let undefined = stores.undefined(access);
             stores.write(access, None);
-            if let Some(d) = d.filter(|d| undefined.is_some() || shadow.is_undefined(*d, wide)) {
-                // An exchange moves what was there; of any other operation the first lane's result is reported.
-                let moved = undefined.filter(|_| op == AtomicOp::Exchange);
-                let bits = moved.map_or([0; 32], |undefined| undefined.map(bits_of));
-                shadow.put(access.mask, d, wide, &bits, origin(seen, access, &undefined.unwrap_or([0; 32])));
+            // An exchange moves what was there; of any other operation the first lane's result is reported.
+            let moved = undefined.filter(|_| op == AtomicOp::Exchange);
+            for (half, d) in d.clone().enumerate() {
+                if undefined.is_some() || shadow.is_undefined(*d, wide) {
+                    let bits = moved.map_or([0; 32], |undefined| undefined.map(|bytes| bits_of(bytes >> (8 * half))));
+                    shadow.put(access.mask, *d, wide, &bits, origin(seen, access, &undefined.unwrap_or([0; 32])));
+                }
             }
             if let Some(undefined) = undefined.filter(|_| op != AtomicOp::Exchange) {
                 found = Some((lanes(|lane| undefined[lane] != 0), origin(seen, access, &undefined)));

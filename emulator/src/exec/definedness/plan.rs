@@ -146,7 +146,7 @@ fn wide_registers(op: &Op) -> u32 {
             let matrix = if access.operand.fragment.element == Element::F64 { !0b11 } else { 0 };
             base(&access.address) | matrix
         }
-        Op::Atomic { ty, address, .. } => base(address) | if ty.bytes() == 8 { 0b1110 } else { 0 },
+        Op::Atomic { ty, address, .. } => base(address) | if ty.bytes() >= 8 { !1 } else { 0 },
         Op::CopyAsync { to, from, .. } => base(to) | base(from) << 1,
         Op::MatchAny { width: W64, .. } | Op::MatchAll { width: W64, .. } => 0b1,
         Op::CallFunction { .. } => u32::MAX,

@@ -58,6 +58,9 @@ fn mov(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> {
         b.emit(op);
         return Ok(());
     }
+    if ty == Type::B128 {
+        return mov_halves(b, d, a);
+    }
     let w = width(ty)?;
     match (d, a) {
         (Operand::Vector(parts), _) => {
@@ -75,6 +78,31 @@ fn mov(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// `mov.b128`: to, from or between 128-bit registers; vectors have two elements of 64 bits.
+fn mov_halves(b: &mut Builder, d: &Operand, a: &Operand) -> Result<()> {
+    if let (Operand::Vector(_), Operand::Vector(_)) = (d, a) {
+        return Err("move between two vectors".into());
+    }
+    let a = match a {
+        Operand::Vector(parts) => {
+            let [low, high] = take(parts)?;
+            [b.source(low, Type::B64, Width::W64)?, b.source(high, Type::B64, Width::W64)?]
+        }
+        _ => b.source_halves(a)?,
+    };
+    let d = match d {
+        Operand::Vector(parts) => {
+            let [low, high] = take(parts)?;
+            [b.destination(low, Width::W64)?, b.destination(high, Width::W64)?]
+        }
+        _ => b.destination_halves(d)?,
+    };
+    for (d, a) in d.into_iter().zip(a) {
+        b.emit(Op::Mov64 { d, a });
+    }
+    Ok(())
 }
 
 fn unpack(b: &mut Builder, w: Width, parts: &[Operand], a: Reg) -> Result<()> {

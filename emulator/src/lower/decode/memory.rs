@@ -136,6 +136,12 @@ fn load(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> 
     };
     let (address, symbol) = b.address(source)?;
     let space = resolve_space(space, symbol)?;
+    if ty == Type::B128 {
+        single(count)?;
+        let d = repeated(b.destination_halves(destination)?);
+        b.emit(Op::Load { strong, space, kind: HALF, count: 2, d, address });
+        return Ok(());
+    }
     let elements = elements(destination, count)?;
     if let Some((lower, upper)) = halves(elements, ty)? {
         let half = Half { strong, space, ty, address };
@@ -152,6 +158,18 @@ fn load(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> 
     }
     b.emit(Op::Load { strong, space, kind, count, d, address });
     Ok(())
+}
+
+/// A half of a 128-bit register.
+const HALF: MemoryKind = MemoryKind { bytes: 8, signed: false, width: Width::W64 };
+
+/// 128-bit registers come one by one.
+fn single(count: u8) -> Result<()> {
+    if count == 1 { Ok(()) } else { Err("vector of type .b128".into()) }
+}
+
+fn repeated([low, high]: [Reg; 2]) -> [Reg; 4] {
+    [low, high, low, high]
 }
 
 /// An access of eight 32-bit elements goes in two steps.
@@ -237,6 +255,12 @@ fn store(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()>
     if space == Space::Param {
         return Err("store to a kernel parameter".into());
     }
+    if ty == Type::B128 {
+        single(count)?;
+        let a = repeated(b.source_halves(source)?);
+        b.emit(Op::Store { strong, space, kind: HALF, count: 2, a, address });
+        return Ok(());
+    }
     let elements = elements(source, count)?;
     if let Some((lower, upper)) = halves(elements, ty)? {
         let half = Half { strong, space, ty, address };
@@ -271,6 +295,7 @@ fn atomic_type(ty: Type) -> Result<AtomicType> {
         F16x2 => AtomicType::F16x2,
         Bf16 => AtomicType::Bf16,
         Bf16x2 => AtomicType::Bf16x2,
+        B128 => AtomicType::B128,
         _ => return Err("atomic of this type".into()),
     })
 }
@@ -299,9 +324,8 @@ fn atomic(b: &mut Builder, m: &mut Modifiers, operands: &[Operand], returns: boo
     let ty = m.ty()?;
     let kind = atomic_type(ty)?;
     check_atomic(op, kind, count)?;
-    let w = width(ty)?;
     let (destinations, rest) = match (operands, returns) {
-        ([d, rest @ ..], true) => (Some(elements(d, count)?), rest),
+        ([d, rest @ ..], true) => (Some(d), rest),
         (rest, _) => (None, rest),
     };
     // The last operand may be a cache policy.
@@ -312,6 +336,14 @@ fn atomic(b: &mut Builder, m: &mut Modifiers, operands: &[Operand], returns: boo
     };
     let (address, symbol) = b.address(target)?;
     let space = resolve_space(space, symbol)?;
+    if ty == Type::B128 {
+        let d = destinations.map(|d| b.destination_halves(d)).transpose()?;
+        let (x, y) = (b.source_halves(x)?, b.source_halves(y)?);
+        b.emit(Op::Atomic { space, op, ty: kind, d, address, b: x, c: y });
+        return Ok(());
+    }
+    let destinations = destinations.map(|d| elements(d, count)).transpose()?;
+    let w = width(ty)?;
     let mut old = Vec::new();
     for (index, (x, y)) in elements(x, count)?.iter().zip(elements(y, count)?).enumerate() {
         let (x, y) = (b.source(x, ty, w)?, b.source(y, ty, w)?);
@@ -326,7 +358,8 @@ fn atomic(b: &mut Builder, m: &mut Modifiers, operands: &[Operand], returns: boo
             Some(d) => Some(b.destination(d, w)?),
             None => None,
         };
-        b.emit(Op::Atomic { space, op, ty: kind, d, address: Address { offset, ..address }, b: x, c: y });
+        let (d, address) = (d.map(|d| [d; 2]), Address { offset, ..address });
+        b.emit(Op::Atomic { space, op, ty: kind, d, address, b: [x; 2], c: [y; 2] });
     }
     for (d, a) in old {
         b.emit(Op::Mov32 { d, a });
@@ -338,6 +371,7 @@ fn atomic(b: &mut Builder, m: &mut Modifiers, operands: &[Operand], returns: boo
 fn check_atomic(op: AtomicOp, ty: AtomicType, count: u8) -> Result<()> {
     use AtomicType::{Bf16, Bf16x2, F16, F16x2, F32};
     let known = match (op, count) {
+        (_, 1) if ty == AtomicType::B128 => matches!(op, AtomicOp::Exchange | AtomicOp::CompareExchange),
         (_, 1) => !is_float_atomic(ty) || matches!(op, AtomicOp::Add | AtomicOp::Exchange),
         (AtomicOp::Add, _) => matches!(ty, F32 | F16 | F16x2 | Bf16 | Bf16x2),
         (AtomicOp::Min | AtomicOp::Max, _) => matches!(ty, F16 | F16x2 | Bf16 | Bf16x2),
