@@ -8,7 +8,7 @@ use std::{env, fs};
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=src/devices.toml");
-    println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libcuda.so");
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libcuda.so.1");
     let text = fs::read_to_string("src/devices.toml").expect("src/devices.toml is part of the source");
     let directory = env::var_os("OUT_DIR").expect("cargo names a folder for generated source");
     fs::write(Path::new(&directory).join("devices.rs"), constants(&text)).expect("the folder can be written");

@@ -12,7 +12,7 @@
 //! A program that links the crate calls [`install`] before it loads `libcuda.so`, and gets the emulator under that name;
 //! [`configure`] chooses the device, [`last_report`] says what went wrong, [`statistics`] counts what was asked,
 //! [`profile`] counts what each launch did and predicts how long a device would take for it. A program
-//! that does not know of the crate is given the shared library, `libcuda_emulator.so`, whose SONAME is `libcuda.so`; the
+//! that does not know of the crate is given the shared library, `libcuda_emulator.so`, whose SONAME is `libcuda.so.1`; the
 //! environment then chooses the device (`CUDA_EMULATOR_DEVICE` and the other variables of [`Config`]). The program
 //! `cuda-emulator` does that: `cuda-emulator run --check all -- PROGRAM`.
 //!

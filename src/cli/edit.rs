@@ -131,7 +131,9 @@ impl Job {
         let scale = self.files.json::<VaeConfig>("vae/config.json")?.scale();
         let (width, height) = (self.size.0 / scale, self.size.1 / scale);
         if let Some(path) = &files.mask {
-            self.request.mask = MaskSource::Mask(Mask::load_placed(path, &self.placement, width, height)?);
+            let mask = Mask::load_placed(path, &self.placement, width, height)?;
+            ensure!(mask.coverage() > 0.0, "{}: black all over; paint white what is to be edited", path.display());
+            self.request.mask = MaskSource::Mask(mask);
         }
         if let Some(path) = &files.map {
             let map = Map::load(path)?;
@@ -154,6 +156,11 @@ impl Job {
         let outputs: Vec<&Path> = self.outputs.named().into_iter().map(|(_, path)| path).collect();
         let inputs: Vec<&Path> = self.inputs.iter().map(PathBuf::as_path).collect();
         output::check(&outputs, &inputs)?;
+        let EditRequest { source, target, mask, .. } = &self.request;
+        ensure!(
+            source != target || !matches!(mask, MaskSource::Prompts(_)),
+            "both prompts are {target:?}: where they differ is what would be edited"
+        );
 
         let mut progress = Progress::new();
         let mut engine = Engine::open(device, &self.files, &mut progress)?;
@@ -268,8 +275,8 @@ pub fn write_mask(mut to: impl Write, mask: GrayImage) -> std::io::Result<()> {
 
 /// Says what the result makes one wonder about.
 fn warn(result: &EditResult, progress: &mut Progress) {
-    for dropped in &result.dropped {
-        progress.say(&format!("warning: a prompt is too long for the model; it leaves out {dropped:?}"));
+    for (name, end) in &result.dropped {
+        progress.say(&format!("warning: the {name} prompt is too long for the model; it leaves out {end:?}"));
     }
     if result.mask.coverage() == 0.0 {
         let remedy = if result.map.is_some() { "; a lower --threshold makes it larger" } else { "" };

@@ -156,7 +156,7 @@ struct Run<'a> {
     placement: Placement,
     noise: Noise,
     ids: Vec<i32>,
-    dropped: Vec<String>,
+    dropped: Vec<(&'static str, String)>,
     /// Ends of the stages, with the names of what came before them.
     marks: Vec<(&'static str, Mark)>,
     mask_source: &'a MaskSource,
@@ -304,16 +304,20 @@ impl<'a> Run<'a> {
 }
 
 /// The prompts' ids in the device's order, `length` each, and the ends that did not fit.
-fn tokenize(tokenizer: &Tokenizer, length: usize, request: &EditRequest) -> Result<(Vec<i32>, Vec<String>)> {
-    let mut prompts = [""; PROMPTS];
-    prompts[NEGATIVE] = &request.negative;
-    prompts[TARGET] = &request.target;
-    prompts[SOURCE] = &request.source;
+fn tokenize(
+    tokenizer: &Tokenizer,
+    length: usize,
+    request: &EditRequest,
+) -> Result<(Vec<i32>, Vec<(&'static str, String)>)> {
+    let mut prompts = [("", ""); PROMPTS];
+    prompts[NEGATIVE] = ("negative", &request.negative);
+    prompts[TARGET] = ("target", &request.target);
+    prompts[SOURCE] = ("source", &request.source);
     let (mut ids, mut dropped) = (Vec::new(), Vec::new());
-    for prompt in prompts {
+    for (name, prompt) in prompts {
         let tokens = tokenizer.encode(prompt, length)?;
         ids.extend(tokens.ids);
-        dropped.extend(tokens.dropped);
+        dropped.extend(tokens.dropped.map(|end| (name, end)));
     }
     Ok((ids, dropped))
 }

@@ -239,8 +239,9 @@ pub struct EditResult {
     pub timings: Vec<Timing>,
     /// Multiply-accumulates of all the kernels that ran.
     pub macs: u64,
-    /// Ends of prompts that did not fit into the text encoder.
-    pub dropped: Vec<String>,
+    /// Ends of prompts that did not fit into the text encoder, each after the name of its prompt: negative, target or
+    /// source.
+    pub dropped: Vec<(&'static str, String)>,
     pub dump: Option<Dump>,
     pub figures: Option<EditFigures>,
 }

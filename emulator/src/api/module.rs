@@ -84,8 +84,10 @@ impl Header {
             return refused(CUresult::UNSUPPORTED_PTX_VERSION, message);
         }
         match self.target {
-            Some(target) if !runs(target, &config.device) => {
-                let message = "SM version specified by .target is higher than default SM version assumed";
+            Some(target @ (number, suffix)) if !runs(target, &config.device) => {
+                let suffix = suffix.map_or(String::new(), String::from);
+                let (name, own) = (config.device.name, config.device.architecture());
+                let message = format!("PTX for .target sm_{number}{suffix} does not run on {name}, which is sm_{own}");
                 refused(CUresult::INVALID_PTX, message)
             }
             _ => Ok(()),

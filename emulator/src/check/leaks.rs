@@ -75,6 +75,10 @@ pub(crate) fn watch_exit() {
     extern "C" fn at_exit() {
         // Another thread may still be inside the driver; then nothing can be said.
         let reports = |driver: &Driver| -> Vec<Report> {
+            // After a fault a program can release nothing.
+            if driver.contexts.values().any(|context| context.fault.is_some()) {
+                return Vec::new();
+            }
             driver.unreleased().iter().map(|leak| driver.leak_report(leak)).collect()
         };
         try_with_driver(reports).unwrap_or_default().into_iter().for_each(report::finding);

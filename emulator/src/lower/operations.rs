@@ -167,7 +167,7 @@ const CONVERSIONS: &[Form] = &[
     form(
         &["mov"],
         "registers, addresses, packing and unpacking",
-        &["mov.b64 {%r1, %r2}, %d1;", "mov.b32 %r1, {%h1, %h2};", "mov.u32 %r1, %tid.x;"],
+        &["mov.b64 {%r1, %r2}, %d1;", "mov.b128 %q1, {%d1, %d2};", "mov.b32 %r1, {%h1, %h2};", "mov.u32 %r1, %tid.x;"],
     ),
     form(
         &["cvt"],
@@ -195,12 +195,13 @@ const MEMORY: &[Form] = &[
     ),
     form(
         &["atom", "red"],
-        "all operations of b16, u/s/b 32 and 64, f16, f16x2, bf16, bf16x2, f32, f64, vectors; any order and scope",
+        "all operations of b16, u/s/b 32 and 64, f16, f16x2, bf16, bf16x2, f32, f64, vectors; `cas`, `exch` of b128; any order and scope",
         &[
             "atom.global.acq_rel.gpu.cas.b64 %d1, [%d2], %d3, %d4;",
             "red.shared.add.f32 [%r1], %f1;",
             "atom.global.add.noftz.f16x2 %r1, [%d1], %r2;",
             "atom.inc.u32 %r1, [%d1], %r2;",
+            "atom.global.exch.b128 %q1, [%d1], %q2;",
         ],
     ),
     form(
@@ -300,7 +301,7 @@ mod tests {
             let ptx = format!(
                 ".version 8.5\n.target sm_90\n.address_size 64\n.func nothing()\n{{\n\tret;\n}}\n.entry example()\n{{\n\
                  \t.reg .pred %p<8>;\n\t.reg .b16 %h<8>;\n\t.reg .b32 %r<16>;\n\t.reg .f32 %f<8>;\n\t.reg .b64 %d<8>;\n\
-                 \t.reg .f64 %e<8>;\n\t{example}\n$next:\n\tret;\n}}\n"
+                 \t.reg .f64 %e<8>;\n\t.reg .b128 %q<8>;\n\t{example}\n$next:\n\tret;\n}}\n"
             );
             let problems = Module::problems(&ptx, &mut Memory::default()).unwrap_or_else(|report| panic!("{report}"));
             assert!(problems.is_empty(), "{example}: {}", problems[0]);

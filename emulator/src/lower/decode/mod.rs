@@ -34,6 +34,9 @@ pub(super) fn instruction<'m>(b: &mut Builder<'m>, instruction: &'m Instruction)
     m.end()
 }
 
+/// Types of PTX for which there are no operations, but for the conversions that name them otherwise.
+const UNSUPPORTED_TYPES: [&str; 3] = ["f32x2", "u16x2", "s16x2"];
+
 /// The dotted words after an opcode, consumed as they are understood.
 pub(super) struct Modifiers<'a> {
     rest: Vec<&'a str>,
@@ -89,7 +92,10 @@ impl<'a> Modifiers<'a> {
     /// Consumes the first word that names a type.
     fn ty(&mut self) -> Result<Type> {
         let index = self.rest.iter().position(|w| Type::named(w).is_some());
-        let index = index.ok_or_else(|| Problem::new("type missing or unknown"))?;
+        let index = index.ok_or_else(|| match self.rest.iter().find(|word| UNSUPPORTED_TYPES.contains(word)) {
+            Some(word) => Problem::new(format!("type .{word}")),
+            None => Problem::new("type missing or unknown"),
+        })?;
         Ok(Type::named(self.rest.remove(index)).expect("the position was found by it"))
     }
 
