@@ -15,7 +15,7 @@ use super::output::{self, Outputs};
 use super::progress::Progress;
 use super::settings;
 use super::tensors;
-use crate::edit::{EditRequest, EditResult, MaskSource, Posterior};
+use crate::edit::{Dropped, EditRequest, EditResult, MaskSource, Posterior};
 use crate::mask::{Map, Mask};
 use crate::model::{ModelFiles, VaeConfig};
 use crate::picture::{Metadata, Original, Placement};
@@ -249,6 +249,8 @@ impl Job {
             .into_iter()
             .map(|(name, path)| (name.into(), path.display().to_string().into()))
             .collect();
+        let dropped: serde_json::Map<String, Value> =
+            result.dropped.iter().map(|Dropped { prompt, end }| (prompt.to_string(), end.as_str().into())).collect();
         json!({
             "diffedit": env!("CARGO_PKG_VERSION"),
             "command": match part { Part::Whole => "edit", Part::Mask => "mask" },
@@ -260,7 +262,7 @@ impl Job {
             "mask-coverage": result.mask.coverage(),
             "seconds": { "stages": timings, "all": seconds },
             "multiply-accumulates": result.macs,
-            "dropped": result.dropped,
+            "dropped": dropped,
             "outputs": outputs,
         })
     }
@@ -275,8 +277,8 @@ pub fn write_mask(mut to: impl Write, mask: GrayImage) -> std::io::Result<()> {
 
 /// Says what the result makes one wonder about.
 fn warn(result: &EditResult, progress: &mut Progress) {
-    for (name, end) in &result.dropped {
-        progress.say(&format!("warning: the {name} prompt is too long for the model; it leaves out {end:?}"));
+    for Dropped { prompt, end } in &result.dropped {
+        progress.say(&format!("warning: the {prompt} prompt is too long for the model; it leaves out {end:?}"));
     }
     if result.mask.coverage() == 0.0 {
         let remedy = if result.map.is_some() { "; a lower --threshold makes it larger" } else { "" };

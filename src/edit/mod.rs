@@ -13,8 +13,8 @@ mod state;
 pub use memory::{MemoryPlan, StageMemory};
 pub use noise::{Noise, map_seed};
 pub use request::{
-    Dump, DumpData, DumpTensor, EditFigures, EditRequest, EditResult, Event, MapSettings, MaskSettings, MaskSource,
-    Posterior, Timing, VaeTiling,
+    Dropped, Dump, DumpData, DumpTensor, EditFigures, EditRequest, EditResult, Event, MapSettings, MaskSettings,
+    MaskSource, Posterior, Timing, VaeTiling,
 };
 
 use std::collections::VecDeque;
@@ -156,7 +156,7 @@ struct Run<'a> {
     placement: Placement,
     noise: Noise,
     ids: Vec<i32>,
-    dropped: Vec<(&'static str, String)>,
+    dropped: Vec<Dropped>,
     /// Ends of the stages, with the names of what came before them.
     marks: Vec<(&'static str, Mark)>,
     mask_source: &'a MaskSource,
@@ -304,20 +304,16 @@ impl<'a> Run<'a> {
 }
 
 /// The prompts' ids in the device's order, `length` each, and the ends that did not fit.
-fn tokenize(
-    tokenizer: &Tokenizer,
-    length: usize,
-    request: &EditRequest,
-) -> Result<(Vec<i32>, Vec<(&'static str, String)>)> {
+fn tokenize(tokenizer: &Tokenizer, length: usize, request: &EditRequest) -> Result<(Vec<i32>, Vec<Dropped>)> {
     let mut prompts = [("", ""); PROMPTS];
     prompts[NEGATIVE] = ("negative", &request.negative);
     prompts[TARGET] = ("target", &request.target);
     prompts[SOURCE] = ("source", &request.source);
     let (mut ids, mut dropped) = (Vec::new(), Vec::new());
-    for (name, prompt) in prompts {
-        let tokens = tokenizer.encode(prompt, length)?;
+    for (prompt, text) in prompts {
+        let tokens = tokenizer.encode(text, length)?;
         ids.extend(tokens.ids);
-        dropped.extend(tokens.dropped.map(|end| (name, end)));
+        dropped.extend(tokens.dropped.map(|end| Dropped { prompt, end }));
     }
     Ok((ids, dropped))
 }

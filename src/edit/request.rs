@@ -239,11 +239,19 @@ pub struct EditResult {
     pub timings: Vec<Timing>,
     /// Multiply-accumulates of all the kernels that ran.
     pub macs: u64,
-    /// Ends of prompts that did not fit into the text encoder, each after the name of its prompt: negative, target or
-    /// source.
-    pub dropped: Vec<(&'static str, String)>,
+    /// Ends of prompts that did not fit into the text encoder.
+    pub dropped: Vec<Dropped>,
     pub dump: Option<Dump>,
     pub figures: Option<EditFigures>,
+}
+
+/// The end of a prompt that was too long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// Which prompt: negative, target or source.
+    pub prompt: &'static str,
+    /// Its words from the first that the model does not read in whole.
+    pub end: String,
 }
 
 impl EditResult {
