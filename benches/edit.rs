@@ -23,7 +23,7 @@ fn request() -> EditRequest {
     let mut request = EditRequest::new(picture.expect("a picture").to_rgb8(), "horse", "zebra");
     request.mask_settings.threshold = 0.25;
     request.steps = sized(50, 3);
-    request.mask = MaskSource::Prompts(MapSettings { maps: sized(10, 1), strength: 0.5 });
+    request.mask = MaskSource::Prompts(MapSettings { maps: sized(10, 1), ..MapSettings::default() });
     request
 }
 

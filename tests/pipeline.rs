@@ -52,7 +52,7 @@ fn request(case: &Case) -> EditRequest {
     request.guidance = case.guidance;
     request.strength = case.strength;
     request.seed = case.seed;
-    request.mask = MaskSource::Prompts(MapSettings { maps: case.maps, strength: case.mask_strength });
+    request.mask = MaskSource::Prompts(MapSettings { maps: case.maps, strength: case.mask_strength, batch: None });
     request.mask_settings = MaskSettings { threshold: case.threshold, blur: case.blur, fill_holes: case.fill_holes };
     request
 }

@@ -41,13 +41,28 @@ fn more_maps_take_more_calls_and_hardly_more_memory() {
     let (model, device) = (model(), device("a100"));
     let plan = |maps| {
         let mut request = EditRequest::new(RgbImage::new(1, 1), "", "");
-        request.mask = MaskSource::Prompts(MapSettings { maps, strength: 0.5 });
+        request.mask = MaskSource::Prompts(MapSettings { maps, ..MapSettings::default() });
         Plans::record(&model, &request, &device).expect("it is planned").memory()
     };
     let (few, many) = (plan(10), plan(100));
     assert_eq!(few.arena(), many.arena());
     assert_eq!((few.stages[1].runs, many.stages[1].runs), (2, 20));
     assert!(many.total() - few.total() < 10_000_000);
+}
+
+#[test]
+fn a_larger_batch_takes_fewer_calls_and_more_memory() {
+    let (model, device) = (model(), device("a100"));
+    let plan = |batch| {
+        let mut request = EditRequest::new(RgbImage::new(1, 1), "", "");
+        request.mask = MaskSource::Prompts(MapSettings { batch, ..MapSettings::default() });
+        Plans::record(&model, &request, &device).expect("it is planned").memory()
+    };
+    let [unsaid, five, one, all] = [None, Some(5), Some(1), Some(1000)].map(plan);
+    assert_eq!(unsaid, five);
+    assert_eq!([one.stages[1].runs, five.stages[1].runs, all.stages[1].runs], [10, 2, 1]);
+    let arenas = [&one, &five, &all].map(|plan| plan.stages[1].arena);
+    assert!(arenas.is_sorted_by(|a, b| a < b), "{arenas:?}");
 }
 
 #[test]

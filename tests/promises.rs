@@ -25,7 +25,7 @@ fn request() -> EditRequest {
     let mut request = EditRequest::new(picture.expect("the scene").to_rgb8(), "horse", "zebra");
     request.steps = STEPS;
     request.strength = 1.0;
-    request.mask = MaskSource::Prompts(MapSettings { maps: 3, strength: 0.5 });
+    request.mask = MaskSource::Prompts(MapSettings { maps: 3, ..MapSettings::default() });
     request.mask_settings.threshold = 0.25;
     request
 }
@@ -53,6 +53,7 @@ fn promises() {
 
     same_bits_again(&mut editor, &expected);
     same_bits_with_figures(&mut editor, &expected);
+    same_bits_in_every_batch(&mut editor, &expected);
     same_bits_in_separate_memory(&expected);
     if emulated() {
         same_bits_under_every_schedule(&mut editor, &expected);
@@ -61,6 +62,17 @@ fn promises() {
     cancelled(&mut editor, &expected);
     plans_hold_no_large_intermediates(&editor);
     memory_is_as_planned(editor);
+}
+
+/// However many maps share a call of the UNet.
+fn same_bits_in_every_batch(editor: &mut Editor, expected: &(Vec<u32>, Vec<u8>, Vec<u8>)) {
+    for batch in [1, 2] {
+        let mut request = request();
+        request.mask = MaskSource::Prompts(MapSettings { maps: 3, batch: Some(batch), ..MapSettings::default() });
+        let result = editor.mask(&request, &mut |_| ControlFlow::Continue(())).expect("the mask is found");
+        let (map, mask, _) = bits(&result);
+        assert!((&map, &mask) == (&expected.0, &expected.1), "maps in batches of {batch}");
+    }
 }
 
 fn same_bits_again(editor: &mut Editor, expected: &(Vec<u32>, Vec<u8>, Vec<u8>)) {

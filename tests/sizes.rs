@@ -36,7 +36,7 @@ fn request(size: (usize, usize)) -> EditRequest {
     request.size = Some(size);
     request.steps = 2;
     request.strength = 1.0;
-    request.mask = MaskSource::Prompts(MapSettings { maps: 1, strength: 0.5 });
+    request.mask = MaskSource::Prompts(MapSettings { maps: 1, ..MapSettings::default() });
     request.mask_settings.threshold = 0.25;
     request
 }

@@ -254,6 +254,11 @@ pub struct MapsArgs {
     /// How much noise the prompts are compared under, above 0 and up to 1 [the article: 0.5]
     #[arg(long, value_name = "X", value_parser = values::strength, allow_negative_numbers = true)]
     pub mask_strength: Option<f64>,
+
+    /// Noise draws that share a call of the UNet, 1 to 1000: more take more memory, and change no bit [default: as many
+    /// as fill a GPU]
+    #[arg(long, value_name = "N", value_parser = values::maps, allow_negative_numbers = true)]
+    pub batch: Option<usize>,
 }
 
 /// How a map becomes a mask.
@@ -397,6 +402,11 @@ pub struct PlanArgs {
     /// Noise draws that are averaged for the mask, 1 to 1000 [the article: 10]
     #[arg(long, value_name = "N", value_parser = values::maps, allow_negative_numbers = true)]
     pub maps: Option<usize>,
+
+    /// Noise draws that share a call of the UNet, 1 to 1000: more take more memory, and change no bit [default: as many
+    /// as fill a GPU]
+    #[arg(long, value_name = "N", value_parser = values::maps, allow_negative_numbers = true)]
+    pub batch: Option<usize>,
 
     /// Steps of the whole schedule, 1 to 1000 [the article: 50]
     #[arg(long, value_name = "N", value_parser = values::steps, allow_negative_numbers = true)]

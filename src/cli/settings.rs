@@ -126,6 +126,7 @@ impl MapsArgs {
         if let MaskSource::Prompts(maps) = &mut request.mask {
             set(&mut maps.maps, self.maps);
             set(&mut maps.strength, self.mask_strength);
+            maps.batch = self.batch.or(maps.batch);
         }
     }
 }
@@ -238,11 +239,11 @@ mod tests {
         let mut request = request();
         defaults(&files).expect("valid defaults").apply(&mut request).expect("valid defaults");
         DenoisingArgs { steps: Some(20), ..DenoisingArgs::default() }.apply(&mut request);
-        MapsArgs { maps: Some(4), mask_strength: None }.apply(&mut request);
+        MapsArgs { maps: Some(4), ..MapsArgs::default() }.apply(&mut request);
         assert_eq!((request.steps, request.size, request.seed), (20, Some((128, 64)), 3));
         assert_eq!((request.mask_settings.threshold, request.mask_settings.blur), (0.25, 7));
         let MaskSource::Prompts(maps) = &request.mask else { panic!("the mask is found") };
-        assert_eq!(*maps, MapSettings { maps: 4, strength: 0.4 });
+        assert_eq!(*maps, MapSettings { maps: 4, strength: 0.4, batch: None });
     }
 
     #[test]

@@ -235,7 +235,7 @@ impl<'a> Run<'a> {
             let total = stage.maps;
             let mut queue = Queue::new(self.device)?;
             observe(observer, self.device, Event::Map { done: 0, total })?;
-            let chunks = stages::map_chunks(&self.session.settings, total);
+            let chunks = stages::map_chunks(&self.session.settings, stage);
             for (program, maps) in self.session.map.iter().zip(chunks) {
                 program.run(self.device)?;
                 queue.push(Event::Map { done: maps.end, total }, observer)?;

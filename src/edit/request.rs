@@ -28,11 +28,14 @@ pub struct MapSettings {
     pub maps: usize,
     /// Share of the schedule that the picture is noised by, in (0, 1].
     pub strength: f64,
+    /// Draws that share a call of the UNet; without it as many as fill a GPU. More take more memory, and give the same
+    /// bits.
+    pub batch: Option<usize>,
 }
 
 impl Default for MapSettings {
     fn default() -> Self {
-        MapSettings { maps: 10, strength: 0.5 }
+        MapSettings { maps: 10, strength: 0.5, batch: None }
     }
 }
 
@@ -138,7 +141,7 @@ impl EditRequest {
             (self.guidance.is_finite(), format!("guidance {} is not a number", self.guidance)),
             (in_unit(self.strength), format!("strength {} is not in (0, 1]", self.strength)),
             (self.mask_settings.is_valid(), self.mask_settings.complaint()),
-            (self.map_settings_valid(), "maps must be 1..=1000 and mask strength in (0, 1]".into()),
+            (self.map_settings_valid(), "maps and batch must be 1..=1000 and mask strength in (0, 1]".into()),
             (self.picture.width() > 0 && self.picture.height() > 0, "the picture is empty".into()),
         ];
         match ranges.into_iter().find(|(valid, _)| !valid) {
@@ -149,7 +152,10 @@ impl EditRequest {
 
     fn map_settings_valid(&self) -> bool {
         match &self.mask {
-            MaskSource::Prompts(settings) => (1..=1000).contains(&settings.maps) && in_unit(settings.strength),
+            MaskSource::Prompts(MapSettings { maps, strength, batch }) => {
+                [Some(*maps), *batch].into_iter().flatten().all(|draws| (1..=1000).contains(&draws))
+                    && in_unit(*strength)
+            }
             _ => true,
         }
     }

@@ -32,6 +32,8 @@ pub struct Settings {
 #[derive(Clone, Debug, PartialEq)]
 pub struct MapStage {
     pub maps: usize,
+    /// Maps that share a call of the UNet, if that is asked for.
+    pub batch: Option<usize>,
     /// The step of the schedule whose noise is added.
     pub step: usize,
     /// Whether the guided predictions are averaged too, for which the unconditional ones are needed.
@@ -61,6 +63,7 @@ impl Settings {
         let map = match &request.mask {
             MaskSource::Prompts(map) => Some(MapStage {
                 maps: map.maps,
+                batch: map.batch,
                 step: start_step(&scheduler, "mask strength", map.strength)?,
                 predictions: request.figures,
             }),

@@ -119,7 +119,7 @@ impl Plans {
             Ok(plan)
         };
         let map = match &settings.map {
-            Some(map) => map_chunks(settings, map.maps)
+            Some(map) => map_chunks(settings, map)
                 .map(|maps| stage(&|plan| record_map(plan, model, settings, map, maps.clone(), &scheduler, &state)))
                 .collect::<Result<_>>()?,
             None => Vec::new(),
@@ -165,13 +165,14 @@ fn record_encode(plan: &mut Plan, model: &Model, state: &State, bands: Option<Ba
     Ok(())
 }
 
-/// The maps that share a UNet call: as many as fill a GPU, and no more, since their activations are what takes most of
-/// the arena. At 64x64 latents and two prompts that is five maps, whose activations take what decoding takes.
-pub(super) fn map_chunks(settings: &Settings, maps: usize) -> impl Iterator<Item = Range<usize>> {
+/// The maps that share a UNet call, where the request does not say: as many as fill a GPU, and no more, since their
+/// activations are what takes most of the arena. At 64x64 latents and two prompts that is five maps, whose activations
+/// take what decoding takes.
+pub(super) fn map_chunks(settings: &Settings, map: &MapStage) -> impl Iterator<Item = Range<usize>> {
     const LATENTS_PER_CALL: usize = 10 * 64 * 64;
-    let predictions = settings.map.as_ref().is_some_and(|map| map.predictions);
-    let samples = if predictions { PROMPTS } else { PROMPTS - TARGET };
-    let per_call = (LATENTS_PER_CALL / (samples * settings.pixels())).clamp(1, maps);
+    let maps = map.maps;
+    let samples = if map.predictions { PROMPTS } else { PROMPTS - TARGET };
+    let per_call = map.batch.unwrap_or(LATENTS_PER_CALL / (samples * settings.pixels())).clamp(1, maps);
     (0..maps).step_by(per_call).map(move |first| first..maps.min(first + per_call))
 }
 
