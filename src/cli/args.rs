@@ -68,6 +68,13 @@ pub struct EditArgs {
     pub to: String,
 
     #[command(flatten)]
+    pub repaint: RepaintArgs,
+}
+
+/// What `edit` and `remove` share: all but the picture and what the prompts are called.
+#[derive(Debug, Args)]
+pub struct RepaintArgs {
+    #[command(flatten)]
     pub files: EditFiles,
 
     #[command(flatten)]
@@ -113,25 +120,7 @@ pub struct RemoveArgs {
     pub background: String,
 
     #[command(flatten)]
-    pub files: EditFiles,
-
-    #[command(flatten)]
-    pub denoising: DenoisingArgs,
-
-    #[command(flatten)]
-    pub maps: MapsArgs,
-
-    #[command(flatten)]
-    pub cut: CutArgs,
-
-    #[command(flatten)]
-    pub picture: PictureArgs,
-
-    #[command(flatten)]
-    pub common: CommonArgs,
-
-    #[command(flatten)]
-    pub device: DeviceArgs,
+    pub repaint: RepaintArgs,
 }
 
 /// Find the mask alone. From a saved map this needs neither model nor device.

@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use image::{DynamicImage, GrayImage, ImageFormat};
 use serde_json::{Value, json};
 
-use super::args::{CommonArgs, DeviceArgs, EditArgs, EditFiles, PictureArgs};
+use super::args::{CommonArgs, DeviceArgs, EditArgs, EditFiles, PictureArgs, RepaintArgs};
 use super::engine::{Engine, Part};
 use super::output::{self, Outputs};
 use super::progress::Progress;
@@ -25,16 +25,28 @@ use crate::{picture, report};
 pub const PARAMETERS: &str = "parameters";
 
 pub fn run(args: &EditArgs) -> Result<()> {
-    let files = settings::model_files(&args.common.model, args.device.offline)?;
     let source = args.from.clone().unwrap_or_default();
-    let original = Original::load(&args.image)?;
-    let mut request = EditRequest::new(original.rgb(), source, args.to.clone());
+    repaint(&args.image, [source, args.to.clone()], None, &args.repaint)
+}
+
+/// Edits the picture of a file from one prompt to another. A negative prompt goes before the model's own, and one that
+/// is given on the command line before both.
+pub fn repaint(
+    image: &Path,
+    [source, target]: [String; 2],
+    negative: Option<String>,
+    args: &RepaintArgs,
+) -> Result<()> {
+    let files = settings::model_files(&args.common.model, args.device.offline)?;
+    let original = Original::load(image)?;
+    let mut request = EditRequest::new(original.rgb(), source, target);
     settings::defaults(&files)?.apply(&mut request)?;
+    request.negative = negative.unwrap_or(request.negative);
     args.denoising.apply(&mut request);
     args.maps.apply(&mut request);
     args.cut.apply(&mut request.mask_settings);
     let mut job = Job::new(request, original, files, &args.common, &args.picture)?;
-    job.take_files(&args.image, &args.files)?;
+    job.take_files(image, &args.files)?;
     job.run(Part::Whole, &args.device)
 }
 
