@@ -155,16 +155,10 @@ fn floats(level: SimdLevel, model: Option<&Model>, file: &mut File, product: &Ma
     let (depth, d) = (product.a.fragment.columns as usize, product.d.fragment.element);
     let a = read_floats(file, &product.a, Order::Rows);
     let mut c = read_floats(file, &product.c, Order::Rows);
-    match model {
-        Some(model) => {
-            let b = read_floats(file, &product.b, Order::Rows);
-            let arithmetic = model.arithmetic(product.a.fragment.element, d);
-            arithmetic.multiply(depth, &a.values, &b.values, &mut c.values);
-        }
-        None => {
-            let b = read_floats(file, &product.b, Order::Columns);
-            multiply(level, depth, &a.values, &b.values, &mut c.values);
-        }
+    let b = read_floats(file, &product.b, Order::Columns);
+    match model.map(|model| model.arithmetic(product.a.fragment.element, d)) {
+        Some(arithmetic) => arithmetic.multiply(level, depth, &a.values, &b.values, &mut c.values),
+        None => multiply(level, depth, &a.values, &b.values, &mut c.values),
     }
     match d {
         Element::F16 => c.scatter::<2>(file, &product.d, to_f16),
@@ -331,7 +325,7 @@ pub(in crate::exec) fn quad_pairs(level: SimdLevel, model: Option<&Model>, file:
             true => half(registers, k + (i & 4), i % 4),
         };
         let a: Vec<f32> = (0..32).map(|index| vector(op.a, op.a_columns, index / 4, index % 4)).collect();
-        let b: Vec<f32> = (0..32).map(|index| vector(op.b, op.b_rows, index / 4, index % 4)).collect();
+        let b: Vec<f32> = (0..32).map(|index| vector(op.b, op.b_rows, index % 8, index / 8)).collect();
         let wide = op.c.len() == 8;
         let mut c = [0f32; 64];
         for (index, part) in (0..8).flat_map(|index| (0..8).map(move |part| (index, part))) {
@@ -343,15 +337,10 @@ pub(in crate::exec) fn quad_pairs(level: SimdLevel, model: Option<&Model>, file:
                 }
             };
         }
-        match model {
-            Some(model) => {
-                let d = if op.d.len() == 8 { Element::F32 } else { Element::F16 };
-                model.arithmetic(Element::F16, d).multiply(4, &a, &b, &mut c);
-            }
-            None => {
-                let b: Vec<f32> = (0..32).map(|index| b[index % 8 * 4 + index / 8]).collect();
-                multiply(level, 4, &a, &b, &mut c);
-            }
+        let d = if op.d.len() == 8 { Element::F32 } else { Element::F16 };
+        match model.map(|model| model.arithmetic(Element::F16, d)) {
+            Some(arithmetic) => arithmetic.multiply(level, 4, &a, &b, &mut c),
+            None => multiply(level, 4, &a, &b, &mut c),
         }
         for (index, part) in (0..8).flat_map(|index| (0..8).map(move |part| (index, part))) {
             let (row, column) = quad_pair_position(op.d.len() == 8, index, part);

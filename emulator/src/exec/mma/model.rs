@@ -15,8 +15,11 @@
 //! V100, A100 and H100. No claim is made that a chip gives the same bits: summation across instructions is the kernel's,
 //! but products of 8-bit floats on Hopper, which the published parameters treat as Blackwell's, are the least sure.
 
+mod lanes;
+
 use crate::exec::float::round_f64;
 use crate::exec::half::{CANONICAL_NAN_F32, round_to_half};
+use crate::exec::simd::SimdLevel;
 use crate::isa::{Element, HalfFormat, Rounding};
 
 /// How the tensor cores of an architecture add.
@@ -101,38 +104,41 @@ fn scaled(x: f32, minimum_exponent: i32) -> Scaled {
 }
 
 impl Arithmetic {
-    /// `c += a * b`: `a` in rows and `b` in columns of `depth`, `c` in rows.
-    pub fn multiply(&self, depth: usize, a: &[f32], b: &[f32], c: &mut [f32]) {
+    /// `c += a * b`, all in rows, A of `depth` columns.
+    pub fn multiply(&self, level: SimdLevel, depth: usize, a: &[f32], b: &[f32], c: &mut [f32]) {
         let columns = b.len() / depth;
-        let parts = |x: &[f32]| x.iter().map(|x| scaled(*x, self.minimum_exponent)).collect::<Vec<_>>();
-        let (a_parts, b_parts) = (parts(a), parts(b));
-        let finite = a.iter().chain(b).all(|x| x.is_finite());
-        for (index, c) in c.iter_mut().enumerate() {
-            let (row, column) = (index / columns * depth, index % columns * depth);
-            for start in (0..depth).step_by(self.block) {
-                let end = (start + self.block).min(depth);
-                let (a_range, b_range) = (row + start..row + end, column + start..column + end);
-                if !c.is_finite() || !finite {
-                    let sum =
-                        a[a_range.clone()].iter().zip(&b[b_range.clone()]).map(|(a, b)| f64::from(*a) * f64::from(*b));
-                    let sum = sum.sum::<f64>() + f64::from(*c);
-                    if !sum.is_finite() {
-                        *c = if sum.is_nan() { f32::from_bits(CANONICAL_NAN_F32) } else { sum as f32 };
-                        continue;
-                    }
-                }
-                *c = self.block_sum(&a_parts[a_range], &b_parts[b_range], *c);
+        let finite = a.iter().chain(b).chain(c.iter()).all(|x| x.is_finite());
+        if finite && columns.is_multiple_of(lanes::LANES) {
+            return lanes::multiply(level, self, depth, a, b, c);
+        }
+        for (a, c) in a.chunks_exact(depth).zip(c.chunks_exact_mut(columns)) {
+            for (column, c) in c.iter_mut().enumerate() {
+                let b: Vec<f32> = b.iter().skip(column).step_by(columns).copied().collect();
+                *c = self.dot(a, &b, *c);
             }
         }
     }
 
-    /// The sum of one block.
-    fn block_sum(&self, a: &[Scaled], b: &[Scaled], c: f32) -> f32 {
-        let c = scaled(c, if self.result == Precision::Half { -14 } else { -126 });
+    /// `c` plus the dot product of `a` and `b`.
+    fn dot(&self, a: &[f32], b: &[f32], c: f32) -> f32 {
+        a.chunks(self.block).zip(b.chunks(self.block)).fold(c, |c, (a, b)| {
+            if a.iter().chain(b).chain([&c]).all(|x| x.is_finite()) {
+                return self.block_sum(a, b, c);
+            }
+            let sum = a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>() + f64::from(c);
+            if sum.is_nan() { f32::from_bits(CANONICAL_NAN_F32) } else { sum as f32 }
+        })
+    }
+
+    /// The sum of one block of finite numbers.
+    fn block_sum(&self, a: &[f32], b: &[f32], c: f32) -> f32 {
+        let parts = |x: &[f32]| x.iter().map(|x| scaled(*x, self.minimum_exponent)).collect::<Vec<_>>();
+        let (a, b) = (parts(a), parts(b));
+        let c = scaled(c, self.minimum_sum_exponent());
         // A zero does not take part in the alignment.
         let exponent = |zero: bool, exponent: i32| if zero { -126 } else { exponent };
         let mut largest = exponent(c.significand == 0, c.exponent);
-        for (a, b) in a.iter().zip(b) {
+        for (a, b) in a.iter().zip(&b) {
             let zero = a.significand == 0 || b.significand == 0;
             largest = largest.max(exponent(zero, a.exponent + b.exponent));
         }
@@ -142,10 +148,15 @@ impl Arithmetic {
             if shift < 0 { significand << -shift } else { significand / (1i64 << shift.min(62)) }
         };
         let mut sum = aligned(c.significand, c.exponent, 23);
-        for (a, b) in a.iter().zip(b) {
+        for (a, b) in a.iter().zip(&b) {
             sum += aligned(a.significand * b.significand, a.exponent + b.exponent, 46);
         }
         self.round(sum as f64 * power_of_two(largest - self.fraction_bits as i32))
+    }
+
+    /// Exponent of the smallest normal number of the accumulator's format.
+    fn minimum_sum_exponent(&self) -> i32 {
+        if self.result == Precision::Half { -14 } else { -126 }
     }
 
     fn round(&self, x: f64) -> f32 {
@@ -175,7 +186,7 @@ mod tests {
 
     fn dot(arithmetic: Arithmetic, a: &[f32], b: &[f32], c: f32) -> f32 {
         let mut c = [c];
-        arithmetic.multiply(a.len(), a, b, &mut c);
+        arithmetic.multiply(SimdLevel::detect(), a.len(), a, b, &mut c);
         c[0]
     }
 
