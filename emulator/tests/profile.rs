@@ -281,7 +281,9 @@ fn launches_are_profiled_through_the_driver() {
     let profiles = profile::take();
     assert_eq!(profiles.len(), 1);
     assert_eq!((profiles[0].kernel.as_str(), profiles[0].shape.grid), ("k", [3, 1, 1]));
-    assert!(profile::table(&profiles).contains("launch"), "such a small kernel takes as long as an empty one");
+    let table = profile::table(&profiles);
+    assert!(table.contains("launch"), "such a small kernel takes as long as an empty one");
+    assert!(table.contains("on 15 published kernels off by a factor of"), "{table}");
     drop(context);
 
     let path = std::env::temp_dir().join(format!("cuda-emulator-profile-{}.json", std::process::id()));
@@ -295,4 +297,5 @@ fn launches_are_profiled_through_the_driver() {
     std::fs::remove_file(&path).unwrap();
     assert!(written.starts_with("[{\"kernel\":\"k\"") && written.ends_with("}]\n"), "{written}");
     assert!(written.contains("\"grid\":[3,1,1]"));
+    assert!(written.contains("\"against_published\":{\"kernels\":15,"), "{written}");
 }

@@ -15,7 +15,7 @@ use compile::Compiler;
 use cuda_emulator::exec::{Launch, Module, Options};
 use cuda_emulator::memory::Memory;
 use cuda_emulator::profile::LaunchProfile;
-use cuda_emulator::profile::model::Parameters;
+use cuda_emulator::profile::model::{ACCURACY, Accuracy, Parameters};
 use published::{Argument, Measurement, Split};
 
 /// A measurement and what the emulator counted of its launch.
@@ -54,8 +54,11 @@ fn main() {
     let parameters = if fits { fit(&cases) } else { Parameters::default() };
     println!("{parameters:?}\n");
     print_table(&cases, &parameters);
-    for (split, what) in [(Split::Fit, "fitted to"), (Split::Judge, "judged by")] {
-        print_mean(&cases, split, what, &parameters);
+    print_accuracy(&cases, Split::Fit, "fitted to", &parameters);
+    let accuracy = print_accuracy(&cases, Split::Judge, "judged by", &parameters);
+    if names.is_empty() && !fits && !agree(accuracy, ACCURACY) {
+        eprintln!("other figures than every profile gives: {ACCURACY:?}");
+        std::process::exit(1);
     }
 }
 
@@ -122,15 +125,22 @@ fn print_table(cases: &[Case], parameters: &Parameters) {
     }
 }
 
-fn print_mean(cases: &[Case], split: Split, what: &str, parameters: &Parameters) {
+fn print_accuracy(cases: &[Case], split: Split, what: &str, parameters: &Parameters) -> Accuracy {
     let errors: Vec<f64> =
         cases.iter().filter(|c| c.measurement.split == split).map(|c| c.error(parameters).abs()).collect();
-    if errors.is_empty() {
-        return;
-    }
-    let mean = errors.iter().sum::<f64>() / errors.len() as f64;
+    let kernels = errors.len();
+    let mean = errors.iter().sum::<f64>() / kernels.max(1) as f64;
     let worst = errors.iter().copied().fold(0.0, f64::max);
-    println!("\n{} kernels {what}: mean |ln error| {mean:.3}, worst {worst:.3}", errors.len());
+    if kernels > 0 {
+        println!("\n{kernels} kernels {what}: mean |ln error| {mean:.3}, worst {worst:.3}");
+    }
+    Accuracy { kernels, mean, worst }
+}
+
+/// Whether figures are the same as printed.
+fn agree(measured: Accuracy, stated: Accuracy) -> bool {
+    let close = |a: f64, b: f64| (a - b).abs() < 1e-3;
+    measured.kernels == stated.kernels && close(measured.mean, stated.mean) && close(measured.worst, stated.worst)
 }
 
 /// The parameters with the least mean error on the measurements marked `fit`, by a search over a grid.

@@ -29,7 +29,7 @@ use crate::occupancy::occupancy;
 pub use crate::occupancy::{Limit, Occupancy};
 use counters::Counters;
 use json::{Object, array};
-use model::Parameters;
+use model::{ACCURACY, Parameters};
 pub use table::table;
 
 /// The shape of a launch on a device.
@@ -138,10 +138,15 @@ impl LaunchProfile {
             .member("shared_bytes_per_block", shape.shared_bytes);
         let estimate = self.estimate(&Parameters::default());
         let terms = estimate.terms.iter().fold(Object::new(), |object, term| object.number(term.name, term.seconds));
+        let accuracy = Object::new()
+            .member("kernels", ACCURACY.kernels)
+            .number("mean_log_error", ACCURACY.mean)
+            .number("worst_log_error", ACCURACY.worst);
         let time = Object::new()
             .number("seconds", estimate.seconds)
             .text("bound", estimate.bound)
-            .member("seconds_if_alone", terms.end());
+            .member("seconds_if_alone", terms.end())
+            .member("against_published", accuracy.end());
         Object::new()
             .text("kernel", &self.kernel)
             .text("device", self.device.key)

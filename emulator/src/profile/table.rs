@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::LaunchProfile;
-use super::model::Parameters;
+use super::model::{ACCURACY, Accuracy, Parameters};
 
 /// One line a kernel and shape, the launches that agree in both together, the longest first.
 pub fn table(profiles: &[LaunchProfile]) -> String {
@@ -25,6 +25,14 @@ pub fn table(profiles: &[LaunchProfile]) -> String {
         "kernel", "launches", "grid x block", "us", "Minstr", "GMAC", "L2 MB", "DRAM MB", "conflicts", "occup."
     );
     rows.iter().for_each(|row| text += &row.line());
+    let Accuracy { kernels, mean, worst } = ACCURACY;
+    writeln!(
+        text,
+        "times are predicted: on {kernels} published kernels off by a factor of {:.2} in the mean, {:.2} at worst",
+        mean.exp(),
+        worst.exp()
+    )
+    .expect("a string grows");
     text
 }
 
