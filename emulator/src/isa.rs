@@ -425,6 +425,21 @@ pub enum Op {
     },
     /// Ends a function that was called.
     Return,
+    /// Takes `bytes` of the thread's stack, of which everything from `a` on is free: `d` is where they begin, a multiple of
+    /// `alignment`, and `top` what is free then.
+    StackAllocate {
+        d: Reg,
+        top: Reg,
+        a: Reg,
+        bytes: Reg,
+        alignment: u32,
+    },
+    /// Gives back what of the stack lies between `b`, which becomes `top`, and `a`.
+    StackRestore {
+        top: Reg,
+        a: Reg,
+        b: Reg,
+    },
     Exit,
     Trap,
     /// Lets others run.
@@ -603,6 +618,7 @@ impl Op {
                 for operand in [&mut product.a, &mut product.b, &mut product.c] {
                     operand.registers.iter_mut().for_each(|r| v.source(r));
                 }
+                product.sparsity.iter_mut().for_each(|sparsity| v.source(&mut sparsity.metadata));
                 product.d.registers.iter_mut().for_each(|r| v.destination(r));
             }
             QuadPairProduct(product) => {
@@ -628,6 +644,11 @@ impl Op {
                 }
                 v.source(top);
             }
+            StackAllocate { d, top, a, bytes, .. } => {
+                binary(v, d, a, bytes);
+                v.destination(top);
+            }
+            StackRestore { top, a, b } => binary(v, top, a, b),
             Call(Builtin::Printf { d, format, arguments }) => binary(v, d, format, arguments),
             Call(Builtin::Malloc { d, bytes }) => unary(v, d, bytes),
             Call(Builtin::Free { pointer }) => v.source(pointer),
@@ -729,11 +750,21 @@ pub struct Program {
     pub dynamic_shared_offset: u32,
     /// Local memory of the kernel's own variables, per thread.
     pub local_bytes: u32,
-    /// Whether it needs a stack above them for the frames of called functions.
+    /// Whether it needs a stack above them, for the frames of called functions or for `alloca`.
     pub uses_stack: bool,
     pub functions: Vec<Function>,
     pub parameter_bytes: u32,
 }
+
+impl Program {
+    /// Whether it asks where the shared memory lies that the system reserves.
+    pub fn uses_reserved_shared(&self) -> bool {
+        self.bank.iter().any(|(_, entry)| matches!(entry, BankEntry::Launch(LaunchSpecial::ReservedShared(_))))
+    }
+}
+
+/// Alignment of every frame on the stack of a thread, in bytes.
+pub const FRAME_ALIGNMENT: u32 = 16;
 
 /// A function that [`Op::CallFunction`] calls.
 #[derive(Clone, Debug)]

@@ -87,7 +87,7 @@ impl<O: Observer> Block<O> {
         self.predicates.clear();
         self.predicates.resize(warps * program.predicates as usize, 0);
         self.shared.clear();
-        self.shared.resize(grid.shared_bytes.div_ceil(size_of::<Slot>()), Slot([SHARED_PATTERN; 32]));
+        self.shared.resize(grid.shared_storage().div_ceil(size_of::<Slot>()), Slot([SHARED_PATTERN; 32]));
         self.start_local(grid);
         self.barriers.clear();
         self.random = grid.random(index, warps);
@@ -167,12 +167,16 @@ impl<O: Observer> Block<O> {
                 &mut self.predicates[number * predicates..][..predicates],
             )
         };
+        let (shared, rest) = self.shared.as_flattened_bytes().split_at_mut(grid.shared_bytes);
+        let system = grid.reserved_shared.clone();
         let mut machine = Machine {
             grid,
             file,
             view: View {
                 global: grid.memory,
-                shared: &mut self.shared.as_flattened_bytes()[..grid.shared_bytes],
+                shared,
+                reserved: &mut rest[system.start - grid.shared_bytes..][..system.len()],
+                reserved_start: system.start as u64,
                 local: &mut self.local[number * local_storage..][..local_storage],
                 local_bytes: grid.local_bytes(),
                 parameters: &grid.launch.parameters,

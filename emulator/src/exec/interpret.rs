@@ -18,6 +18,7 @@ use super::packed;
 use super::shuffle;
 use super::special;
 use super::spin::Watch;
+use super::stack;
 use super::warp::{Fragment, NONE, State, Warp};
 use super::{LOCAL_WINDOW, PARAMETER_WINDOW, SHARED_WINDOW};
 use crate::isa::*;
@@ -589,6 +590,12 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
             fragment::store(&mut m.view, file, mask, access)?;
         }
         Op::TransposeMatrix { d, a } => matrix::transpose(level, file, mask, *d, *a)?,
+
+        Op::StackAllocate { d, top, a, bytes, alignment } => {
+            m.watch.acts += 1;
+            stack::allocate(m, mask, [*d, *top], [*a, *bytes], *alignment)?;
+        }
+        Op::StackRestore { top, b, .. } => stack::restore(m, mask, *top, *b)?,
 
         Op::Trap => return Err(Fault::new(Some(mask.trailing_zeros() as usize), "trap").of(Kind::IllegalInstruction)),
         Op::Call(builtin) => {

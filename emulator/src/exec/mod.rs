@@ -41,6 +41,7 @@ mod shuffle;
 pub mod simd;
 mod special;
 mod spin;
+mod stack;
 #[cfg(test)]
 mod tests;
 mod warp;

@@ -117,8 +117,10 @@ pub(super) struct Seen<'a> {
     pub file: &'a File,
     /// The block's shared memory as the instruction finds it.
     pub shared: &'a [u8],
-    /// Bytes of the block's shared memory, and of a thread's local memory.
-    pub shared_bytes: usize,
+    /// What of it the system reserves, and where.
+    pub reserved: &'a [u8],
+    pub reserved_start: u64,
+    /// Bytes of a thread's local memory.
     pub local_bytes: usize,
     /// Index of the instruction in the program.
     pub position: u32,
@@ -163,7 +165,8 @@ impl<'a> Seen<'a> {
             warp,
             file: &machine.file,
             shared: machine.view.shared,
-            shared_bytes: machine.view.shared.len(),
+            reserved: machine.view.reserved,
+            reserved_start: machine.view.reserved_start,
             local_bytes: machine.view.local_bytes,
             position,
             instruction: &machine.grid.program.code[position as usize],

@@ -182,7 +182,7 @@ impl Observer for Races<'_> {
         let [x, y, _] = grid.launch.grid;
         let number = block[0].wrapping_add(x.wrapping_mul(block[1].wrapping_add(y.wrapping_mul(block[2]))));
         self.clocks.start(number, (0..grid.warps()).map(|warp| grid.warp_mask(warp)));
-        self.shared.start(grid.shared_bytes);
+        self.shared.start(grid.shared_storage());
     }
 
     #[inline]

@@ -244,10 +244,11 @@ const WARPS: &[Form] = &[
 const MATRICES: &[Form] = &[
     form(
         &["mma"],
-        "f16, bf16, tf32, f64, e4m3, e5m2, s8, u8, s4, u4, b1, all shapes; not sparse",
+        "f16, bf16, tf32, f64, e4m3, e5m2, s8, u8, s4, u4, b1, all shapes; `.sp`, `.sp::ordered_metadata`",
         &[
             "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%f1, %f2, %f3, %f4}, {%r1, %r2, %r3, %r4}, {%r5, %r6}, {%f1, %f2, %f3, %f4};",
             "mma.sync.aligned.m16n8k32.row.col.satfinite.s32.u8.s8.s32 {%r1, %r2, %r3, %r4}, {%r5, %r6, %r7, %r8}, {%r1, %r2}, {%r1, %r2, %r3, %r4};",
+            "mma.sp::ordered_metadata.sync.aligned.m16n8k16.row.col.f16.f16.f16.f16 {%r1, %r2}, {%r3, %r4}, {%r5, %r6}, {%r1, %r2}, %r7, 3;",
         ],
     ),
     form(
@@ -268,6 +269,11 @@ const MATRICES: &[Form] = &[
 const CONTROL: &[Form] = &[
     form(&["bra", "brx"], "with tables", &["bra.uni $next;"]),
     form(&["call"], "direct, indirect, recursive; `vprintf`, `__assertfail`, `malloc`, `free`", &["call.uni nothing;"]),
+    form(
+        &["alloca", "stacksave", "stackrestore"],
+        "any size and alignment",
+        &["alloca.u64 %d1, %d2, 32;", "stacksave.u32 %r1;", "stackrestore.u64 %d1;"],
+    ),
     form(&["ret", "exit", "trap", "brkpt"], "", &["@%p1 exit;", "trap;"]),
     form(&["griddepcontrol", "setmaxnreg", "pmevent", "pragma"], "without effect", &["pmevent 1;"]),
 ];
@@ -318,6 +324,7 @@ mod tests {
             include_str!("decode/matrix.rs"),
             include_str!("decode/memory.rs"),
             include_str!("decode/packed.rs"),
+            include_str!("decode/stack.rs"),
             include_str!("decode/warp.rs"),
         ];
         let arms = sources.iter().flat_map(|source| {

@@ -55,6 +55,8 @@ impl Plans {
                     | Op::LoadFragment(_)
                     | Op::StoreFragment(_)
                     | Op::CopyAsync { .. }
+                    | Op::StackAllocate { .. }
+                    | Op::StackRestore { .. }
             );
             let touch = match op {
                 _ if memory => Touch::Memory,
@@ -149,7 +151,7 @@ fn wide_registers(op: &Op) -> u32 {
         Op::Atomic { ty, address, .. } => base(address) | if ty.bytes() >= 8 { !1 } else { 0 },
         Op::CopyAsync { to, from, .. } => base(to) | base(from) << 1,
         Op::MatchAny { width: W64, .. } | Op::MatchAll { width: W64, .. } => 0b1,
-        Op::CallFunction { .. } => u32::MAX,
+        Op::CallFunction { .. } | Op::StackAllocate { .. } | Op::StackRestore { .. } => u32::MAX,
         Op::Call(Builtin::Printf { .. } | Builtin::Malloc { .. }) => 0b11,
         Op::Call(Builtin::Free { .. }) => 0b1,
         // Message, file, line, function.

@@ -7,6 +7,7 @@ mod float;
 mod matrix;
 mod memory;
 mod packed;
+mod stack;
 mod warp;
 
 use super::build::Builder;
@@ -27,6 +28,7 @@ pub(super) fn instruction<'m>(b: &mut Builder<'m>, instruction: &'m Instruction)
         || memory::decode(b, &instruction.opcode, &mut m, operands)?
         || matrix::decode(b, &instruction.opcode, &mut m, operands)?
         || warp::decode(b, &instruction.opcode, &mut m, operands)?
+        || stack::decode(b, &instruction.opcode, &mut m, operands)?
         || control::decode(b, &instruction.opcode, &mut m, operands)?;
     if !handled {
         return Err(format!("operation {}", instruction.opcode).into());
