@@ -752,6 +752,8 @@ pub struct Program {
     pub local_bytes: u32,
     /// Whether it needs a stack above them, for the frames of called functions or for `alloca`.
     pub uses_stack: bool,
+    /// Whether nothing is called, so that what `alloca` did not take of the stack may not be accessed.
+    pub takes_stack_only: bool,
     pub functions: Vec<Function>,
     pub parameter_bytes: u32,
 }

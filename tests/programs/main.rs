@@ -30,6 +30,7 @@ mod simulations;
 mod sorting;
 mod stencils;
 mod tensor_cores;
+mod tiles;
 mod transposes;
 mod waiting;
 mod warps;

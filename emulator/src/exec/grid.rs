@@ -141,19 +141,27 @@ impl<'a> Grid<'a> {
         (self.stack_end() + areas.max().unwrap_or(0)) as usize
     }
 
+    /// Where a thread's local memory ends before it takes anything of its stack. Frames of functions are not told apart.
+    pub(super) fn local_end(&self) -> usize {
+        if self.program.takes_stack_only { self.variables_end() as usize } else { self.local_bytes() }
+    }
+
+    /// Where in a thread's local memory its stack begins.
+    fn variables_end(&self) -> u32 {
+        self.program.local_bytes.next_multiple_of(FRAME_ALIGNMENT).max(FRAME_ALIGNMENT)
+    }
+
     /// Where in a thread's local memory its stack ends. As a driver does, it gives the functions of a kernel what they
     /// need, and where they recurse the limit of the context: several times, because a frame of PTX also has what an
     /// assembler keeps in registers. What `alloca` takes has no such thing.
     pub(super) fn stack_end(&self) -> u32 {
         const FRAME_RATIO: u32 = 4;
-        let functions = &self.program.functions;
-        let frames: u32 = functions.iter().map(|function| function.frame_bytes).sum();
-        let ratio = if functions.is_empty() { 1 } else { FRAME_RATIO };
-        let variables = self.program.local_bytes.next_multiple_of(FRAME_ALIGNMENT);
-        if !self.program.uses_stack {
-            return variables;
+        let frames: u32 = self.program.functions.iter().map(|function| function.frame_bytes).sum();
+        let ratio = if self.program.takes_stack_only { 1 } else { FRAME_RATIO };
+        match self.program.uses_stack {
+            true => self.variables_end() + (ratio * self.stack_bytes).max(frames),
+            false => self.program.local_bytes.next_multiple_of(FRAME_ALIGNMENT),
         }
-        variables.max(FRAME_ALIGNMENT) + (ratio * self.stack_bytes).max(frames)
     }
 
     /// Bytes that the local memory of a warp takes.

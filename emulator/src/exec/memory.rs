@@ -63,6 +63,8 @@ pub(super) struct View<'a> {
     /// Local memory of the warp's lanes, `local_bytes` each, as [`local_place`] lays it out.
     pub local: &'a mut [u8],
     pub local_bytes: usize,
+    /// Where each lane's local memory ends now: what of the stack is free is nobody's.
+    pub local_ends: &'a mut Lanes64,
     pub parameters: &'a [u8],
     /// For each instruction its last access.
     pub hits: &'a mut [Hit],
@@ -286,12 +288,12 @@ impl View<'_> {
 
     #[inline(never)]
     fn in_local(&mut self, addresses: &mut Lanes64, mask: u32, bytes: u64) -> Checked<()> {
-        let limit = (self.local_bytes as u64).saturating_sub(bytes - 1);
+        let limit = |lane: usize| self.local_ends[lane].saturating_sub(bytes - 1);
         let base = self.local.as_mut_ptr() as u64;
-        if let Some(lane) = lanes_of(mask).find(|lane| addresses[*lane] >= limit) {
+        if let Some(lane) = lanes_of(mask).find(|lane| addresses[*lane] >= limit(*lane)) {
             let message = format!(
                 "access of {bytes} bytes at local address {:#x}, but a thread has {} bytes",
-                addresses[lane], self.local_bytes
+                addresses[lane], self.local_ends[lane]
             );
             let fault = Fault::new(Some(lane), message).of(Kind::IllegalAddress);
             return Err(fault.accessing(Space::Local, addresses[lane]));

@@ -35,6 +35,9 @@ pub(super) fn allocate(
             return Err(Fault::new(Some(lane), message).of(Kind::StackOverflow));
         };
         m.view.spoil_local(lane, start..end);
+        if m.grid.program.takes_stack_only {
+            m.view.local_ends[lane] = end;
+        }
         (starts[lane], ends[lane]) = (start, end);
     }
     m.file.set64(mask, d, starts);
@@ -49,6 +52,9 @@ pub(super) fn restore(m: &mut Machine, mask: u32, top: Reg, to: Reg) -> Checked<
     if let Some(lane) = lanes_of(mask).find(|lane| to[*lane] > limit || to[*lane] % u64::from(FRAME_ALIGNMENT) != 0) {
         let message = format!("stackrestore to {:#x}, which no stacksave gave", to[lane]);
         return Err(Fault::new(Some(lane), message));
+    }
+    if m.grid.program.takes_stack_only {
+        lanes_of(mask).for_each(|lane| m.view.local_ends[lane] = to[lane]);
     }
     m.file.set64(mask, top, to);
     Ok(())

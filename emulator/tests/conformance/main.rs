@@ -17,5 +17,6 @@ mod numerics;
 mod products;
 mod progress;
 mod spellings;
+mod stack;
 mod tensor;
 mod warp;
