@@ -627,6 +627,8 @@ fn special_register(name: &str) -> Option<SpecialKind> {
         "%globaltimer" => SpecialKind::Varying(Special::GlobalTimer),
         "%globaltimer_lo" => SpecialKind::Varying(Special::Clock),
         "%globaltimer_hi" => SpecialKind::Varying(Special::ClockHigh),
+        // No launch is a graph's that the device launched.
+        "%current_graph_exec" => SpecialKind::Constant(0),
         _ if stem.starts_with("%pm") => SpecialKind::Constant(0),
         "%cluster_ctaid" | "%cluster_ctarank" => SpecialKind::Constant(0),
         _ => {
