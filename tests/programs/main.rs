@@ -10,6 +10,7 @@ mod support;
 mod harness;
 
 mod atomics;
+mod barriers;
 mod beyond;
 mod calls;
 mod faults;

@@ -91,6 +91,8 @@ impl<O: Observer> Block<O> {
         self.predicates.resize(warps * program.predicates as usize, 0);
         self.shared.clear();
         self.shared.resize(grid.shared_storage().div_ceil(size_of::<Slot>()), Slot([SHARED_PATTERN; 32]));
+        // From compute capability 8.0 on cooperative groups find their barriers cleared (`cooperative_groups.h`).
+        self.shared.as_flattened_bytes()[grid.reserved_shared.clone()].fill(0);
         self.start_local(grid);
         self.barriers.clear();
         self.random = grid.random(index, warps);

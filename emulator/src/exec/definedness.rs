@@ -21,12 +21,13 @@ use super::mma::sparse::metadata_lanes;
 use super::observe::{Observer, Seen};
 use crate::check::Check;
 use crate::check::written::Written;
-use crate::isa::{BarrierKind, CallTarget, Op, PredSource, Reg, Space};
+use crate::isa::{BarrierKind, CallTarget, MbarrierAction, Op, PredSource, Reg, Space};
 use crate::report::{self, Key, Nearby};
 use plan::Touch;
 use propagate::lanes;
 use shadow::{NONE, Origin, Shadow};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 /// What the blocks of a launch share.
@@ -79,6 +80,10 @@ impl Observer for Definedness<'_> {
             self.shared.clear();
         } else {
             self.shared = Written::new(grid.shared_storage() as u64);
+        }
+        let Range { start, end } = grid.reserved_shared;
+        if start < end {
+            self.shared.fill(start as u64, (end - start) as u64);
         }
     }
 
@@ -157,6 +162,11 @@ impl Definedness<'_> {
             Op::LoadFragment(access) | Op::StoreFragment(access) => {
                 self.check_register(seen, access.address.base, access.address.wide, address);
                 self.check_register(seen, access.stride, false, address);
+            }
+            Op::Mbarrier(object) => {
+                self.check_register(seen, object.address.base, object.address.wide, address);
+                let wide = object.action == MbarrierAction::Test;
+                self.check_register(seen, object.a, wide, "says what to do with a barrier");
             }
             Op::CopyAsync { to, from, source_bytes, .. } => {
                 self.check_register(seen, to.base, to.wide, address);

@@ -12,6 +12,7 @@ use super::host;
 use super::integer::{self, Carry};
 use super::lanes::{FULL, File, lanes_of};
 use super::matrix;
+use super::mbarrier;
 use super::memory::{self, Checked, Fault, View, lanes_in_window};
 use super::observe::{Observer, Seen};
 use super::packed;
@@ -562,6 +563,10 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
             file.set_pred(mask, *p, mask & mask.wrapping_neg());
         }
         Op::WarpBarrier { .. } | Op::Fence { .. } => {}
+        Op::Mbarrier(object) => {
+            m.watch.acts += u64::from(object.p.is_none());
+            mbarrier::execute(&mut m.view, file, mask, object)?;
+        }
 
         Op::LoadMatrix { count, transpose, d, address } => {
             matrix::load(level, &mut m.view, file, mask, &d[..*count as usize], *transpose, *address)?;

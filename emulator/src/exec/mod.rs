@@ -28,6 +28,7 @@ mod interpret;
 mod lanes;
 mod math;
 mod matrix;
+mod mbarrier;
 mod memory;
 pub mod mma;
 mod observe;

@@ -11,7 +11,7 @@ use super::memory::{addresses, lanes_in_window};
 use super::warp::Warp;
 use super::{LOCAL_WINDOW, PARAMETER_WINDOW, SHARED_WINDOW};
 use crate::check::Check;
-use crate::isa::{Address, FragmentAccess, Instruction, Op, Space};
+use crate::isa::{Address, FragmentAccess, Instruction, MbarrierAction, Op, Space};
 use crate::report::{Place, Report};
 
 /// Looks at the instructions of one block. All methods do nothing unless an observer has a use for them.
@@ -218,6 +218,13 @@ impl<'a> Seen<'a> {
                     self.access(Space::Global, Read, false, whole, *from, u32::from(*bytes), &mut see);
                 }
                 self.access(Space::Shared, Write, false, self.mask, *to, u32::from(*bytes), &mut see);
+            }
+            Op::Mbarrier(object) => {
+                let (kind, strong) = match object.action {
+                    MbarrierAction::Init | MbarrierAction::Invalidate => (Write, false),
+                    _ => (Atomic, true),
+                };
+                self.access(object.space, kind, strong, self.mask, object.address, 8, &mut see);
             }
             _ => {}
         }

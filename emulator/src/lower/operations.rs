@@ -206,11 +206,12 @@ const MEMORY: &[Form] = &[
     ),
     form(
         &["cp.async"],
-        "4, 8, 16 bytes, zero filling; groups",
+        "4, 8, 16 bytes, zero filling; groups; `.mbarrier.arrive`",
         &[
             "cp.async.cg.shared.global.L2::128B [%r1], [%d1], 16, %r2;",
             "cp.async.commit_group;",
             "cp.async.wait_group 1;",
+            "cp.async.mbarrier.arrive.noinc.shared.b64 [%r1];",
         ],
     ),
     form(&["membar", "fence"], "all scopes", &["membar.gl;", "fence.acq_rel.cluster;"]),
@@ -237,6 +238,20 @@ const WARPS: &[Form] = &[
         &["bar", "barrier"],
         "16 named barriers, counts, `.arrive`, `.red`; `bar.warp.sync`",
         &["bar.sync 1, 64;", "barrier.cta.arrive 2, 128;", "bar.red.popc.u32 %r1, 0, %p1;", "bar.warp.sync %r1;"],
+    ),
+    form(
+        &["mbarrier"],
+        "objects in the block's own shared memory",
+        &[
+            "mbarrier.init.shared::cta.b64 [%r1], %r2;",
+            "mbarrier.arrive.noComplete.release.cta.shared::cta.b64 %d1, [%r1], 3;",
+            "mbarrier.arrive_drop.expect_tx.release.cta.shared::cta.b64 _, [%r1], %r2;",
+            "mbarrier.try_wait.parity.acquire.cta.shared::cta.b64 %p1, [%r1], %r2, %r3;",
+            "mbarrier.test_wait.b64 %p1, [%d1], %d2;",
+            "mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [%r1], 16;",
+            "mbarrier.pending_count.b64 %r1, %d1;",
+            "mbarrier.inval.shared.b64 [%r1];",
+        ],
     ),
     form(&["nanosleep"], "lets others run", &["nanosleep.u32 100;"]),
 ];
@@ -322,6 +337,7 @@ mod tests {
             include_str!("decode/convert.rs"),
             include_str!("decode/float.rs"),
             include_str!("decode/matrix.rs"),
+            include_str!("decode/mbarrier.rs"),
             include_str!("decode/memory.rs"),
             include_str!("decode/packed.rs"),
             include_str!("decode/stack.rs"),

@@ -182,7 +182,7 @@ fn memory_or_control(op: &Op) -> Cost {
         // Parameters are operands of machine instructions.
         Op::Load { space: Space::Param, .. } => Cost { class: Class::Parameter, ..FREE },
         Op::Load { space: at, .. } | Op::Store { space: at, .. } => memory(space(*at)),
-        Op::Atomic { .. } => memory(Class::Atomic),
+        Op::Atomic { .. } | Op::Mbarrier(_) => memory(Class::Atomic),
         Op::LoadMatrix { .. } | Op::StoreMatrix { .. } => memory(Class::Shared),
         Op::LoadFragment(access) | Op::StoreFragment(access) => {
             Cost { slots: access.operand.registers.len() as f32, ..memory(space(access.space)) }

@@ -12,6 +12,7 @@ mod errors;
 mod floats;
 mod halves;
 mod harness;
+mod mbarrier;
 mod memory;
 mod numerics;
 mod products;

@@ -124,6 +124,7 @@ fn reserved(address: &str, dynamic: u32) -> Result<Vec<u32>, Report> {
 	{address}
 	cvt.u64.u32 %g, %a;\n\tcvta.shared.u64 %g, %g;
 	mov.u32 %d, own;\n\tst.shared.b32 [%d+396], 5;
+	ld.shared.b32 %d, [%a];\n\tst.global.b32 [%out+44], %d;
 	st.b32 [%g], 77;\n\tld.shared.b32 %d, [%a];\n\tst.global.b32 [%out], %d;
 	atom.add.u32 %d, [%g], 3;\n\tld.volatile.shared.b32 %d, [%a];\n\tst.global.b32 [%out+4], %d;
 	ld.shared.b32 %d, [own+396];\n\tst.global.b32 [%out+8], %d;
@@ -136,7 +137,7 @@ fn reserved(address: &str, dynamic: u32) -> Result<Vec<u32>, Report> {
 	mov.u32 %r, %aggr_smem_size;\n\tst.global.b32 [%out+36], %r;
 	mov.u32 %r, %dynamic_smem_size;\n\tst.global.b32 [%out+40], %r;"
     );
-    let mut out = vec![0; 11];
+    let mut out = vec![1; 12];
     let shape = Shape::line(1, 1).shared(dynamic);
     launch(&module(&["out"], &body), shape, &mut [Argument::Buffer(&mut out)]).map(|()| out)
 }
@@ -146,7 +147,8 @@ fn shared_memory_that_the_system_reserves() {
     for address in ["mov.u32 %a, %reserved_smem_offset_1;", "add.u32 %a, %reserved_smem_offset_0, 284;"] {
         for (dynamic, total) in [(1024, 1536), (0, 512), (112, 512), (116, 640)] {
             let found = reserved(address, dynamic).unwrap_or_else(|report| panic!("{report}"));
-            let registers = [total, total + 288, total + 1024, total, total, total, total + 1024, dynamic];
+            // It was cleared.
+            let registers = [total, total + 288, total + 1024, total, total, total, total + 1024, dynamic, 0];
             assert_eq!(found, [&[77, 80, 5], &registers[..]].concat());
         }
     }

@@ -164,6 +164,14 @@ impl Definedness<'_> {
             Op::CopyAsync { to, from, bytes, source_bytes } => {
                 self.copy(seen, *to, *from, (*bytes).into(), *source_bytes);
             }
+            // One that was never initialised is a fault.
+            Op::Mbarrier(object) => self.each_access(seen, |stores, shadow, access| {
+                stores.write(access, None);
+                if let Some(d) = object.d.filter(|d| shadow.is_undefined(*d, true)) {
+                    shadow.put(access.mask, d, true, &[0; 32], Origin::REGISTER);
+                }
+                object.p.iter().for_each(|p| shadow.put_predicate(access.mask, *p, 0, Origin::REGISTER));
+            }),
             Op::StackAllocate { d, top, a, bytes, alignment } => {
                 let (tops, sizes) = (seen.file.get64(*a), seen.file.get64(*bytes));
                 let taken = |lane: usize| stack::extent(tops[lane], sizes[lane], *alignment);

@@ -55,6 +55,7 @@ impl Plans {
                     | Op::LoadFragment(_)
                     | Op::StoreFragment(_)
                     | Op::CopyAsync { .. }
+                    | Op::Mbarrier(_)
                     | Op::StackAllocate { .. }
                     | Op::StackRestore { .. }
             );
@@ -149,6 +150,8 @@ fn wide_registers(op: &Op) -> u32 {
             base(&access.address) | matrix
         }
         Op::Atomic { ty, address, .. } => base(address) | if ty.bytes() >= 8 { !1 } else { 0 },
+        // The address, the operand, the state.
+        Op::Mbarrier(object) => base(&object.address) | u32::from(object.action == MbarrierAction::Test) << 1 | 0b100,
         Op::CopyAsync { to, from, .. } => base(to) | base(from) << 1,
         Op::MatchAny { width: W64, .. } | Op::MatchAll { width: W64, .. } => 0b1,
         Op::CallFunction { .. } | Op::StackAllocate { .. } | Op::StackRestore { .. } => u32::MAX,

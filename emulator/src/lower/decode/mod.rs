@@ -5,6 +5,7 @@ mod control;
 mod convert;
 mod float;
 mod matrix;
+mod mbarrier;
 mod memory;
 mod packed;
 mod stack;
@@ -26,6 +27,7 @@ pub(super) fn instruction<'m>(b: &mut Builder<'m>, instruction: &'m Instruction)
         || float::decode(b, &instruction.opcode, &mut m, operands)?
         || convert::decode(b, &instruction.opcode, &mut m, operands)?
         || memory::decode(b, &instruction.opcode, &mut m, operands)?
+        || mbarrier::decode(b, &instruction.opcode, &mut m, operands)?
         || matrix::decode(b, &instruction.opcode, &mut m, operands)?
         || warp::decode(b, &instruction.opcode, &mut m, operands)?
         || stack::decode(b, &instruction.opcode, &mut m, operands)?
