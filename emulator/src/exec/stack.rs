@@ -49,7 +49,8 @@ pub(super) fn allocate(
 pub(super) fn restore(m: &mut Machine, mask: u32, top: Reg, to: Reg) -> Checked<()> {
     let to = *m.file.get64(to);
     let limit = u64::from(m.grid.stack_end());
-    if let Some(lane) = lanes_of(mask).find(|lane| to[*lane] > limit || to[*lane] % u64::from(FRAME_ALIGNMENT) != 0) {
+    let saved = |lane: usize| to[lane] <= limit && to[lane].is_multiple_of(FRAME_ALIGNMENT.into());
+    if let Some(lane) = lanes_of(mask).find(|lane| !saved(*lane)) {
         let message = format!("stackrestore to {:#x}, which no stacksave gave", to[lane]);
         return Err(Fault::new(Some(lane), message));
     }

@@ -57,7 +57,7 @@ impl Columns {
 /// The lanes whose metadata count.
 pub(in crate::exec) fn metadata_lanes(a: Fragment, selector: u8) -> u32 {
     let each = a.chunks() / 4;
-    let quad = (1 << each) - 1 << (usize::from(selector) * each);
+    let quad = ((1 << each) - 1) << (usize::from(selector) * each);
     0x1111_1111 * quad
 }
 
