@@ -77,6 +77,8 @@ pub const REGISTER_ALLOCATION_UNIT: u32 = 256;
 pub const SHARED_BYTES_PER_BLOCK: u32 = 48 << 10;
 /// Shared memory that the system keeps for itself in every block, on top of the block's own.
 pub const SHARED_BYTES_RESERVED_PER_BLOCK: u32 = 1 << 10;
+/// What of it cooperative groups may use, where one of their tiles is larger than a warp (`details/memory.h`).
+pub const RESERVED_SHARED_BYTES_IN_USE: u32 = 288;
 pub const CONSTANT_BYTES: u32 = 64 << 10;
 
 /// The devices that have a name, from `devices.toml`; the first is the default.

@@ -6,10 +6,14 @@
 //! slots shared by all warps of a launch, so that every source operand is a register.
 
 mod matrix;
+mod mbarrier;
 mod operands;
+mod program;
 
 pub use matrix::*;
+pub use mbarrier::*;
 pub use operands::*;
+pub use program::*;
 
 /// One operation. `d` are destinations; sources are `a`, `b`, `c` in the order of PTX.
 #[derive(Clone, Debug, PartialEq)]
@@ -365,6 +369,8 @@ pub enum Op {
         id: Reg,
         count: Option<Reg>,
     },
+    /// An operation on an mbarrier object.
+    Mbarrier(Box<Mbarrier>),
     /// Orders memory accesses before other threads: those of the block, or of the whole device.
     Fence {
         device: bool,
@@ -425,6 +431,21 @@ pub enum Op {
     },
     /// Ends a function that was called.
     Return,
+    /// Takes `bytes` of the thread's stack, of which everything from `a` on is free: `d` is where they begin, a multiple of
+    /// `alignment`, and `top` what is free then.
+    StackAllocate {
+        d: Reg,
+        top: Reg,
+        a: Reg,
+        bytes: Reg,
+        alignment: u32,
+    },
+    /// Gives back what of the stack lies between `b`, which becomes `top`, and `a`.
+    StackRestore {
+        top: Reg,
+        a: Reg,
+        b: Reg,
+    },
     Exit,
     Trap,
     /// Lets others run.
@@ -546,6 +567,12 @@ impl Op {
                 c.iter_mut().take(registers).for_each(|c| v.source(c));
                 d.iter_mut().flat_map(|d| d.iter_mut().take(registers)).for_each(|d| v.destination(d));
             }
+            Mbarrier(object) => {
+                v.source(&mut object.address.base);
+                v.source(&mut object.a);
+                object.d.iter_mut().for_each(|d| v.destination(d));
+                object.p.iter_mut().for_each(|p| v.destination_pred(p));
+            }
             Shuffle { d, p, a, b, c, members, .. } => {
                 v.source(c);
                 v.source(members);
@@ -603,6 +630,7 @@ impl Op {
                 for operand in [&mut product.a, &mut product.b, &mut product.c] {
                     operand.registers.iter_mut().for_each(|r| v.source(r));
                 }
+                product.sparsity.iter_mut().for_each(|sparsity| v.source(&mut sparsity.metadata));
                 product.d.registers.iter_mut().for_each(|r| v.destination(r));
             }
             QuadPairProduct(product) => {
@@ -628,6 +656,11 @@ impl Op {
                 }
                 v.source(top);
             }
+            StackAllocate { d, top, a, bytes, .. } => {
+                binary(v, d, a, bytes);
+                v.destination(top);
+            }
+            StackRestore { top, a, b } => binary(v, top, a, b),
             Call(Builtin::Printf { d, format, arguments }) => binary(v, d, format, arguments),
             Call(Builtin::Malloc { d, bytes }) => unary(v, d, bytes),
             Call(Builtin::Free { pointer }) => v.source(pointer),
@@ -689,73 +722,4 @@ impl Op {
             _ => Flow::Plain,
         }
     }
-}
-
-/// An operation with its guard and its place in the PTX text.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Instruction {
-    pub flow: Flow,
-    pub op: Op,
-    pub guard: PredSource,
-    /// Line of the PTX text, counted from 1.
-    pub line: u32,
-}
-
-impl Instruction {
-    pub fn new(op: Op, guard: PredSource, line: u32) -> Self {
-        Instruction { flow: op.flow(), op, guard, line }
-    }
-}
-
-/// A kernel, lowered: slots and predicates are allocated, branch targets are indices into `code`.
-#[derive(Clone, Debug, Default)]
-pub struct Program {
-    pub code: Vec<Instruction>,
-    /// Slots of a warp's register file.
-    pub slots: u32,
-    /// Predicates, including the constant one.
-    pub predicates: u32,
-    /// Bank entries with their first slot.
-    pub bank: Vec<(u32, BankEntry)>,
-    pub bank_slots: u32,
-    /// Slots that may be read before they are written; they start as NaN patterns.
-    pub uninitialised: Vec<u32>,
-    /// Predicates that may be read before they are written.
-    pub uninitialised_predicates: Vec<u32>,
-    pub shared_bytes: u32,
-    /// The variables of a fixed size in shared memory, for reports.
-    pub shared_variables: Vec<SharedVariable>,
-    /// First byte of the dynamic shared memory.
-    pub dynamic_shared_offset: u32,
-    /// Local memory of the kernel's own variables, per thread.
-    pub local_bytes: u32,
-    /// Whether it needs a stack above them for the frames of called functions.
-    pub uses_stack: bool,
-    pub functions: Vec<Function>,
-    pub parameter_bytes: u32,
-}
-
-/// A function that [`Op::CallFunction`] calls.
-#[derive(Clone, Debug)]
-pub struct Function {
-    pub name: String,
-    /// What a pointer to it holds.
-    pub address: u64,
-    /// Its first operation.
-    pub position: u32,
-    /// Receives the address of its frame, if anything reads it.
-    pub frame: Option<Reg>,
-    pub frame_bytes: u32,
-    /// The beginning of the frame: returns and parameters, which are the caller's.
-    pub area_bytes: u32,
-    /// Registers that may be read before they are written.
-    pub uninitialised: RegisterSet,
-}
-
-/// A variable in the shared memory of a block.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SharedVariable {
-    pub name: String,
-    pub offset: u32,
-    pub bytes: u32,
 }

@@ -22,7 +22,7 @@ fn missing_instructions_are_named() {
                     assert_eq!(module.unsupported(index), None);
                     continue;
                 }
-                "asynchronous_barrier" => "mbarrier.init",
+                "texture" => "tex.1d",
                 _ => "cp.async.bulk",
             };
             let report = module.unsupported(index).unwrap_or_else(|| panic!("{missing} is new: test what it does"));
@@ -39,7 +39,7 @@ fn the_rest_of_the_module_runs() {
         let output = program.room::<i32>(32);
         program.launch("plain", line(1, 32), &[&output]);
         assert!(output.read().into_iter().eq(1..33));
-        let refused = program.try_launch("asynchronous_barrier", line(1, 32), &[&output]);
+        let refused = program.try_launch("texture", line(1, 32), &[&0u64, &output]);
         assert_eq!(refused.expect_err("it is refused").0, CUresult::CUDA_ERROR_NOT_SUPPORTED);
     });
 }

@@ -10,6 +10,7 @@ mod support;
 mod harness;
 
 mod atomics;
+mod barriers;
 mod beyond;
 mod calls;
 mod faults;
@@ -30,6 +31,7 @@ mod simulations;
 mod sorting;
 mod stencils;
 mod tensor_cores;
+mod tiles;
 mod transposes;
 mod waiting;
 mod warps;

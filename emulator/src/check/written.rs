@@ -98,6 +98,11 @@ impl Written {
         }
     }
 
+    /// Notes that `bytes` bytes from `start` on were never written, whatever was there before.
+    pub fn forget(&self, start: u64, bytes: u64) {
+        Self::pieces(start, bytes).for_each(|(word, mask)| self.change(word, mask, 0));
+    }
+
     /// Makes `bytes` bytes from `start` on what those of `source` from `from` on are. The ranges may overlap.
     pub fn copy(&self, start: u64, source: &Written, from: u64, bytes: u64) {
         let chunks = bytes.div_ceil(32);
@@ -136,6 +141,10 @@ mod tests {
                     let from = (random >> 50) % (300 - count);
                     written.copy(start, &written, from, count);
                     plain.copy_within(from as usize..(from + count) as usize, start as usize);
+                }
+                2 => {
+                    written.forget(start, count);
+                    plain[start as usize..][..count as usize].fill(false);
                 }
                 _ => {
                     written.set_bits(start, count as u32, value);

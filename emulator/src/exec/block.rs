@@ -3,7 +3,7 @@
 use super::barrier::{Barriers, waits_at};
 use super::grid::Grid;
 use super::interpret::{self, Machine, Stop};
-use super::lanes::{FULL, File, NAN_SLOT, Slot, lanes_of};
+use super::lanes::{FULL, File, Lanes64, NAN_SLOT, Slot, lanes_of};
 use super::memory::{Fault, Hit, View, local_storage};
 use super::observe::Observer;
 use super::random::Random;
@@ -55,6 +55,8 @@ pub(super) struct Block<O> {
     predicates: Vec<u32>,
     shared: Vec<Slot>,
     local: Vec<u8>,
+    /// Where the local memory of each warp's lanes ends.
+    local_ends: Vec<Lanes64>,
     warps: Vec<Warp>,
     barriers: Barriers,
     /// The order of the warps' turns.
@@ -72,6 +74,7 @@ impl<O: Observer> Block<O> {
             predicates: Vec::new(),
             shared: Vec::new(),
             local: Vec::new(),
+            local_ends: Vec::new(),
             warps: Vec::new(),
             barriers: Barriers::default(),
             order: Vec::new(),
@@ -87,7 +90,9 @@ impl<O: Observer> Block<O> {
         self.predicates.clear();
         self.predicates.resize(warps * program.predicates as usize, 0);
         self.shared.clear();
-        self.shared.resize(grid.shared_bytes.div_ceil(size_of::<Slot>()), Slot([SHARED_PATTERN; 32]));
+        self.shared.resize(grid.shared_storage().div_ceil(size_of::<Slot>()), Slot([SHARED_PATTERN; 32]));
+        // From compute capability 8.0 on cooperative groups find their barriers cleared (`cooperative_groups.h`).
+        self.shared.as_flattened_bytes()[grid.reserved_shared.clone()].fill(0);
         self.start_local(grid);
         self.barriers.clear();
         self.random = grid.random(index, warps);
@@ -114,6 +119,8 @@ impl<O: Observer> Block<O> {
         for storage in self.local.chunks_exact_mut(warp_bytes.max(1)) {
             storage[..variables].fill(0xff);
         }
+        self.local_ends.clear();
+        self.local_ends.resize(grid.warps(), [grid.local_end() as u64; 32]);
     }
 
     /// Runs until every warp has left the kernel, or until the block may be waiting for another: its warps have used up
@@ -167,14 +174,19 @@ impl<O: Observer> Block<O> {
                 &mut self.predicates[number * predicates..][..predicates],
             )
         };
+        let (shared, rest) = self.shared.as_flattened_bytes().split_at_mut(grid.shared_bytes);
+        let system = grid.reserved_shared.clone();
         let mut machine = Machine {
             grid,
             file,
             view: View {
                 global: grid.memory,
-                shared: &mut self.shared.as_flattened_bytes()[..grid.shared_bytes],
+                shared,
+                reserved: &mut rest[system.start - grid.shared_bytes..][..system.len()],
+                reserved_start: system.start as u64,
                 local: &mut self.local[number * local_storage..][..local_storage],
                 local_bytes: grid.local_bytes(),
+                local_ends: &mut self.local_ends[number],
                 parameters: &grid.launch.parameters,
                 hits: &mut scratch.hits,
                 position: 0,

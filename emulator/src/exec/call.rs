@@ -7,7 +7,7 @@
 use super::half::Lanes;
 use super::interpret::Machine;
 use super::lanes::{File, Lanes64, NAN_SLOT, lanes_of};
-use super::memory::{Checked, Fault, local_place};
+use super::memory::{Checked, Fault};
 use super::warp::{Fragment, State, Warp};
 use crate::isa::{CallTarget, Function, Pred, PredSource, Reg, RegisterSet};
 use crate::report::Fault as Kind;
@@ -121,9 +121,8 @@ fn begin(m: &mut Machine, function: &Function, mask: u32, top: Reg) -> Checked<(
             );
             return Err(Fault::new(Some(lane), message).of(Kind::StackOverflow));
         }
-        for byte in function.area_bytes..function.frame_bytes {
-            m.view.local[local_place(lane, tops[lane] + u64::from(byte)) as usize] = 0xff;
-        }
+        let (area, frame) = (u64::from(function.area_bytes), u64::from(function.frame_bytes));
+        m.view.spoil_local(lane, tops[lane] + area..tops[lane] + frame);
     }
     for reg in &function.uninitialised.singles {
         m.file.set(mask, *reg, NAN_SLOT.0);

@@ -17,15 +17,17 @@ pub(super) use plan::Plans;
 
 use super::grid::Grid;
 use super::lanes::lanes_of;
+use super::mma::sparse::metadata_lanes;
 use super::observe::{Observer, Seen};
 use crate::check::Check;
 use crate::check::written::Written;
-use crate::isa::{BarrierKind, CallTarget, Op, PredSource, Reg, Space};
+use crate::isa::{BarrierKind, CallTarget, MbarrierAction, Op, PredSource, Reg, Space};
 use crate::report::{self, Key, Nearby};
 use plan::Touch;
 use propagate::lanes;
 use shadow::{NONE, Origin, Shadow};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 /// What the blocks of a launch share.
@@ -74,10 +76,14 @@ impl Observer for Definedness<'_> {
         }
         self.hints.resize(grid.program.code.len(), 0);
         self.local.clear();
-        if self.shared.len() == grid.shared_bytes as u64 {
+        if self.shared.len() == grid.shared_storage() as u64 {
             self.shared.clear();
         } else {
-            self.shared = Written::new(grid.shared_bytes as u64);
+            self.shared = Written::new(grid.shared_storage() as u64);
+        }
+        let Range { start, end } = grid.reserved_shared;
+        if start < end {
+            self.shared.fill(start as u64, (end - start) as u64);
         }
     }
 
@@ -157,6 +163,11 @@ impl Definedness<'_> {
                 self.check_register(seen, access.address.base, access.address.wide, address);
                 self.check_register(seen, access.stride, false, address);
             }
+            Op::Mbarrier(object) => {
+                self.check_register(seen, object.address.base, object.address.wide, address);
+                let wide = object.action == MbarrierAction::Test;
+                self.check_register(seen, object.a, wide, "says what to do with a barrier");
+            }
             Op::CopyAsync { to, from, source_bytes, .. } => {
                 self.check_register(seen, to.base, to.wide, address);
                 self.check_register(seen, from.base, from.wide, address);
@@ -167,6 +178,16 @@ impl Definedness<'_> {
             Op::CallFunction { target: CallTarget::Pointer { pointer, .. }, .. } => {
                 self.check_register(seen, *pointer, true, "says which function is called");
             }
+            Op::MatrixProduct(product) => {
+                if let Some(sparsity) = &product.sparsity {
+                    let lanes = metadata_lanes(product.a.fragment, sparsity.selector);
+                    self.check_lanes(seen, lanes, sparsity.metadata, "says where the elements of a matrix are");
+                }
+            }
+            Op::StackAllocate { bytes, .. } => {
+                self.check_register(seen, *bytes, true, "is the size of memory on the stack");
+            }
+            Op::StackRestore { b, .. } => self.check_register(seen, *b, true, address),
             Op::BranchIndexed { index, .. } => self.check_register(seen, *index, false, "decides a branch"),
             Op::Barrier { kind, id, count, .. } => {
                 for reg in [Some(*id), *count].into_iter().flatten() {
@@ -197,6 +218,16 @@ impl Definedness<'_> {
             let bits = shadow.get(reg, wide);
             let undefined = lanes(|lane| bits[lane] != 0) & seen.mask;
             self.undefined_value(seen, undefined, shadow.origin(reg, wide), what);
+        }
+    }
+
+    /// As [`Self::check_register`] of a 32-bit register, of which only some lanes count.
+    fn check_lanes(&mut self, seen: &Seen, counting: u32, reg: Reg, what: &str) {
+        let shadow = &self.warps[seen.number];
+        let bits = shadow.get(reg, false);
+        let undefined = lanes(|lane| bits[lane] != 0) & counting;
+        if undefined != 0 {
+            self.undefined_value(seen, undefined, shadow.origin(reg, false), what);
         }
     }
 
@@ -235,14 +266,13 @@ impl Definedness<'_> {
     }
 
     fn nearby(&self, seen: &Seen, origin: Origin) -> Option<Nearby> {
-        let (what, bytes) = match origin.space {
+        let (what, start, bytes) = match origin.space {
             Space::Global => return seen.grid.memory.nearby(origin.address),
-            Space::Shared => ("shared memory of the block", seen.shared_bytes),
-            Space::Local => ("local memory of the thread", seen.local_bytes),
+            Space::Shared => seen.grid.shared_piece(origin.address),
+            Space::Local => ("local memory of the thread", 0, seen.local_bytes as u64),
             Space::Param | Space::Generic => return None,
         };
-        let (what, bytes) = (what.to_owned(), bytes as u64);
-        Some(Nearby { what, start: 0, bytes, freed: false, address: origin.address })
+        Some(Nearby { what: what.to_owned(), start, bytes, freed: false, address: origin.address })
     }
 }
 

@@ -11,9 +11,10 @@ use super::printf::Output;
 use super::random::Random;
 use super::simd::SimdLevel;
 use super::{Launch, Limits, Options, SHARED_WINDOW};
-use crate::device::Description;
-use crate::isa::{BankEntry, LaunchSpecial, MemoryKind, Program, SharedVariable, Space, Width};
+use crate::device::{Description, SHARED_BYTES_RESERVED_PER_BLOCK};
+use crate::isa::{BankEntry, FRAME_ALIGNMENT, LaunchSpecial, MemoryKind, Program, SharedVariable, Space, Width};
 use crate::memory::Memory;
+use crate::occupancy::SHARED_ALLOCATION_UNIT;
 use crate::report::{Nearby, Place, Report};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -32,7 +33,10 @@ pub(super) struct Grid<'a> {
     pub bank: Vec<Slot>,
     /// Thread indices of each warp's lanes: x, y, z.
     pub thread_ids: Vec<[Lanes; 3]>,
+    /// Shared memory of the kernel's own in a block, from offset 0 on.
     pub shared_bytes: usize,
+    /// Where the shared memory lies that the system reserves in a block. Nothing of it, where the kernel does not ask.
+    pub reserved_shared: Range<usize>,
     pub level: SimdLevel,
     pub started: std::time::Instant,
     /// The arithmetic of matrix products, where it is to be the hardware's.
@@ -68,6 +72,7 @@ impl<'a> Grid<'a> {
     ) -> Self {
         let threads: u32 = launch.block.iter().product();
         let warps = threads.div_ceil(32);
+        let shared_bytes = (program.dynamic_shared_offset + launch.dynamic_shared_bytes) as usize;
         let mut grid = Grid {
             name,
             text,
@@ -76,7 +81,8 @@ impl<'a> Grid<'a> {
             memory,
             bank: Vec::new(),
             thread_ids: (0..warps).map(|warp| thread_ids(launch.block, warp)).collect(),
-            shared_bytes: (program.dynamic_shared_offset + launch.dynamic_shared_bytes) as usize,
+            shared_bytes,
+            reserved_shared: reserved_shared(program, shared_bytes),
             level: SimdLevel::detect(),
             started: std::time::Instant::now(),
             model: None,
@@ -135,14 +141,27 @@ impl<'a> Grid<'a> {
         (self.stack_end() + areas.max().unwrap_or(0)) as usize
     }
 
+    /// Where a thread's local memory ends before it takes anything of its stack. Frames of functions are not told apart.
+    pub(super) fn local_end(&self) -> usize {
+        if self.program.takes_stack_only { self.variables_end() as usize } else { self.local_bytes() }
+    }
+
+    /// Where in a thread's local memory its stack begins.
+    fn variables_end(&self) -> u32 {
+        self.program.local_bytes.next_multiple_of(FRAME_ALIGNMENT).max(FRAME_ALIGNMENT)
+    }
+
     /// Where in a thread's local memory its stack ends. As a driver does, it gives the functions of a kernel what they
     /// need, and where they recurse the limit of the context: several times, because a frame of PTX also has what an
-    /// assembler keeps in registers.
+    /// assembler keeps in registers. What `alloca` takes has no such thing.
     pub(super) fn stack_end(&self) -> u32 {
         const FRAME_RATIO: u32 = 4;
         let frames: u32 = self.program.functions.iter().map(|function| function.frame_bytes).sum();
-        let stack_bytes = if self.program.uses_stack { (FRAME_RATIO * self.stack_bytes).max(frames) } else { 0 };
-        self.program.local_bytes.next_multiple_of(16) + stack_bytes
+        let ratio = if self.program.takes_stack_only { 1 } else { FRAME_RATIO };
+        match self.program.uses_stack {
+            true => self.variables_end() + (ratio * self.stack_bytes).max(frames),
+            false => self.program.local_bytes.next_multiple_of(FRAME_ALIGNMENT),
+        }
     }
 
     /// Bytes that the local memory of a warp takes.
@@ -181,6 +200,10 @@ impl<'a> Grid<'a> {
         let program = self.program;
         match space {
             Space::Global => self.memory.nearby(address),
+            Space::Shared if self.reserved_shared.contains(&(address as usize)) => {
+                let (what, start, bytes) = self.shared_piece(address);
+                piece(what, start, bytes)
+            }
             Space::Shared if address < SHARED_WINDOW => {
                 let dynamic = u64::from(program.dynamic_shared_offset);
                 let is_dynamic = self.launch.dynamic_shared_bytes > 0 && address >= dynamic;
@@ -198,6 +221,20 @@ impl<'a> Grid<'a> {
             Space::Generic if address < SHARED_WINDOW => self.memory.nearby(address),
             Space::Shared | Space::Param | Space::Generic => None,
         }
+    }
+
+    /// Bytes of a block's shared memory, with those that the system reserves.
+    pub(super) fn shared_storage(&self) -> usize {
+        self.reserved_shared.end
+    }
+
+    /// What, with its first byte and its size, a block's shared memory is at `address`.
+    pub(super) fn shared_piece(&self, address: u64) -> (&'static str, u64, u64) {
+        let Range { start, end } = self.reserved_shared;
+        if address < start as u64 || start == end {
+            return ("shared memory of the block", 0, self.shared_bytes as u64);
+        }
+        ("shared memory that the system reserves", start as u64, (end - start) as u64)
     }
 
     /// Blocks that run.
@@ -270,9 +307,28 @@ impl<'a> Grid<'a> {
             LaunchSpecial::Environment(_) => 0,
             LaunchSpecial::GridNumber => self.number as u32,
             LaunchSpecial::DynamicSharedBytes => self.launch.dynamic_shared_bytes,
-            LaunchSpecial::TotalSharedBytes => self.shared_bytes as u32,
+            LaunchSpecial::TotalSharedBytes => allocated(self.shared_bytes) as u32,
+            LaunchSpecial::AggregateSharedBytes => {
+                allocated(self.shared_bytes) as u32 + SHARED_BYTES_RESERVED_PER_BLOCK
+            }
+            LaunchSpecial::ReservedShared(offset) => self.reserved_shared.start as u32 + offset,
         }
     }
+}
+
+/// Shared memory as it is given to blocks.
+fn allocated(shared_bytes: usize) -> usize {
+    shared_bytes.next_multiple_of(SHARED_ALLOCATION_UNIT as usize)
+}
+
+/// Where the system's part of a block's shared memory lies: behind the kernel's own, as compute capability 8.6 has been
+/// seen to do.
+fn reserved_shared(program: &Program, shared_bytes: usize) -> Range<usize> {
+    if !program.uses_reserved_shared() {
+        return shared_bytes..shared_bytes;
+    }
+    let start = allocated(shared_bytes);
+    start..start + SHARED_BYTES_RESERVED_PER_BLOCK as usize
 }
 
 fn thread_ids(block: [u32; 3], warp: u32) -> [Lanes; 3] {

@@ -12,12 +12,14 @@ use super::host;
 use super::integer::{self, Carry};
 use super::lanes::{FULL, File, lanes_of};
 use super::matrix;
+use super::mbarrier;
 use super::memory::{self, Checked, Fault, View, lanes_in_window};
 use super::observe::{Observer, Seen};
 use super::packed;
 use super::shuffle;
 use super::special;
 use super::spin::Watch;
+use super::stack;
 use super::warp::{Fragment, NONE, State, Warp};
 use super::{LOCAL_WINDOW, PARAMETER_WINDOW, SHARED_WINDOW};
 use crate::isa::*;
@@ -561,6 +563,10 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
             file.set_pred(mask, *p, mask & mask.wrapping_neg());
         }
         Op::WarpBarrier { .. } | Op::Fence { .. } => {}
+        Op::Mbarrier(object) => {
+            m.watch.acts += u64::from(object.p.is_none());
+            mbarrier::execute(&mut m.view, file, mask, object)?;
+        }
 
         Op::LoadMatrix { count, transpose, d, address } => {
             matrix::load(level, &mut m.view, file, mask, &d[..*count as usize], *transpose, *address)?;
@@ -589,6 +595,12 @@ fn execute(m: &mut Machine, warp: &mut Warp, op: &Op, mask: u32) -> Checked<()> 
             fragment::store(&mut m.view, file, mask, access)?;
         }
         Op::TransposeMatrix { d, a } => matrix::transpose(level, file, mask, *d, *a)?,
+
+        Op::StackAllocate { d, top, a, bytes, alignment } => {
+            m.watch.acts += 1;
+            stack::allocate(m, mask, [*d, *top], [*a, *bytes], *alignment)?;
+        }
+        Op::StackRestore { top, b, .. } => stack::restore(m, mask, *top, *b)?,
 
         Op::Trap => return Err(Fault::new(Some(mask.trailing_zeros() as usize), "trap").of(Kind::IllegalInstruction)),
         Op::Call(builtin) => {

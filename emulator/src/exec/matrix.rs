@@ -3,6 +3,7 @@
 use super::half::Lanes;
 use super::lanes::{FULL, File, per_level};
 use super::memory::{Checked, Fault, View, addresses};
+use super::mma::sparse::Invalid;
 use super::mma::{self, Model, Wide, general};
 use super::simd::SimdLevel;
 use crate::isa::{A_ROOMS, Address, B_ROOMS, Instruction, MatrixProduct, Mma, Op, QuadPairProduct, Reg, Space};
@@ -184,8 +185,10 @@ pub(super) fn product(
     op: &MatrixProduct,
 ) -> Checked<()> {
     whole_warp(mask)?;
-    general::product(level, model, file, op);
-    Ok(())
+    general::product(level, model, file, op).map_err(|Invalid { lane, row, chunk, bits }| {
+        let message = format!("metadata {bits:#06b} of chunk {chunk} of row {row} of A, which has no meaning");
+        Fault::new(Some(lane), message)
+    })
 }
 
 /// `mma.m8n8k4` on fp16.

@@ -6,6 +6,7 @@ use super::{LOCAL_WINDOW, PARAMETER_WINDOW, SHARED_WINDOW, WINDOW_BYTES};
 use crate::isa::{Address, MemoryKind, Reg, Space, Width};
 use crate::memory::{Allocation, Memory};
 use crate::report::Fault as Kind;
+use std::ops::Range;
 
 /// Something a kernel did that hardware refuses or leaves undefined.
 #[derive(Debug)]
@@ -56,9 +57,14 @@ impl Hit {
 pub(super) struct View<'a> {
     pub global: &'a Memory,
     pub shared: &'a mut [u8],
+    /// The part of shared memory that the system reserves, and its offset. Empty where the kernel does not ask for it.
+    pub reserved: &'a mut [u8],
+    pub reserved_start: u64,
     /// Local memory of the warp's lanes, `local_bytes` each, as [`local_place`] lays it out.
     pub local: &'a mut [u8],
     pub local_bytes: usize,
+    /// Where each lane's local memory ends now: what of the stack is free is nobody's.
+    pub local_ends: &'a mut Lanes64,
     pub parameters: &'a [u8],
     /// For each instruction its last access.
     pub hits: &'a mut [Hit],
@@ -212,7 +218,7 @@ impl View<'_> {
     #[inline(always)]
     fn in_shared(&mut self, addresses: &mut Lanes64, mask: u32, bytes: u64) -> Checked<()> {
         if any_beyond(addresses, (self.shared.len() as u64).saturating_sub(bytes - 1)) {
-            return Err(self.outside_shared(addresses, mask, bytes));
+            return self.in_reserved(addresses, mask, bytes);
         }
         let base = self.shared.as_mut_ptr() as u64;
         for lane in 0..32 {
@@ -221,12 +227,26 @@ impl View<'_> {
         Ok(())
     }
 
+    /// The slow way: lanes may access what the system reserves.
     #[cold]
     #[inline(never)]
-    fn outside_shared(&self, addresses: &Lanes64, mask: u32, bytes: u64) -> Box<Fault> {
-        let total = self.shared.len() as u64;
-        let lane = lanes_of(mask).find(|lane| addresses[*lane] >= total.saturating_sub(bytes - 1)).unwrap_or(0);
-        let address = addresses[lane];
+    fn in_reserved(&mut self, addresses: &mut Lanes64, mask: u32, bytes: u64) -> Checked<()> {
+        let (own, reserved) = (self.shared.len() as u64, self.reserved.len() as u64);
+        let fits = |offset: u64, total: u64| offset < total.saturating_sub(bytes - 1);
+        let start = self.reserved_start;
+        let is_reserved = |address: u64| address >= start && fits(address - start, reserved);
+        if let Some(lane) = lanes_of(mask).find(|lane| !fits(addresses[*lane], own) && !is_reserved(addresses[*lane])) {
+            return Err(self.outside_shared(lane, addresses[lane], bytes));
+        }
+        let bases = [self.shared.as_mut_ptr() as u64, self.reserved.as_mut_ptr() as u64];
+        for address in addresses {
+            *address = if fits(*address, own) { bases[0] + *address } else { bases[1] + (*address - start) };
+        }
+        Ok(())
+    }
+
+    fn outside_shared(&self, lane: usize, address: u64, bytes: u64) -> Box<Fault> {
+        let total = self.shared.len();
         let message =
             format!("access of {bytes} bytes at shared address {address:#x}, but the block has {total} bytes");
         Fault::new(Some(lane), message).of(Kind::IllegalAddress).accessing(Space::Shared, address)
@@ -268,12 +288,12 @@ impl View<'_> {
 
     #[inline(never)]
     fn in_local(&mut self, addresses: &mut Lanes64, mask: u32, bytes: u64) -> Checked<()> {
-        let limit = (self.local_bytes as u64).saturating_sub(bytes - 1);
+        let limit = |lane: usize| self.local_ends[lane].saturating_sub(bytes - 1);
         let base = self.local.as_mut_ptr() as u64;
-        if let Some(lane) = lanes_of(mask).find(|lane| addresses[*lane] >= limit) {
+        if let Some(lane) = lanes_of(mask).find(|lane| addresses[*lane] >= limit(*lane)) {
             let message = format!(
                 "access of {bytes} bytes at local address {:#x}, but a thread has {} bytes",
-                addresses[lane], self.local_bytes
+                addresses[lane], self.local_ends[lane]
             );
             let fault = Fault::new(Some(lane), message).of(Kind::IllegalAddress);
             return Err(fault.accessing(Space::Local, addresses[lane]));
@@ -282,6 +302,16 @@ impl View<'_> {
             *address = base + local_place(lane, *address);
         }
         Ok(())
+    }
+
+    /// Fills local memory of a lane, which must be inside, with the pattern of what was never written.
+    pub(super) fn spoil_local(&mut self, lane: usize, Range { mut start, end }: Range<u64>) {
+        while start < end {
+            let piece = (start / LOCAL_PIECE + 1) * LOCAL_PIECE;
+            let place = local_place(lane, start) as usize;
+            self.local[place..][..(piece.min(end) - start) as usize].fill(0xff);
+            start = piece;
+        }
     }
 
     #[inline(never)]

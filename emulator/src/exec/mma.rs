@@ -23,6 +23,7 @@ mod block;
 pub(super) mod general;
 mod model;
 mod portable;
+pub(super) mod sparse;
 #[cfg(test)]
 mod tests;
 

@@ -28,6 +28,7 @@ mod interpret;
 mod lanes;
 mod math;
 mod matrix;
+mod mbarrier;
 mod memory;
 pub mod mma;
 mod observe;
@@ -41,6 +42,7 @@ mod shuffle;
 pub mod simd;
 mod special;
 mod spin;
+mod stack;
 #[cfg(test)]
 mod tests;
 mod warp;

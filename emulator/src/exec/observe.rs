@@ -11,7 +11,7 @@ use super::memory::{addresses, lanes_in_window};
 use super::warp::Warp;
 use super::{LOCAL_WINDOW, PARAMETER_WINDOW, SHARED_WINDOW};
 use crate::check::Check;
-use crate::isa::{Address, FragmentAccess, Instruction, Op, Space};
+use crate::isa::{Address, FragmentAccess, Instruction, MbarrierAction, Op, Space};
 use crate::report::{Place, Report};
 
 /// Looks at the instructions of one block. All methods do nothing unless an observer has a use for them.
@@ -117,8 +117,10 @@ pub(super) struct Seen<'a> {
     pub file: &'a File,
     /// The block's shared memory as the instruction finds it.
     pub shared: &'a [u8],
-    /// Bytes of the block's shared memory, and of a thread's local memory.
-    pub shared_bytes: usize,
+    /// What of it the system reserves, and where.
+    pub reserved: &'a [u8],
+    pub reserved_start: u64,
+    /// Bytes of a thread's local memory.
     pub local_bytes: usize,
     /// Index of the instruction in the program.
     pub position: u32,
@@ -163,7 +165,8 @@ impl<'a> Seen<'a> {
             warp,
             file: &machine.file,
             shared: machine.view.shared,
-            shared_bytes: machine.view.shared.len(),
+            reserved: machine.view.reserved,
+            reserved_start: machine.view.reserved_start,
             local_bytes: machine.view.local_bytes,
             position,
             instruction: &machine.grid.program.code[position as usize],
@@ -215,6 +218,13 @@ impl<'a> Seen<'a> {
                     self.access(Space::Global, Read, false, whole, *from, u32::from(*bytes), &mut see);
                 }
                 self.access(Space::Shared, Write, false, self.mask, *to, u32::from(*bytes), &mut see);
+            }
+            Op::Mbarrier(object) => {
+                let (kind, strong) = match object.action {
+                    MbarrierAction::Init | MbarrierAction::Invalidate => (Write, false),
+                    _ => (Atomic, true),
+                };
+                self.access(object.space, kind, strong, self.mask, object.address, 8, &mut see);
             }
             _ => {}
         }

@@ -16,8 +16,9 @@ mod tests;
 use super::fragment;
 use super::grid::Grid;
 use super::lanes::{FULL, lanes_of};
+use super::mbarrier;
 use super::observe::{Access, AccessKind, Observer, Seen};
-use crate::isa::{AtomicOp, BarrierKind, Op, Program, Space};
+use crate::isa::{AtomicOp, BarrierKind, Mbarrier, Op, Program, Space};
 use clock::{Clocks, Published, Time, Where};
 use finding::{Examined, KnownPairs};
 use shadow::{GlobalShadow, Kind, SHARED_GRANULE, Shadow, SharedShadow, Stamp};
@@ -62,6 +63,7 @@ impl Units {
                     (*space, usize::from(kind.bytes) * usize::from(*count))
                 }
                 Op::Atomic { space, ty, .. } => (*space, ty.bytes() as usize),
+                Op::Mbarrier(object) => (object.space, 8),
                 Op::LoadFragment(matrix) | Op::StoreFragment(matrix) => {
                     (matrix.space, fragment::steps(matrix).1 as usize)
                 }
@@ -140,6 +142,24 @@ impl<'a> Races<'a> {
         touch_lanes(&mut self.shared, access, stamp, &mut examined);
     }
 
+    /// An operation on mbarrier objects: who arrives tells what it did, who sees the phase ended learns it.
+    fn mbarrier(&mut self, seen: &Seen, object: &Mbarrier) {
+        let Some(time) = self.clocks.tick() else { return };
+        seen.accesses(|access| {
+            if access.space != Space::Shared {
+                return;
+            }
+            let (kind, mask, addresses) =
+                mbarrier::meeting(object, seen.file, seen.shared, &access.addresses, access.mask);
+            let met = Access { kind, mask, addresses, ..access.clone() };
+            synchronise(&mut self.clocks, &mut self.launch.global().published, seen.number, Where::Shared, &met);
+            let stamp = self.stamp(seen, access, time);
+            let unit = self.launch.units.shared;
+            let mut examined = Examined::new(&self.clocks, seen, access, unit, &self.launch.known);
+            touch_lanes(&mut self.shared, access, stamp, &mut examined);
+        });
+    }
+
     fn global_access(&mut self, seen: &Seen, access: &Access, time: Time) {
         let stamp = self.stamp(seen, access, time);
         let mut global = self.launch.global();
@@ -182,7 +202,7 @@ impl Observer for Races<'_> {
         let [x, y, _] = grid.launch.grid;
         let number = block[0].wrapping_add(x.wrapping_mul(block[1].wrapping_add(y.wrapping_mul(block[2]))));
         self.clocks.start(number, (0..grid.warps()).map(|warp| grid.warp_mask(warp)));
-        self.shared.start(grid.shared_bytes);
+        self.shared.start(grid.shared_storage());
     }
 
     #[inline]
@@ -190,6 +210,7 @@ impl Observer for Races<'_> {
         match &seen.instruction.op {
             Op::Load { space: Space::Local | Space::Param, .. } | Op::Store { space: Space::Local, .. } => {}
             Op::Load { .. } | Op::Store { .. } | Op::Atomic { .. } | Op::CopyAsync { .. } => self.memory(seen),
+            Op::Mbarrier(object) => self.mbarrier(seen, object),
             Op::LoadMatrix { .. } | Op::StoreMatrix { .. } | Op::LoadFragment(_) | Op::StoreFragment(_) => {
                 self.clocks.meet(seen.number, seen.mask);
                 self.memory(seen);

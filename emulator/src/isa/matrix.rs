@@ -100,6 +100,16 @@ impl Fragment {
         (self.rows * self.columns / 32 / self.per_register()) as usize
     }
 
+    /// Chunks of a row of a sparse A, each with four bits of metadata (PTX ISA, "Sparse matrix storage").
+    pub fn chunks(self) -> usize {
+        let stored = match self.element {
+            Element::Tf32 => 1,
+            Element::S4 | Element::U4 => 4,
+            _ => 2,
+        };
+        self.columns as usize / stored
+    }
+
     /// Row and column of element `part` of `register` in lane 0; those of the other lanes follow from the layout.
     pub fn origin(self, register: usize, part: u32) -> (usize, usize) {
         let index = register as u32 * self.per_register() + part;
@@ -147,6 +157,18 @@ pub struct MatrixProduct {
     pub pairing: Pairing,
     /// Integer results beyond 32 bits are clamped instead of wrapped.
     pub saturate: bool,
+    /// A holds half of its columns, so that its fragment has half as many as B's.
+    pub sparsity: Option<Sparsity>,
+}
+
+/// Which elements of A are there (`mma.sp`); the others are zeros that are not multiplied.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sparsity {
+    pub metadata: Reg,
+    /// Which lanes of four hold the metadata.
+    pub selector: u8,
+    /// The elements of a chunk are stored in the order of their columns.
+    pub ordered: bool,
 }
 
 /// Four products of 8 x 4 by 4 x 8 fp16 numbers, each by the lanes `4 q .. 4 q + 4` and `16 + 4 q .. 16 + 4 q + 4`

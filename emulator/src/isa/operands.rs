@@ -96,7 +96,12 @@ pub enum LaunchSpecial {
     /// Counts launches.
     GridNumber,
     DynamicSharedBytes,
+    /// Without what the system reserves.
     TotalSharedBytes,
+    /// With it.
+    AggregateSharedBytes,
+    /// So many bytes into the shared memory that the system reserves.
+    ReservedShared(u32),
 }
 
 /// Special registers that differ from block to block, warp to warp or lane to lane.

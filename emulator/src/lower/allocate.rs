@@ -336,6 +336,7 @@ pub(super) fn program(mut draft: Draft, graph: &Graph) -> Program {
         instruction.op.visit(&mut rewrite);
         rewrite.source_pred(&mut instruction.guard.pred);
     }
+    let calls = draft.code.iter().any(|instruction| matches!(instruction.op, Op::CallFunction { .. }));
     Program {
         code: draft.code,
         slots: first_pair + 2 * pairs.size(),
@@ -349,6 +350,7 @@ pub(super) fn program(mut draft: Draft, graph: &Graph) -> Program {
         dynamic_shared_offset: draft.dynamic_shared_offset,
         local_bytes: draft.local_bytes,
         uses_stack: draft.uses_stack,
+        takes_stack_only: draft.uses_stack && !calls,
         functions,
         parameter_bytes: draft.parameter_bytes,
     }

@@ -4,6 +4,7 @@ use super::call::{Callee, Stack};
 use super::layout::{LocalLayout, ModuleVariables, SharedLayout, immediate_bits};
 use super::scope::{RegisterClass, Scopes, Symbol, register_width};
 use super::{Problem, Result, decode};
+use crate::device::{RESERVED_SHARED_BYTES_IN_USE, SHARED_BYTES_RESERVED_PER_BLOCK};
 use crate::isa::{
     Address, BankEntry, Instruction, LaunchSpecial, MemoryKind, Op, Pred, PredSource, Reg, SharedVariable, Special,
     Width,
@@ -60,7 +61,7 @@ pub(super) struct Builder<'m> {
     pub(super) callees: Vec<Callee>,
     /// Bytes of returns and parameters of the calls through pointers.
     pub(super) pointer_areas: BTreeSet<u32>,
-    /// Whether the thread needs memory above its variables.
+    /// Whether the thread needs a stack above its variables.
     pub(super) uses_stack: bool,
     pub(super) code: Vec<Instruction>,
     /// Position of each label, once passed.
@@ -579,7 +580,7 @@ fn address_bits(symbol: Symbol) -> Option<u64> {
 enum SpecialKind {
     Launch(LaunchSpecial),
     Varying(Special),
-    /// The same for every launch: clusters of one block, no shared memory reserved, no event counted.
+    /// The same for every launch: clusters of one block, no event counted.
     Constant(u64),
 }
 
@@ -603,7 +604,15 @@ fn special_register(name: &str) -> Option<SpecialKind> {
         "%nclusterid" => SpecialKind::Launch(LaunchSpecial::GridSize(axis)),
         "%cluster_nctaid" | "%cluster_nctarank" => SpecialKind::Constant(1),
         "%dynamic_smem_size" => SpecialKind::Launch(LaunchSpecial::DynamicSharedBytes),
-        "%total_smem_size" | "%aggr_smem_size" => SpecialKind::Launch(LaunchSpecial::TotalSharedBytes),
+        "%total_smem_size" => SpecialKind::Launch(LaunchSpecial::TotalSharedBytes),
+        "%aggr_smem_size" => SpecialKind::Launch(LaunchSpecial::AggregateSharedBytes),
+        "%reserved_smem_offset_begin" | "%reserved_smem_offset_0" | "%reserved_smem_offset_1" => {
+            SpecialKind::Launch(LaunchSpecial::ReservedShared(0))
+        }
+        "%reserved_smem_offset_end" => SpecialKind::Launch(LaunchSpecial::ReservedShared(RESERVED_SHARED_BYTES_IN_USE)),
+        "%reserved_smem_offset_cap" => {
+            SpecialKind::Launch(LaunchSpecial::ReservedShared(SHARED_BYTES_RESERVED_PER_BLOCK))
+        }
         "%laneid" => SpecialKind::Varying(Special::Lane),
         "%warpid" => SpecialKind::Varying(Special::Warp),
         "%smid" => SpecialKind::Varying(Special::Multiprocessor),
@@ -618,8 +627,10 @@ fn special_register(name: &str) -> Option<SpecialKind> {
         "%globaltimer" => SpecialKind::Varying(Special::GlobalTimer),
         "%globaltimer_lo" => SpecialKind::Varying(Special::Clock),
         "%globaltimer_hi" => SpecialKind::Varying(Special::ClockHigh),
+        // No launch is a graph's that the device launched.
+        "%current_graph_exec" => SpecialKind::Constant(0),
         _ if stem.starts_with("%pm") => SpecialKind::Constant(0),
-        "%cluster_ctaid" | "%cluster_ctarank" | "%reserved_smem_offset_begin" => SpecialKind::Constant(0),
+        "%cluster_ctaid" | "%cluster_ctarank" => SpecialKind::Constant(0),
         _ => {
             let number = stem.strip_prefix("%envreg")?.parse().ok().filter(|number| *number < 32)?;
             SpecialKind::Launch(LaunchSpecial::Environment(number))

@@ -10,12 +10,11 @@ use super::layout;
 use super::scope::{Symbol, register_width};
 use super::{Problem, Result, decode};
 use crate::isa::{
-    Address, CallTarget, Instruction, IntBinary, MemoryKind, Op, PredSource, Reg, RegisterSet, Space, Width,
+    Address, CallTarget, FRAME_ALIGNMENT, Instruction, IntBinary, MemoryKind, Op, PredSource, Reg, RegisterSet, Space,
+    Width,
 };
 use crate::ptx::ast::{self, Operand, Statement, Variable};
 
-/// Alignment of every frame, in bytes.
-const FRAME_ALIGNMENT: u32 = 16;
 /// A program that has grown to so many operations calls where it could inline.
 const INLINE_LIMIT: usize = 100_000;
 
@@ -148,11 +147,29 @@ impl<'m> Builder<'m> {
         }
         self.frames.push(Frame { return_label: Some(end), register_returns: Vec::new() });
         let body = callee.body.as_deref().unwrap_or_default();
+        let saved = allocates(body).then(|| self.save_stack());
         let result = self.statements(body);
         self.frames.pop();
         self.scopes.leave();
         self.place_label(end);
+        if let Some(saved) = saved {
+            self.guard = PredSource::TRUE;
+            self.restore_stack(saved);
+        }
         result
+    }
+
+    /// What of the stack is free now.
+    fn save_stack(&mut self) -> Reg {
+        let d = self.new_register(Width::W64);
+        self.emit(Op::Mov64 { d, a: self.stack.top });
+        d
+    }
+
+    /// Gives back what was taken of the stack since `to` was free.
+    pub(super) fn restore_stack(&mut self, to: Reg) {
+        let top = self.stack.top;
+        self.emit(Op::StackRestore { top, a: top, b: to });
     }
 
     fn result_symbol(&self, operand: &Operand) -> Result<Symbol> {
@@ -398,6 +415,15 @@ impl Stack {
     pub(super) fn none() -> Self {
         Stack { frame: None, top: Reg(0), top_position: 0 }
     }
+}
+
+/// Whether a function takes memory of the stack itself.
+fn allocates(body: &[Statement]) -> bool {
+    body.iter().any(|statement| match statement {
+        Statement::Instruction(instruction) => instruction.opcode == "alloca",
+        Statement::Scope(inner) => allocates(inner),
+        _ => false,
+    })
 }
 
 /// The largest power of two up to 16 that divides both offsets.

@@ -206,11 +206,12 @@ const MEMORY: &[Form] = &[
     ),
     form(
         &["cp.async"],
-        "4, 8, 16 bytes, zero filling; groups",
+        "4, 8, 16 bytes, zero filling; groups; `.mbarrier.arrive`",
         &[
             "cp.async.cg.shared.global.L2::128B [%r1], [%d1], 16, %r2;",
             "cp.async.commit_group;",
             "cp.async.wait_group 1;",
+            "cp.async.mbarrier.arrive.noinc.shared.b64 [%r1];",
         ],
     ),
     form(&["membar", "fence"], "all scopes", &["membar.gl;", "fence.acq_rel.cluster;"]),
@@ -238,16 +239,31 @@ const WARPS: &[Form] = &[
         "16 named barriers, counts, `.arrive`, `.red`; `bar.warp.sync`",
         &["bar.sync 1, 64;", "barrier.cta.arrive 2, 128;", "bar.red.popc.u32 %r1, 0, %p1;", "bar.warp.sync %r1;"],
     ),
+    form(
+        &["mbarrier"],
+        "objects in the block's own shared memory",
+        &[
+            "mbarrier.init.shared::cta.b64 [%r1], %r2;",
+            "mbarrier.arrive.noComplete.release.cta.shared::cta.b64 %d1, [%r1], 3;",
+            "mbarrier.arrive_drop.expect_tx.release.cta.shared::cta.b64 _, [%r1], %r2;",
+            "mbarrier.try_wait.parity.acquire.cta.shared::cta.b64 %p1, [%r1], %r2, %r3;",
+            "mbarrier.test_wait.b64 %p1, [%d1], %d2;",
+            "mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [%r1], 16;",
+            "mbarrier.pending_count.b64 %r1, %d1;",
+            "mbarrier.inval.shared.b64 [%r1];",
+        ],
+    ),
     form(&["nanosleep"], "lets others run", &["nanosleep.u32 100;"]),
 ];
 
 const MATRICES: &[Form] = &[
     form(
         &["mma"],
-        "f16, bf16, tf32, f64, e4m3, e5m2, s8, u8, s4, u4, b1, all shapes; not sparse",
+        "f16, bf16, tf32, f64, e4m3, e5m2, s8, u8, s4, u4, b1, all shapes; `.sp`, `.sp::ordered_metadata`",
         &[
             "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%f1, %f2, %f3, %f4}, {%r1, %r2, %r3, %r4}, {%r5, %r6}, {%f1, %f2, %f3, %f4};",
             "mma.sync.aligned.m16n8k32.row.col.satfinite.s32.u8.s8.s32 {%r1, %r2, %r3, %r4}, {%r5, %r6, %r7, %r8}, {%r1, %r2}, {%r1, %r2, %r3, %r4};",
+            "mma.sp::ordered_metadata.sync.aligned.m16n8k16.row.col.f16.f16.f16.f16 {%r1, %r2}, {%r3, %r4}, {%r5, %r6}, {%r1, %r2}, %r7, 3;",
         ],
     ),
     form(
@@ -268,6 +284,11 @@ const MATRICES: &[Form] = &[
 const CONTROL: &[Form] = &[
     form(&["bra", "brx"], "with tables", &["bra.uni $next;"]),
     form(&["call"], "direct, indirect, recursive; `vprintf`, `__assertfail`, `malloc`, `free`", &["call.uni nothing;"]),
+    form(
+        &["alloca", "stacksave", "stackrestore"],
+        "any size and alignment",
+        &["alloca.u64 %d1, %d2, 32;", "stacksave.u32 %r1;", "stackrestore.u64 %d1;"],
+    ),
     form(&["ret", "exit", "trap", "brkpt"], "", &["@%p1 exit;", "trap;"]),
     form(&["griddepcontrol", "setmaxnreg", "pmevent", "pragma"], "without effect", &["pmevent 1;"]),
 ];
@@ -316,8 +337,10 @@ mod tests {
             include_str!("decode/convert.rs"),
             include_str!("decode/float.rs"),
             include_str!("decode/matrix.rs"),
+            include_str!("decode/mbarrier.rs"),
             include_str!("decode/memory.rs"),
             include_str!("decode/packed.rs"),
+            include_str!("decode/stack.rs"),
             include_str!("decode/warp.rs"),
         ];
         let arms = sources.iter().flat_map(|source| {

@@ -182,7 +182,7 @@ fn memory_or_control(op: &Op) -> Cost {
         // Parameters are operands of machine instructions.
         Op::Load { space: Space::Param, .. } => Cost { class: Class::Parameter, ..FREE },
         Op::Load { space: at, .. } | Op::Store { space: at, .. } => memory(space(*at)),
-        Op::Atomic { .. } => memory(Class::Atomic),
+        Op::Atomic { .. } | Op::Mbarrier(_) => memory(Class::Atomic),
         Op::LoadMatrix { .. } | Op::StoreMatrix { .. } => memory(Class::Shared),
         Op::LoadFragment(access) | Op::StoreFragment(access) => {
             Cost { slots: access.operand.registers.len() as f32, ..memory(space(access.space)) }
@@ -202,6 +202,8 @@ fn memory_or_control(op: &Op) -> Cost {
         // Made for compute capability 7.0; later devices run it beside their matrix units.
         Op::QuadPairProduct(_) => Cost { class: Class::Matrix, ..FP32.times(32.0) },
         Op::BranchIndexed { .. } => CONTROL.times(4.0),
+        Op::StackAllocate { .. } => INTEGER.times(3.0),
+        Op::StackRestore { .. } => INTEGER,
         Op::Call(_) => CONTROL.times(50.0),
         _ => CONTROL,
     }
@@ -337,7 +339,8 @@ pub fn shape_name(shape: MmaShape) -> &'static str {
 /// The name of a product of any element types, as [`shape_name`].
 pub fn product_name(product: &MatrixProduct) -> String {
     let (a, b, sums) = (product.a.fragment, product.b.fragment, product.c.fragment);
-    format!("m{}n{}k{}.{:?}.{:?}", a.rows, b.rows, a.columns, sums.element, a.element).to_lowercase()
+    let sparse = if product.sparsity.is_some() { "sp." } else { "" };
+    format!("{sparse}m{}n{}k{}.{:?}.{:?}", a.rows, b.rows, b.columns, sums.element, a.element).to_lowercase()
 }
 
 /// Lanes that an atomic in shared memory serves at once: additions and comparisons of words are native, floating-point

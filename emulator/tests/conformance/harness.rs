@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use cuda_emulator::device::Description;
-use cuda_emulator::exec::{Launch, Module, Numerics, Options};
+use cuda_emulator::exec::{Launch, Limits, Module, Numerics, Options};
 use cuda_emulator::memory::Memory;
 use cuda_emulator::report::Report;
 use cuda_emulator::{Checks, findings};
@@ -46,6 +46,7 @@ pub struct Shape {
     pub timeout: Option<Duration>,
     pub numerics: Numerics,
     pub checks: Checks,
+    pub limits: Limits,
 }
 
 impl Shape {
@@ -62,6 +63,7 @@ impl Shape {
             timeout: None,
             numerics: Numerics::Fast,
             checks: checks(),
+            limits: Limits::default(),
         }
     }
 
@@ -127,9 +129,10 @@ fn launch_in(memory: &mut Memory, ptx: &str, shape: Shape, arguments: &mut [Argu
         let bytes = &address.to_le_bytes()[..parameter.bytes];
         parameters[parameter.offset..][..parameter.bytes].copy_from_slice(bytes);
     }
-    let Shape { grid, block, shared_bytes, threads, seed, kernel, cooperative, timeout, numerics, checks } = shape;
+    let Shape { grid, block, shared_bytes, threads, seed, kernel, cooperative, timeout, numerics, checks, limits } =
+        shape;
     let launch = Launch { kernel, grid, block, dynamic_shared_bytes: shared_bytes, cooperative, parameters };
-    module.run(&launch, memory, Options { threads, seed, numerics, checks, timeout, ..Options::default() })?;
+    module.run(&launch, memory, Options { threads, seed, numerics, checks, timeout, limits })?;
     assert!(findings().is_empty(), "{:?}", findings());
     for (argument, &address) in arguments.iter_mut().zip(&addresses) {
         if let Argument::Buffer(words) = argument {

@@ -1,5 +1,7 @@
 //! Loads and stores in every space, barriers, asynchronous copies.
 
+use cuda_emulator::report::{Fault, Report};
+
 use crate::harness::{Argument, Case, HEADER, Shape, Unary, elementwise, fill, launch, module};
 
 fn source(body: &str) -> String {
@@ -110,5 +112,53 @@ fn asynchronous_copies_come_late_and_fill_with_zeros() {
         // The second copy read 4 of its 16 bytes, the third none.
         assert_eq!(words[4..8], [first + 4, 0, 0, 0], "thread {thread}, second group");
         assert_eq!(words[8..], [0, 0, 0, 0], "thread {thread}, third copy");
+    }
+}
+
+/// Stores at shared address `%a` and loads it again, in a kernel with 400 bytes of static and some dynamic shared memory
+/// that knows where the system's shared memory is; the registers that say so.
+fn reserved(address: &str, dynamic: u32) -> Result<Vec<u32>, Report> {
+    let body = format!(
+        "\t.reg .b64 %out, %g;\n\t.reg .b32 %a, %d, %r;\n\t.shared .align 4 .b8 own[400];
+	ld.param.u64 %out, [out];
+	{address}
+	cvt.u64.u32 %g, %a;\n\tcvta.shared.u64 %g, %g;
+	mov.u32 %d, own;\n\tst.shared.b32 [%d+396], 5;
+	ld.shared.b32 %d, [%a];\n\tst.global.b32 [%out+44], %d;
+	st.b32 [%g], 77;\n\tld.shared.b32 %d, [%a];\n\tst.global.b32 [%out], %d;
+	atom.add.u32 %d, [%g], 3;\n\tld.volatile.shared.b32 %d, [%a];\n\tst.global.b32 [%out+4], %d;
+	ld.shared.b32 %d, [own+396];\n\tst.global.b32 [%out+8], %d;
+	mov.u32 %r, %reserved_smem_offset_begin;\n\tst.global.b32 [%out+12], %r;
+	mov.u32 %r, %reserved_smem_offset_end;\n\tst.global.b32 [%out+16], %r;
+	mov.u32 %r, %reserved_smem_offset_cap;\n\tst.global.b32 [%out+20], %r;
+	mov.u32 %r, %reserved_smem_offset_0;\n\tst.global.b32 [%out+24], %r;
+	mov.u32 %r, %reserved_smem_offset_1;\n\tst.global.b32 [%out+28], %r;
+	mov.u32 %r, %total_smem_size;\n\tst.global.b32 [%out+32], %r;
+	mov.u32 %r, %aggr_smem_size;\n\tst.global.b32 [%out+36], %r;
+	mov.u32 %r, %dynamic_smem_size;\n\tst.global.b32 [%out+40], %r;"
+    );
+    let mut out = vec![1; 12];
+    let shape = Shape::line(1, 1).shared(dynamic);
+    launch(&module(&["out"], &body), shape, &mut [Argument::Buffer(&mut out)]).map(|()| out)
+}
+
+#[test]
+fn shared_memory_that_the_system_reserves() {
+    for address in ["mov.u32 %a, %reserved_smem_offset_1;", "add.u32 %a, %reserved_smem_offset_0, 284;"] {
+        for (dynamic, total) in [(1024, 1536), (0, 512), (112, 512), (116, 640)] {
+            let found = reserved(address, dynamic).unwrap_or_else(|report| panic!("{report}"));
+            // It was cleared.
+            let registers = [total, total + 288, total + 1024, total, total, total, total + 1024, dynamic, 0];
+            assert_eq!(found, [&[77, 80, 5], &registers[..]].concat());
+        }
+    }
+}
+
+#[test]
+fn around_the_memory_that_the_system_reserves_is_nothing() {
+    for address in ["400", "508", "1536", "65536"] {
+        let report = reserved(&format!("mov.u32 %a, {address};"), 0).expect_err("it is outside");
+        assert_eq!(report.fault, Some(Fault::IllegalAddress), "{report}");
+        assert!(report.message.contains("but the block has 400 bytes"), "{report}");
     }
 }

@@ -1,5 +1,8 @@
 //! Matrix products of every element type against plain loops; fragments are placed by the formulas of the PTX manual.
 
+mod sparse;
+
+use cuda_emulator::report::Report;
 use half::{bf16, f16};
 
 use crate::harness::{Argument, HEADER, Shape, launch};
@@ -189,33 +192,41 @@ fn registers(name: &str, count: usize, wide: bool, store: bool) -> (String, Stri
 
 /// Runs `instruction` (without operands) with each lane's registers taken from `words`; the words of `d`.
 fn run(instruction: &str, wide: bool, operands: [&[u32]; 3], d_words: usize) -> Vec<u32> {
+    let [a, b, c] = operands;
+    let text = format!("{instruction} D, A, B, C;");
+    run_shape(&text, wide, &[("a", a), ("b", b), ("c", c)], d_words, Shape::line(1, 32))
+        .unwrap_or_else(|report| panic!("{report}"))
+}
+
+/// Runs `text`, in which the capital letter of an operand stands for its registers, as [`run`].
+fn run_shape(
+    text: &str,
+    wide: bool,
+    operands: &[(&str, &[u32])],
+    d_words: usize,
+    shape: Shape,
+) -> Result<Vec<u32>, Report> {
     let size = if wide { 64 } else { 32 };
-    let mut body = String::from(
-        "\t.reg .b64 %lane, %pd, %pa, %pb, %pc;\n\t.reg .b32 %t;\n\tmov.u32 %t, %laneid;\n\tcvt.u64.u32 %lane, %t;\n",
-    );
-    let mut lists = Vec::new();
-    let mut stores = String::new();
-    for (name, words) in [("d", d_words), ("a", operands[0].len()), ("b", operands[1].len()), ("c", operands[2].len())]
-    {
-        let bytes = words / 32 * 4;
-        let (list, moves) = registers(name, bytes * 8 / size, wide, name == "d");
-        body += &format!("\t.reg .b{size} %{name}<{}>;\n", bytes * 8 / size);
+    let mut body =
+        String::from("\t.reg .b64 %lane;\n\t.reg .b32 %t;\n\tmov.u32 %t, %laneid;\n\tcvt.u64.u32 %lane, %t;\n");
+    let (mut text, mut stores) = (text.to_owned(), String::new());
+    let result = vec![0; d_words];
+    let all: Vec<(&str, &[u32])> = std::iter::once(("d", &result[..])).chain(operands.iter().copied()).collect();
+    for (name, words) in &all {
+        let bytes = words.len() / 32 * 4;
+        let (list, moves) = registers(name, bytes * 8 / size, wide, *name == "d");
+        body += &format!("\t.reg .b64 %p{name};\n\t.reg .b{size} %{name}<{}>;\n", bytes * 8 / size);
         body += &format!("\tld.param.u64 %p{name}, [{name}];\n\tmad.lo.u64 %p{name}, %lane, {bytes}, %p{name};\n");
-        if name == "d" {
-            stores = moves;
-        } else {
-            body += &moves;
-        }
-        lists.push(list);
+        *(if *name == "d" { &mut stores } else { &mut body }) += &moves;
+        text = text.replace(&name.to_uppercase(), &list);
     }
-    body += &format!("\t{instruction} {};\n{stores}", lists.join(", "));
-    let parameters = ["d", "a", "b", "c"].map(|name| format!(".param .u64 {name}")).join(", ");
-    let ptx = format!("{HEADER}.visible .entry k({parameters})\n{{\n{body}\tret;\n}}\n");
-    let mut d = vec![0; d_words];
-    let [mut a, mut b, mut c] = operands.map(<[u32]>::to_vec);
-    let arguments = &mut [&mut d, &mut a, &mut b, &mut c].map(|buffer| Argument::Buffer(buffer.as_mut_slice()));
-    launch(&ptx, Shape::line(1, 32), arguments).unwrap_or_else(|report| panic!("{instruction}: {report}\n{ptx}"));
-    d
+    body += &format!("\t{text}\n{stores}");
+    let parameters: Vec<String> = all.iter().map(|(name, _)| format!(".param .u64 {name}")).collect();
+    let ptx = format!("{HEADER}.visible .entry k({})\n{{\n{body}\tret;\n}}\n", parameters.join(", "));
+    let mut buffers: Vec<Vec<u32>> = all.iter().map(|(_, words)| words.to_vec()).collect();
+    let mut arguments: Vec<Argument> = buffers.iter_mut().map(|buffer| Argument::Buffer(buffer)).collect();
+    launch(&ptx, shape, &mut arguments)?;
+    Ok(buffers.swap_remove(0))
 }
 
 /// Checks one `mma.sync` of `m`, `n`, `k` on random matrices; `suffix` follows the types.

@@ -1,12 +1,12 @@
-// Beyond what the emulator has: asynchronous barriers and bulk copies. The plain kernel beside them runs.
+// Beyond what the emulator has: textures and bulk copies. The plain kernel beside them runs.
 
 extern "C" __global__ void plain(int* output) { output[threadIdx.x] = threadIdx.x + 1; }
 
-extern "C" __global__ void asynchronous_barrier(int* output) {
-    __shared__ unsigned long long barrier;
-    unsigned address = (unsigned)__cvta_generic_to_shared(&barrier);
-    asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(address), "r"(blockDim.x));
-    output[threadIdx.x] = 1;
+extern "C" __global__ void texture(unsigned long long object, float* output) {
+    float x, y, z, w;
+    asm volatile("tex.1d.v4.f32.s32 {%0, %1, %2, %3}, [%4, {%5}];"
+                 : "=f"(x), "=f"(y), "=f"(z), "=f"(w) : "l"(object), "r"(threadIdx.x));
+    output[threadIdx.x] = x + y + z + w;
 }
 
 #if __CUDA_ARCH__ >= 900

@@ -8,6 +8,7 @@ use crate::exec::fragment;
 use crate::exec::lanes::{FULL, lanes_of};
 use crate::exec::memory::addresses;
 use crate::exec::observe::{Access, AccessKind, Seen};
+use crate::exec::stack;
 use crate::isa::*;
 use crate::memory::Memory;
 
@@ -163,6 +164,23 @@ impl Definedness<'_> {
             Op::CopyAsync { to, from, bytes, source_bytes } => {
                 self.copy(seen, *to, *from, (*bytes).into(), *source_bytes);
             }
+            // One that was never initialised is a fault.
+            Op::Mbarrier(object) => self.each_access(seen, |stores, shadow, access| {
+                stores.write(access, None);
+                if let Some(d) = object.d.filter(|d| shadow.is_undefined(*d, true)) {
+                    shadow.put(access.mask, d, true, &[0; 32], Origin::REGISTER);
+                }
+                object.p.iter().for_each(|p| shadow.put_predicate(access.mask, *p, 0, Origin::REGISTER));
+            }),
+            Op::StackAllocate { d, top, a, bytes, alignment } => {
+                let (tops, sizes) = (seen.file.get64(*a), seen.file.get64(*bytes));
+                let taken = |lane: usize| stack::extent(tops[lane], sizes[lane], *alignment);
+                self.change_stack(seen, &[*d, *top], taken);
+            }
+            Op::StackRestore { top, a, b } => {
+                let (tops, to) = (seen.file.get64(*a), seen.file.get64(*b));
+                self.change_stack(seen, &[*top], |lane| Some((to[lane], tops[lane])));
+            }
             Op::Atomic { op, ty, d, b, c, .. } => self.atomic(seen, *op, *ty, *d, [*b, *c]),
             _ => {}
         }
@@ -186,6 +204,23 @@ impl Definedness<'_> {
             hint: &mut self.hints[seen.position as usize],
         };
         act(&mut stores, &mut self.warps[seen.number]);
+    }
+
+    /// Memory of the stack that is taken or given back, from the first byte to the second, is undefined again; the
+    /// registers `d` hold addresses.
+    fn change_stack(&mut self, seen: &Seen, d: &[Reg], part: impl Fn(usize) -> Option<(u64, u64)>) {
+        self.with_stores(seen, |stores, shadow| {
+            for lane in lanes_of(seen.mask) {
+                if let Some((start, end)) = part(lane).filter(|(start, end)| start < end && *end <= stores.local_bytes)
+                {
+                    let first = (stores.first_thread + lane as u64) * stores.local_bytes;
+                    stores.local.forget(first + start, end - start);
+                }
+            }
+            for d in d.iter().filter(|d| shadow.is_undefined(**d, true)).copied().collect::<Vec<_>>() {
+                shadow.put(seen.mask, d, true, &[0; 32], Origin::REGISTER);
+            }
+        });
     }
 
     fn load(&mut self, seen: &Seen, kind: MemoryKind, d: &[Reg]) {

@@ -55,6 +55,9 @@ impl Plans {
                     | Op::LoadFragment(_)
                     | Op::StoreFragment(_)
                     | Op::CopyAsync { .. }
+                    | Op::Mbarrier(_)
+                    | Op::StackAllocate { .. }
+                    | Op::StackRestore { .. }
             );
             let touch = match op {
                 _ if memory => Touch::Memory,
@@ -147,9 +150,11 @@ fn wide_registers(op: &Op) -> u32 {
             base(&access.address) | matrix
         }
         Op::Atomic { ty, address, .. } => base(address) | if ty.bytes() >= 8 { !1 } else { 0 },
+        // The address, the operand, the state.
+        Op::Mbarrier(object) => base(&object.address) | u32::from(object.action == MbarrierAction::Test) << 1 | 0b100,
         Op::CopyAsync { to, from, .. } => base(to) | base(from) << 1,
         Op::MatchAny { width: W64, .. } | Op::MatchAll { width: W64, .. } => 0b1,
-        Op::CallFunction { .. } => u32::MAX,
+        Op::CallFunction { .. } | Op::StackAllocate { .. } | Op::StackRestore { .. } => u32::MAX,
         Op::Call(Builtin::Printf { .. } | Builtin::Malloc { .. }) => 0b11,
         Op::Call(Builtin::Free { .. }) => 0b1,
         // Message, file, line, function.

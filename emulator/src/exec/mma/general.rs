@@ -3,8 +3,11 @@
 //! Floating-point products are accumulated as those of the fast shapes: `acc = fma(a[k], b[k], acc)` in order of k, in
 //! fp64 for fp64 and in fp32 for everything else; fp16 accumulators are widened first and rounded once at the end. A
 //! [`Model`] replaces that by the arithmetic of hardware. Integer sums are exact, then wrapped or clamped to 32 bits.
+//! Of a sparse A the elements that are there are multiplied, in the order in which they are stored: they fill the blocks
+//! of a model as the elements of a dense one do, of which no measurement is known.
 
 use super::model::Model;
+use super::sparse::{Columns, Invalid};
 use crate::exec::half::{CANONICAL_NAN_F32, bf16_to_f32, f16_to_f32, round_to_half};
 use crate::exec::lanes::{FULL, File};
 use crate::exec::simd::SimdLevel;
@@ -142,24 +145,69 @@ fn to_f32(value: f32) -> u32 {
 }
 
 /// `d = a * b + c` of any types by the lanes of a whole warp.
-pub(in crate::exec) fn product(level: SimdLevel, model: Option<&Model>, file: &mut File, product: &MatrixProduct) {
+pub(in crate::exec) fn product(
+    level: SimdLevel,
+    model: Option<&Model>,
+    file: &mut File,
+    product: &MatrixProduct,
+) -> Result<(), Invalid> {
+    let columns = product.sparsity.map(|sparsity| Columns::of(file, product, &sparsity)).transpose()?;
     match (product.pairing, product.a.fragment.element) {
         (Pairing::Multiply, Element::F64) => doubles(level, file, product),
-        (Pairing::Multiply, Element::S8 | Element::U8 | Element::S4 | Element::U4) => integers(level, file, product),
-        (Pairing::Multiply, _) => floats(level, model, file, product),
+        (Pairing::Multiply, Element::S8 | Element::U8 | Element::S4 | Element::U4) => {
+            integers(level, file, product, columns.as_ref());
+        }
+        (Pairing::Multiply, _) => floats(level, model, file, product, columns.as_ref()),
         (pairing, _) => bits(file, product, pairing == Pairing::XorPopc),
+    }
+    Ok(())
+}
+
+/// Calls `add(a, b, c)` for the whole product, or for each row of a sparse A with what of B it meets.
+fn by_row<T: Copy, S>(
+    a: &Matrix<T>,
+    b: &Matrix<T>,
+    c: &mut [S],
+    columns: Option<&Columns>,
+    add: impl Fn(&[T], &[T], &mut [S]),
+) {
+    let Some(columns) = columns else {
+        return add(&a.values, &b.values, c);
+    };
+    let rows = a.values.chunks_exact(a.row_step).zip(c.chunks_exact_mut(SPARSE_COLUMNS));
+    for (row, (a, c)) in rows.enumerate() {
+        add(a, &meeting(b, columns.row(row)), c);
     }
 }
 
-fn floats(level: SimdLevel, model: Option<&Model>, file: &mut File, product: &MatrixProduct) {
+/// Columns of B and of the result of every sparse product.
+const SPARSE_COLUMNS: usize = 8;
+
+/// What of B meets the elements of A in `columns`: a row for each, as B is multiplied.
+fn meeting<T: Copy>(b: &Matrix<T>, columns: &[u16]) -> Vec<T> {
+    let row = |column: &u16| {
+        let start = usize::from(*column) * b.column_step;
+        (0..SPARSE_COLUMNS).map(move |n| b.values[start + n * b.row_step])
+    };
+    columns.iter().flat_map(row).collect()
+}
+
+fn floats(
+    level: SimdLevel,
+    model: Option<&Model>,
+    file: &mut File,
+    product: &MatrixProduct,
+    columns: Option<&Columns>,
+) {
     let (depth, d) = (product.a.fragment.columns as usize, product.d.fragment.element);
     let a = read_floats(file, &product.a, Order::Rows);
     let mut c = read_floats(file, &product.c, Order::Rows);
     let b = read_floats(file, &product.b, Order::Columns);
-    match model.map(|model| model.arithmetic(product.a.fragment.element, d)) {
-        Some(arithmetic) => arithmetic.multiply(level, depth, &a.values, &b.values, &mut c.values),
-        None => multiply(level, depth, &a.values, &b.values, &mut c.values),
-    }
+    let arithmetic = model.map(|model| model.arithmetic(product.a.fragment.element, d));
+    by_row(&a, &b, &mut c.values, columns, |a, b, c| match &arithmetic {
+        Some(arithmetic) => arithmetic.multiply(level, depth, a, b, c),
+        None => multiply(level, depth, a, b, c),
+    });
     match d {
         Element::F16 => c.scatter::<2>(file, &product.d, to_f16),
         _ => c.scatter::<1>(file, &product.d, to_f32),
@@ -245,13 +293,14 @@ fn narrow(sum: i64, saturate: bool) -> i32 {
     if saturate { sum.clamp(i32::MIN.into(), i32::MAX.into()) as i32 } else { sum as i32 }
 }
 
-fn integers(level: SimdLevel, file: &mut File, product: &MatrixProduct) {
+fn integers(level: SimdLevel, file: &mut File, product: &MatrixProduct, columns: Option<&Columns>) {
     let a = read_integers(file, &product.a, Order::Rows);
     let b = read_integers(file, &product.b, Order::Columns);
     let mut c = Matrix::gather::<1>(file, &product.c, Order::Rows, |bits| bits as i32);
     // At most 64 products of 16 bits.
     let mut sums = vec![0; c.values.len()];
-    multiply(level, product.a.fragment.columns as usize, &a.values, &b.values, &mut sums);
+    let depth = product.a.fragment.columns as usize;
+    by_row(&a, &b, &mut sums, columns, |a, b, c| multiply(level, depth, a, b, c));
     for (c, sum) in c.values.iter_mut().zip(sums) {
         *c = narrow(i64::from(*c) + i64::from(sum), product.saturate);
     }
@@ -295,8 +344,9 @@ pub(in crate::exec) fn modelled(level: SimdLevel, model: &Model, file: &mut File
         d: operand(Role::Accumulator, accumulator, 16, 8, &op.d[..c]),
         pairing: Pairing::Multiply,
         saturate: false,
+        sparsity: None,
     };
-    product(level, Some(model), file, &operands);
+    floats(level, Some(model), file, &operands, None);
 }
 
 /// Elements of A and B, of the accumulators, and the columns of A.

@@ -104,7 +104,8 @@ impl<'a> Examined<'a> {
     /// The byte at `address`.
     fn byte(&self, address: u64) -> Option<u8> {
         if self.access.space == Space::Shared {
-            return self.seen.shared.get(address as usize).copied();
+            let reserved = || self.seen.reserved.get(address.checked_sub(self.seen.reserved_start)? as usize);
+            return self.seen.shared.get(address as usize).or_else(reserved).copied();
         }
         self.seen.grid.memory.find(address)?;
         // SAFETY: the byte lies in a live allocation, and device addresses are host addresses.
@@ -165,7 +166,7 @@ impl<'a> Examined<'a> {
 
     fn nearby(&self, address: u64) -> Option<Nearby> {
         let (what, start, bytes) = if self.access.space == Space::Shared {
-            ("shared memory of the block", 0, self.seen.shared_bytes as u64)
+            self.seen.grid.shared_piece(address)
         } else {
             let allocation = self.seen.grid.memory.find(address)?;
             ("allocation", allocation.start, allocation.bytes)

@@ -3,11 +3,11 @@
 use super::memory::resolve_space;
 use super::{Builder, Modifiers, Result, take};
 use crate::isa::*;
-use crate::ptx::ast::{Operand, Type};
+use crate::ptx::ast::{Immediate, Operand, Type};
 
 pub(super) fn decode(b: &mut Builder, opcode: &str, m: &mut Modifiers, operands: &[Operand]) -> Result<bool> {
     match opcode {
-        "mma" if m.has("sp") || m.has("sp::ordered_metadata") => return Err("sparse matrix product".into()),
+        "mma" if m.has("sp") || m.has("sp::ordered_metadata") => sparse_product(b, m, operands)?,
         "mma" => mma(b, m, operands)?,
         "wmma" if m.flag("mma") => wmma_product(b, m, operands)?,
         "wmma" if m.flag("load") => load(b, m, operands)?,
@@ -49,22 +49,36 @@ impl Shape {
     }
 }
 
-/// Shapes that `mma` and `wmma` have for elements of A and B (PTX ISA, "Matrix shape").
-fn shapes(wmma: bool, a: Element, b: Element) -> &'static [(u32, u32, u32)] {
+/// Kinds of products that have shapes of their own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Mma,
+    Sparse,
+    Wmma,
+}
+
+/// Shapes that each kind has for elements of A and B (PTX ISA, "Matrix shape").
+fn shapes(kind: Kind, a: Element, b: Element) -> &'static [(u32, u32, u32)] {
     use Element::*;
-    match (wmma, a, b) {
-        (true, F16, F16) | (true, Bf16, Bf16) | (true, S8 | U8, S8 | U8) => &[(16, 16, 16), (32, 8, 16), (8, 32, 16)],
-        (true, Tf32, Tf32) => &[(16, 16, 8)],
-        (true, F64, F64) => &[(8, 8, 4)],
-        (true, S4 | U4, S4 | U4) => &[(8, 8, 32)],
-        (true, B1, B1) => &[(8, 8, 128)],
-        (false, F16, F16) | (false, Bf16, Bf16) => &[(16, 8, 8), (16, 8, 16)],
-        (false, Tf32, Tf32) => &[(16, 8, 4), (16, 8, 8)],
-        (false, F64, F64) => &[(8, 8, 4), (16, 8, 4), (16, 8, 8), (16, 8, 16)],
-        (false, E4m3 | E5m2, E4m3 | E5m2) => &[(16, 8, 16), (16, 8, 32)],
-        (false, S8 | U8, S8 | U8) => &[(8, 8, 16), (16, 8, 16), (16, 8, 32)],
-        (false, S4 | U4, S4 | U4) => &[(8, 8, 32), (16, 8, 32), (16, 8, 64)],
-        (false, B1, B1) => &[(8, 8, 128), (16, 8, 128), (16, 8, 256)],
+    use Kind::*;
+    match (kind, a, b) {
+        (Wmma, F16, F16) | (Wmma, Bf16, Bf16) | (Wmma, S8 | U8, S8 | U8) => &[(16, 16, 16), (32, 8, 16), (8, 32, 16)],
+        (Wmma, Tf32, Tf32) => &[(16, 16, 8)],
+        (Wmma, F64, F64) => &[(8, 8, 4)],
+        (Wmma, S4 | U4, S4 | U4) => &[(8, 8, 32)],
+        (Wmma, B1, B1) => &[(8, 8, 128)],
+        (Mma, F16, F16) | (Mma, Bf16, Bf16) => &[(16, 8, 8), (16, 8, 16)],
+        (Mma, Tf32, Tf32) => &[(16, 8, 4), (16, 8, 8)],
+        (Mma, F64, F64) => &[(8, 8, 4), (16, 8, 4), (16, 8, 8), (16, 8, 16)],
+        (Mma, E4m3 | E5m2, E4m3 | E5m2) => &[(16, 8, 16), (16, 8, 32)],
+        (Mma, S8 | U8, S8 | U8) => &[(8, 8, 16), (16, 8, 16), (16, 8, 32)],
+        (Mma, S4 | U4, S4 | U4) => &[(8, 8, 32), (16, 8, 32), (16, 8, 64)],
+        (Mma, B1, B1) => &[(8, 8, 128), (16, 8, 128), (16, 8, 256)],
+        (Sparse, F16, F16) | (Sparse, Bf16, Bf16) => &[(16, 8, 16), (16, 8, 32)],
+        (Sparse, Tf32, Tf32) => &[(16, 8, 8), (16, 8, 16)],
+        (Sparse, E4m3 | E5m2, E4m3 | E5m2) => &[(16, 8, 64)],
+        (Sparse, S8 | U8, S8 | U8) => &[(16, 8, 32), (16, 8, 64)],
+        (Sparse, S4 | U4, S4 | U4) => &[(16, 8, 64), (16, 8, 128)],
         _ => &[],
     }
 }
@@ -90,8 +104,8 @@ struct Types {
 
 impl Types {
     /// Checks the combination with a shape.
-    fn check(&self, wmma: bool, shape: Shape) -> Result<()> {
-        if !shapes(wmma, self.a, self.b).contains(&(shape.m, shape.n, shape.k)) {
+    fn check(&self, kind: Kind, shape: Shape) -> Result<()> {
+        if !shapes(kind, self.a, self.b).contains(&(shape.m, shape.n, shape.k)) {
             return Err("shape of the matrix product for these types".into());
         }
         if !accumulates(self.a, self.c) || !accumulates(self.a, self.d) {
@@ -132,7 +146,7 @@ fn mma(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> {
     if layouts != [Layout::Row, Layout::Column] {
         return Err("layout of mma".into());
     }
-    types.check(false, shape)?;
+    types.check(Kind::Mma, shape)?;
     if types.a == Element::F64 {
         m.flag("rn");
     }
@@ -142,12 +156,41 @@ fn mma(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> {
     let y = sources(b, y, shape.fragment(Role::B, types.b))?;
     let c = sources(b, c, shape.fragment(Role::Accumulator, types.c))?;
     let d = destinations(b, d, shape.fragment(Role::Accumulator, types.d))?;
-    let product = MatrixProduct { a, b: y, c, d, pairing, saturate };
+    let product = MatrixProduct { a, b: y, c, d, pairing, saturate, sparsity: None };
     let op = match fast_shape(shape, &types) {
         Some(fast) => fast_product(fast, &product),
         None => Op::MatrixProduct(Box::new(product)),
     };
     b.emit(op);
+    Ok(())
+}
+
+/// `mma.sp`: half of A's columns are there, and which ones says the metadata of the lanes that the selector names.
+fn sparse_product(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> {
+    m.ignore(&["sync", "aligned"]);
+    let ordered = m.require("kind", &[("sp", false), ("sp::ordered_metadata", true)])?;
+    let shape = m.find(Shape::named).ok_or("shape missing or unknown")?;
+    if [layout(m)?, layout(m)?] != [Layout::Row, Layout::Column] {
+        return Err("layout of mma".into());
+    }
+    let types = Types { d: element(m)?, a: element(m)?, b: element(m)?, c: element(m)? };
+    types.check(Kind::Sparse, shape)?;
+    let saturate = saturates(m, types.a)?;
+    let [d, x, y, c, metadata, selector] = take(operands)?;
+    let stored = Shape { k: shape.k / 2, ..shape }.fragment(Role::A, types.a);
+    let selector = match selector {
+        // A lane has the metadata of 4 chunks of two rows, so that several selections of four lanes may be possible.
+        Operand::Immediate(Immediate::Integer(value)) if (0..16 / stored.chunks() as i128).contains(value) => *value,
+        _ => return Err("sparsity selector".into()),
+    };
+    let a = sources(b, x, stored)?;
+    let y = sources(b, y, shape.fragment(Role::B, types.b))?;
+    let c = sources(b, c, shape.fragment(Role::Accumulator, types.c))?;
+    let metadata = b.source(metadata, Type::B32, Width::W32)?;
+    let d = destinations(b, d, shape.fragment(Role::Accumulator, types.d))?;
+    let sparsity = Some(Sparsity { metadata, selector: selector as u8, ordered });
+    let pairing = Pairing::Multiply;
+    b.emit(Op::MatrixProduct(Box::new(MatrixProduct { a, b: y, c, d, pairing, saturate, sparsity })));
     Ok(())
 }
 
@@ -301,7 +344,7 @@ fn wmma_product(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Res
         Some(third) => Types { d: first, a: second, b: third, c: element(m)? },
         None => Types { d: first, a: Element::F16, b: Element::F16, c: second },
     };
-    types.check(true, shape)?;
+    types.check(Kind::Wmma, shape)?;
     if types.a == Element::F64 {
         m.flag("rn");
     }
@@ -311,7 +354,7 @@ fn wmma_product(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Res
     let y = wmma_sources(b, y, shape.fragment(Role::B, types.b))?;
     let c = wmma_sources(b, c, shape.fragment(Role::Accumulator, types.c))?;
     let d = destinations(b, d, shape.fragment(Role::Accumulator, types.d))?;
-    let product = MatrixProduct { a, b: y, c, d, pairing, saturate };
+    let product = MatrixProduct { a, b: y, c, d, pairing, saturate, sparsity: None };
     match halves(shape, &types, &product) {
         Some(halves) => halves.into_iter().for_each(|op| b.emit(op)),
         None => b.emit(Op::MatrixProduct(Box::new(product))),
@@ -356,7 +399,9 @@ fn access(m: &mut Modifiers, role: Role) -> Result<(Fragment, bool, Space)> {
             matches!(fragment.element, Element::F16 | Element::F32 | Element::S32 | Element::F64)
                 && matches!((shape.m, shape.n), (16, 16) | (32, 8) | (8, 32) | (8, 8))
         }
-        Role::A | Role::B => shapes(true, fragment.element, fragment.element).contains(&(shape.m, shape.n, shape.k)),
+        Role::A | Role::B => {
+            shapes(Kind::Wmma, fragment.element, fragment.element).contains(&(shape.m, shape.n, shape.k))
+        }
     };
     // The fragment of B is that of its transpose.
     let rows_contiguous = (layout == Layout::Row) == (role != Role::B);

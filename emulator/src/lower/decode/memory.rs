@@ -1,6 +1,7 @@
 //! Loads, stores, atomics, asynchronous copies and matrix loads.
 
 use super::convert::space;
+use super::mbarrier::arrive_after_copies;
 use super::{Builder, Modifiers, Result, is_signed, take, width};
 use crate::isa::*;
 use crate::lower::scope::Symbol;
@@ -426,8 +427,11 @@ fn generic_to_shared(b: &mut Builder, address: Address) -> Result<Address> {
 
 /// `cp.async` and its groups.
 fn copy(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> {
-    if !m.flag("async") || m.has("bulk") || m.has("mbarrier") {
+    if !m.flag("async") || m.has("bulk") {
         return Err("form of cp".into());
+    }
+    if m.flag("mbarrier") {
+        return arrive_after_copies(b, m, operands);
     }
     if m.flag("commit_group") {
         b.emit(Op::CopyCommit);

@@ -5,8 +5,10 @@ mod control;
 mod convert;
 mod float;
 mod matrix;
+mod mbarrier;
 mod memory;
 mod packed;
+mod stack;
 mod warp;
 
 use super::build::Builder;
@@ -25,8 +27,10 @@ pub(super) fn instruction<'m>(b: &mut Builder<'m>, instruction: &'m Instruction)
         || float::decode(b, &instruction.opcode, &mut m, operands)?
         || convert::decode(b, &instruction.opcode, &mut m, operands)?
         || memory::decode(b, &instruction.opcode, &mut m, operands)?
+        || mbarrier::decode(b, &instruction.opcode, &mut m, operands)?
         || matrix::decode(b, &instruction.opcode, &mut m, operands)?
         || warp::decode(b, &instruction.opcode, &mut m, operands)?
+        || stack::decode(b, &instruction.opcode, &mut m, operands)?
         || control::decode(b, &instruction.opcode, &mut m, operands)?;
     if !handled {
         return Err(format!("operation {}", instruction.opcode).into());
