@@ -190,3 +190,127 @@ fn texts_are_linked() {
     succeed!(cuLinkDestroy(link));
     assert_eq!(result!(cuLinkDestroy(link)), CUresult::CUDA_ERROR_INVALID_HANDLE);
 }
+
+/// Kernels of two texts that share a variable and a function, and have a variable of the same name each to themselves.
+const SHARING: [&str; 2] = [
+    "
+.version 8.0
+.target sm_80
+.address_size 64
+.visible .global .align 4 .u32 shared_variable = 100;
+.weak .global .align 4 .u32 weak_variable = 1000;
+.global .align 4 .u32 own = 1;
+.weak .func (.param .b32 result) own_value(.param .b32 number)
+{
+    .reg .b32 %r<2>;
+    ld.param.b32 %r1, [number];
+    st.param.b32 [result], %r1;
+    ret;
+}
+.visible .entry add(.param .u64 out, .param .u32 count, .param .u32 addend)
+{
+    .reg .b32 %r<4>;
+    .reg .b64 %rd<2>;
+    ld.param.u64 %rd1, [out];
+    ld.global.u32 %r1, [own];
+    {
+    .param .b32 number;
+    .param .b32 result;
+    st.param.b32 [number], %r1;
+    call.uni (result), own_value, (number);
+    ld.param.b32 %r2, [result];
+    }
+    ld.global.u32 %r3, [shared_variable];
+    add.u32 %r2, %r2, %r3;
+    ld.global.u32 %r3, [weak_variable];
+    add.u32 %r2, %r2, %r3;
+    st.global.u32 [%rd1], %r2;
+    ret;
+}
+",
+    "
+.version 8.0
+.target sm_80
+.address_size 64
+.extern .global .align 4 .u32 shared_variable;
+.weak .global .align 4 .u32 weak_variable = 1000;
+.global .align 4 .u32 own = 2;
+.weak .func (.param .b32 result) own_value(.param .b32 number)
+{
+    .reg .b32 %r<2>;
+    ld.param.b32 %r1, [number];
+    st.param.b32 [result], %r1;
+    ret;
+}
+.visible .entry second(.param .u64 out, .param .u32 count, .param .u32 addend)
+{
+    .reg .b32 %r<4>;
+    .reg .b64 %rd<2>;
+    ld.param.u64 %rd1, [out];
+    ld.global.u32 %r1, [own];
+    {
+    .param .b32 number;
+    .param .b32 result;
+    st.param.b32 [number], %r1;
+    call.uni (result), own_value, (number);
+    ld.param.b32 %r2, [result];
+    }
+    ld.global.u32 %r3, [shared_variable];
+    add.u32 %r2, %r2, %r3;
+    atom.global.add.u32 %r3, [weak_variable], 1;
+    add.u32 %r2, %r2, %r3;
+    st.global.u32 [%rd1], %r2;
+    ret;
+}
+",
+];
+
+#[test]
+fn linked_texts_share_what_is_visible_and_nothing_else() {
+    let _context = TestContext::new();
+    let (mut link, mut image, mut bytes) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
+    let (options, values) = (std::ptr::null_mut(), std::ptr::null_mut());
+    succeed!(cuLinkCreate_v2(0, options, values, &mut link));
+    for text in SHARING {
+        let (ptx, data) = (sys::CUjitInputType::CU_JIT_INPUT_PTX, text.as_ptr().cast_mut().cast());
+        succeed!(cuLinkAddData_v2(link, ptx, data, text.len(), c"name".as_ptr(), 0, options, values));
+    }
+    let mut module = std::ptr::null_mut();
+    succeed!(cuLinkComplete(link, &mut image, &mut bytes); cuModuleLoadData(&mut module, image));
+    let [first, second] = ["add", "second"].map(|name| function(module, name));
+    assert_eq!([add_once(first, 0), add_once(second, 0), add_once(first, 0)], [1101, 1102, 1102]);
+    succeed!(cuLinkDestroy(link));
+}
+
+#[test]
+fn managed_variables_are_the_librarys() {
+    common::install();
+    let library = library(&PTX.replace(".visible .global", ".visible .global .attribute(.managed)"));
+    let (mut address, mut bytes) = (0, 0);
+    // No context is needed.
+    succeed!(cuLibraryGetManaged(&mut address, &mut bytes, library, c"answer".as_ptr()));
+    let answer = address as *mut u32;
+    // SAFETY: the driver says that 4 bytes of memory are there.
+    assert_eq!((unsafe { answer.read_volatile() }, bytes), (42, 4));
+    let add = kernel(library, c"add");
+    for sum in [45, 48] {
+        let _context = TestContext::new();
+        let mut parameters = AddParameters::new(address, 1, 3);
+        let null = std::ptr::null_mut::<*mut std::ffi::c_void>();
+        let (mut of_context, mut is_managed) = (0, 0u32);
+        succeed!(
+            cuLaunchKernel(add.cast(), 1, 1, 1, 1, 1, 1, 0, null.cast(), parameters.pointers.as_mut_ptr(), null);
+            cuCtxSynchronize();
+            cuLibraryGetGlobal(&mut of_context, &mut bytes, library, c"answer".as_ptr());
+            cuPointerGetAttribute(
+                (&raw mut is_managed).cast(), sys::CUpointer_attribute::CU_POINTER_ATTRIBUTE_IS_MANAGED, address
+            )
+        );
+        assert_eq!((of_context, is_managed), (address, 1));
+        // SAFETY: see above.
+        assert_eq!(unsafe { answer.read_volatile() }, sum);
+    }
+    let name = c"nothing".as_ptr();
+    assert_eq!(result!(cuLibraryGetManaged(&mut address, &mut bytes, library, name)), CUresult::CUDA_ERROR_NOT_FOUND);
+    succeed!(cuLibraryUnload(library));
+}

@@ -6,7 +6,7 @@
 
 use super::driver::{Driver, call};
 use super::error::{CUresult, Result, refused};
-use super::memory::Origin;
+use super::memory::Block;
 use super::types::{CUcontext, CUdeviceptr, CUstream, In, Out};
 use super::work::{Place, Source, Steps, Transfer, Work};
 
@@ -177,7 +177,7 @@ impl Driver {
             return refused(CUresult::INVALID_VALUE, "a null pointer for host memory");
         }
         if let Some(range) = self.memory.find_device(address) {
-            let managed = self.blocks.get(&range.start).is_some_and(|block| block.origin == Origin::Managed);
+            let managed = self.blocks.get(&range.start).is_some_and(Block::is_managed);
             if !managed || !range.holds(address, bytes) {
                 let message = format!("{bytes} bytes at {address:#x} are device memory, not host memory");
                 return refused(CUresult::INVALID_VALUE, message);

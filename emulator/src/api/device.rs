@@ -14,7 +14,9 @@ use crate::device::{
 
 /// Where the only device claims to sit.
 const PCI_BUS_ID: &str = "0000:01:00.0";
+const PCI_DOMAIN: u32 = 0;
 const PCI_BUS: u32 = 1;
+const PCI_DEVICE: u32 = 0;
 
 /// Starts the driver; reads the configuration.
 #[unsafe(no_mangle)]
@@ -68,6 +70,7 @@ pub unsafe extern "C" fn cuDeviceGetName(name: Out<c_char>, bytes: i32, device: 
     })
 }
 
+/// The device's number among all devices of all machines.
 fn uuid(config: &Config) -> [u8; 16] {
     let mut bytes = *b"cuda-emulator\0\0\0";
     let architecture = config.device.architecture() as u8;
@@ -172,6 +175,8 @@ fn device_attribute(device: &Description, attribute: u32) -> Result<i32> {
         21..=29 | 42..=49 | 52..=74 | 77 => largest_texture(attribute),
         16 => device.multiprocessors,
         33 => PCI_BUS,
+        34 => PCI_DEVICE,
+        50 => PCI_DOMAIN,
         36 => device.memory_clock_khz,
         37 => device.memory_bus_bits,
         38 => device.l2_bytes,

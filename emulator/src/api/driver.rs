@@ -103,9 +103,13 @@ pub fn with_own_default_stream<T>(body: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Lets `change` at this thread's stack of contexts.
+/// Lets `change` at this thread's stack of contexts. When the process ends, the libraries that then give back what they
+/// have find an empty one: that of their thread is gone.
 pub fn with_context_stack<T>(change: impl FnOnce(&mut Vec<CUcontext>) -> T) -> T {
-    CURRENT.with_borrow_mut(change)
+    let mut stack = CURRENT.try_with(RefCell::take).unwrap_or_default();
+    let result = change(&mut stack);
+    let _ = CURRENT.try_with(|current| current.replace(stack));
+    result
 }
 
 /// Runs the body of the driver function `name`. Panics end here: none crosses into the caller's language.

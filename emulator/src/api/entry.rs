@@ -2,7 +2,7 @@
 
 use std::ffi::{CString, c_char, c_void};
 
-use super::driver::{call, call_uninitialised};
+use super::driver::{Driver, call, call_uninitialised};
 use super::error::{CUresult, Result, refused};
 use super::types::{In, Out};
 
@@ -106,7 +106,13 @@ const VERSION_NOT_SUFFICIENT: u32 = 2;
 /// The flag that asks for functions of the default streams of threads; 1, as 0, asks for those of the legacy one.
 const PER_THREAD_STREAM: u64 = 2;
 
-fn find(name: In<c_char>, function: Out<*const c_void>, version: i32, flags: u64, status: Out<u32>) -> Result {
+fn find(
+    name: In<c_char>,
+    function: Out<*const c_void>,
+    version: i32,
+    flags: u64,
+    status: Out<u32>,
+) -> Result<CUresult> {
     let name = name.text()?;
     if flags > PER_THREAD_STREAM {
         return refused(CUresult::INVALID_VALUE, format!("{flags:#x} are no flags of a search"));
@@ -117,16 +123,21 @@ fn find(name: In<c_char>, function: Out<*const c_void>, version: i32, flags: u64
         Found::Nothing => (std::ptr::null(), NOT_FOUND),
     };
     function.set(found)?;
-    // Who asks for the status learns from it; the call itself succeeds then.
-    if !status.is_null() {
-        status.set(code)?;
-        return if code == NOT_FOUND { not_found(&name) } else { Ok(()) };
-    }
-    if code == FOUND { Ok(()) } else { not_found(&name) }
+    // Who asks for the status learns from it, and the call succeeds where only the version is too early.
+    status.set_if_wanted(code);
+    let succeeds = code == FOUND || code == VERSION_NOT_SUFFICIENT && !status.is_null();
+    Ok(if succeeds { CUresult::SUCCESS } else { CUresult::NOT_FOUND })
 }
 
-fn not_found(name: &str) -> Result {
-    refused(CUresult::NOT_FOUND, format!("the emulator has no {name}"))
+/// As [`call_uninitialised`], for what is asked to learn whether there is something. That there is not is an answer, given
+/// by its code, and no failed call to explain.
+fn ask(name: &str, body: impl FnOnce(&mut Driver) -> Result<CUresult>) -> CUresult {
+    let mut answer = CUresult::SUCCESS;
+    let code = call_uninitialised(name, |driver| {
+        answer = body(driver)?;
+        Ok(())
+    });
+    if code == CUresult::SUCCESS { answer } else { code }
 }
 
 /// The address of a function of the driver API.
@@ -137,7 +148,7 @@ pub unsafe extern "C" fn cuGetProcAddress(
     version: i32,
     flags: u64,
 ) -> CUresult {
-    call_uninitialised("cuGetProcAddress", |_| find(name, function, version, flags, Out::at(0)))
+    ask("cuGetProcAddress", |_| find(name, function, version, flags, Out::at(0)))
 }
 
 /// The address of a function of the driver API, and whether it was found.
@@ -149,7 +160,7 @@ pub unsafe extern "C" fn cuGetProcAddress_v2(
     flags: u64,
     status: Out<u32>,
 ) -> CUresult {
-    call_uninitialised("cuGetProcAddress_v2", |_| find(name, function, version, flags, status))
+    ask("cuGetProcAddress_v2", |_| find(name, function, version, flags, status))
 }
 
 /// Tables of functions that are not published, for NVIDIA's own libraries: there are none.

@@ -66,6 +66,8 @@ impl Driver {
             1 => info.static_shared_bytes,
             2 => function.code.constant_bytes() as u32,
             7 | 10..=13 => 0,
+            // Updates by the device, and the mode of shared memory, which the driver has since CUDA 13.
+            16 | 17 if self.config()?.driver_version >= 13_000 => 0,
             3 => info.local_bytes_per_thread,
             // What a program decides by it should not be that of a kernel without registers.
             4 => info.registers_per_thread.unwrap_or(info.estimated_registers_per_thread),

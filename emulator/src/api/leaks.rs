@@ -48,7 +48,7 @@ impl Driver {
                 Origin::Stream(_) => "stream-ordered memory",
                 Origin::Graph if block.held => "memory of a graph",
                 // They go with their graph and with their module.
-                Origin::Graph | Origin::Module => continue,
+                Origin::Graph | Origin::Module | Origin::ManagedVariable => continue,
             };
             let bytes = self.memory.find_device(start).map(|allocation| allocation.bytes);
             found.push(Unreleased { kind, handle: start, bytes: bytes.or(Some(0)), context: Some(block.context) });

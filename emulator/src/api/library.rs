@@ -6,8 +6,10 @@ use std::ffi::{CString, c_char};
 use super::driver::{Driver, call, failed_with};
 use super::error::{CUresult, Result, refused};
 use super::image::text_of;
+use super::memory::{Block, Origin};
 use super::module::LoadOptions;
 use super::types::{CUcontext, CUdevice, CUdeviceptr, CUfunction, CUkernel, CUlibrary, CUmodule, In, Out};
+use crate::exec::{Placed, place_managed_variables};
 use crate::ptx;
 
 /// A library and where it is loaded.
@@ -16,6 +18,8 @@ pub struct Library {
     text: String,
     /// The kernels, in the order of the text.
     kernels: Vec<CUkernel>,
+    /// The variables that the host reaches, too: they are the library's, not its modules'.
+    managed: Placed,
     modules: HashMap<CUcontext, CUmodule>,
 }
 
@@ -39,6 +43,7 @@ impl Driver {
     fn load_library(&mut self, text: String) -> Result<CUlibrary> {
         self.check_header(&text)?;
         let parsed = ptx::parse(&text).map_err(failed_with(CUresult::INVALID_PTX))?;
+        let managed = self.place_managed(&parsed)?;
         let library = CUlibrary(self.new_handle());
         let mut kernels = Vec::new();
         for function in parsed.functions.iter().filter(|function| function.entry && function.body.is_some()) {
@@ -47,8 +52,24 @@ impl Driver {
             self.kernels.insert(handle, Kernel { library, name, attributes: Vec::new() });
             kernels.push(handle);
         }
-        self.libraries.insert(library, Library { text, kernels, modules: HashMap::new() });
+        self.libraries.insert(library, Library { text, kernels, managed, modules: HashMap::new() });
         Ok(library)
+    }
+
+    /// Places the variables of a library that the host reaches, too. No context is needed.
+    fn place_managed(&mut self, parsed: &ptx::ast::Module) -> Result<Placed> {
+        let before = self.memory.serial();
+        let placed = place_managed_variables(parsed, &mut self.memory);
+        if placed.is_err() {
+            self.memory.allocated_since(before).into_iter().for_each(|start| {
+                self.memory.free(start);
+            });
+        }
+        let placed = placed.map_err(failed_with(CUresult::INVALID_PTX))?;
+        for &(start, _) in placed.values() {
+            self.blocks.insert(start, Block::new(CUcontext(0), Origin::ManagedVariable));
+        }
+        Ok(placed)
     }
 
     fn unload_library(&mut self, handle: CUlibrary) -> Result {
@@ -59,6 +80,10 @@ impl Driver {
         if let Some(library) = self.libraries.remove(&handle) {
             library.kernels.iter().for_each(|kernel| {
                 self.kernels.remove(kernel);
+            });
+            library.managed.values().for_each(|(start, _)| {
+                self.blocks.remove(start);
+                self.memory.free(*start);
             });
         }
         Ok(())
@@ -94,8 +119,8 @@ impl Driver {
         if let Some(&module) = library.modules.get(&context) {
             return Ok(module);
         }
-        let text = library.text.clone();
-        let module = self.load_module(&text)?;
+        let (text, managed) = (library.text.clone(), library.managed.clone());
+        let module = self.load_module_beside(&text, &managed)?;
         if let Some(library) = self.libraries.get_mut(&handle) {
             library.modules.insert(context, module);
         }
@@ -237,6 +262,25 @@ pub unsafe extern "C" fn cuLibraryGetGlobal(
     })
 }
 
+/// Address and size of a variable of a library that the host reaches, too.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuLibraryGetManaged(
+    address: Out<CUdeviceptr>,
+    bytes: Out<usize>,
+    library: CUlibrary,
+    name: In<c_char>,
+) -> CUresult {
+    call("cuLibraryGetManaged", |driver| {
+        let name = name.text()?;
+        let Some(&(start, length)) = driver.library(library)?.managed.get(&name) else {
+            return refused(CUresult::NOT_FOUND, format!("the library has no managed variable {name}"));
+        };
+        address.set_if_wanted(start);
+        bytes.set_if_wanted(length as usize);
+        Ok(())
+    })
+}
+
 /// A kernel as a function of the current context.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuKernelGetFunction(function: Out<CUfunction>, kernel: CUkernel) -> CUresult {
@@ -331,6 +375,7 @@ super::exports![
     cuLibraryEnumerateKernels,
     cuLibraryGetModule,
     cuLibraryGetGlobal,
+    cuLibraryGetManaged,
     cuKernelGetFunction,
     cuKernelGetLibrary,
     cuKernelGetName,

@@ -3,12 +3,12 @@
 //! The driver's linker makes machine code of them; the emulator's makes one text, which the functions that load modules
 //! take where they expect the image.
 
-use std::collections::BTreeSet;
 use std::ffi::c_char;
 
 use super::driver::{Driver, call, failed_with};
 use super::error::{CUresult, Result, refused};
 use super::image::text_of;
+use super::join::join;
 use super::module::{LoadOptions, read_image};
 use super::types::{CUlinkState, In, Out};
 use crate::ptx;
@@ -68,54 +68,6 @@ impl Driver {
         link.image.push(0);
         Ok((link.image.as_ptr(), link.image.len()))
     }
-}
-
-/// One text of several: the first header that asks for most, then the bodies, each without the declarations of what
-/// another one defines.
-fn join(texts: &[String]) -> Result<String> {
-    if let [text] = texts {
-        return Ok(text.clone());
-    }
-    let mut headers: Vec<[String; 3]> = texts.iter().map(|text| header(text)).collect();
-    headers.sort_by_key(|[version, target, _]| (numbers(target), numbers(version)));
-    let newest = headers.iter().map(|[version, ..]| version).max_by_key(|version| numbers(version)).cloned();
-    let Some([_, target, size]) = headers.pop() else { return Ok(String::new()) };
-    let mut joined = format!("{}\n{target}\n{size}\n", newest.unwrap_or_default());
-    let mut defined = BTreeSet::new();
-    for text in texts {
-        let module = ptx::parse(text).map_err(failed_with(CUresult::INVALID_PTX))?;
-        for function in module.functions.iter().filter(|function| function.body.is_some()) {
-            if !defined.insert(function.name.clone()) {
-                let message = format!("{} is defined in more than one of the linked texts", function.name);
-                return refused(CUresult::INVALID_PTX, message);
-            }
-        }
-    }
-    for text in texts {
-        joined += &body(text);
-        joined.push('\n');
-    }
-    Ok(joined)
-}
-
-/// The directives that every text begins with.
-const HEADER: [&str; 3] = [".version", ".target", ".address_size"];
-
-fn header(text: &str) -> [String; 3] {
-    HEADER.map(|directive| {
-        let line = text.lines().find(|line| line.trim_start().starts_with(directive));
-        line.map_or(String::new(), |line| line.trim().to_owned())
-    })
-}
-
-fn body(text: &str) -> String {
-    let lines = text.lines().filter(|line| !HEADER.iter().any(|directive| line.trim_start().starts_with(directive)));
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-/// The numbers in a line, to compare versions by.
-fn numbers(line: &str) -> Vec<u32> {
-    line.split(|letter: char| !letter.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect()
 }
 
 /// Begins a link.

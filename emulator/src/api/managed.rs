@@ -2,7 +2,7 @@
 
 use super::driver::{Driver, call};
 use super::error::{CUresult, Result, refused};
-use super::memory::{Block, Origin};
+use super::memory::Origin;
 use super::types::{CUdevice, CUdeviceptr, CUstream, In, Out};
 use super::work::Work;
 
@@ -57,7 +57,7 @@ impl Driver {
     fn managed_range(&self, address: CUdeviceptr, bytes: usize) -> Result<u64> {
         let range = self.device_range(address, bytes as u64)?;
         match self.blocks.get(&range.start) {
-            Some(Block { origin: Origin::Managed, .. }) => Ok(range.start),
+            Some(block) if block.is_managed() => Ok(range.start),
             _ => refused(CUresult::INVALID_VALUE, format!("{address:#x} is not managed memory")),
         }
     }

@@ -28,6 +28,11 @@ impl Block {
     pub fn new(context: CUcontext, origin: Origin) -> Self {
         Block { context, origin, releasing: false, waits_for_copies: false, held: false }
     }
+
+    /// Whether the host may touch it, too.
+    pub fn is_managed(&self) -> bool {
+        matches!(self.origin, Origin::Managed | Origin::ManagedVariable)
+    }
 }
 
 /// Which call made an allocation.
@@ -41,6 +46,8 @@ pub enum Origin {
     Graph,
     /// A variable of a module.
     Module,
+    /// A variable of a module that the host may touch, too.
+    ManagedVariable,
 }
 
 /// Rows of pitched memory start at a multiple of this.
@@ -92,7 +99,7 @@ impl Driver {
             Some(Block { origin: Origin::Graph, held: false, .. }) => {
                 refused(CUresult::INVALID_VALUE, format!("{start:#x} is allocated by a graph, and not at present"))
             }
-            Some(Block { origin: Origin::Module, .. }) => {
+            Some(Block { origin: Origin::Module | Origin::ManagedVariable, .. }) => {
                 refused(CUresult::INVALID_VALUE, format!("{start:#x} is a variable of a module"))
             }
             Some(block) => Ok(*block),
@@ -213,7 +220,7 @@ impl Driver {
         let context = self.blocks.get(&range.start).map(|block| block.context);
         let context = context.or_else(|| self.host_blocks.get(&range.start).map(|block| block.context));
         let origin = self.blocks.get(&range.start).map(|block| block.origin);
-        let is_managed = origin == Some(Origin::Managed);
+        let is_managed = self.blocks.get(&range.start).is_some_and(Block::is_managed);
         match attribute {
             1 => data.cast().set(context.unwrap_or(CUcontext(0))),
             2 => data.cast().set(if device.is_some() { MEMORY_TYPE_DEVICE } else { MEMORY_TYPE_HOST }),

@@ -2,7 +2,7 @@
 
 use super::driver::{Driver, call};
 use super::error::{CUresult, Result, refused};
-use super::memory::Origin;
+use super::memory::Block;
 use super::types::{CUdeviceptr, CUstream};
 use super::work::{Fill, Work};
 
@@ -45,7 +45,7 @@ fn fill_now(driver: &mut Driver, request: Fill) -> Result {
     let target = request.target;
     fill(driver, request, CUstream(0))?;
     let managed = driver.memory.find_device(target).and_then(|allocation| driver.blocks.get(&allocation.start));
-    if managed.is_some_and(|block| block.origin == Origin::Managed) || driver.memory.find_host(target).is_some() {
+    if managed.is_some_and(Block::is_managed) || driver.memory.find_host(target).is_some() {
         let stream = driver.stream(CUstream(0))?;
         driver.wait_for_last(stream)?;
     }

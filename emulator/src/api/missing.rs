@@ -9,15 +9,20 @@ use crate::config;
 use crate::report::{Class, Report, remember};
 
 /// Refuses a call of the function `name`, aloud when it is the first one.
-fn refuse(name: &'static str) -> CUresult {
-    static TOLD: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+fn refuse(name: &str) -> CUresult {
     let message = format!("the emulator has no {name}");
-    let first = TOLD.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(name);
+    tell_once(&message);
+    remember(Report::new(Class::BadApiCall, message));
+    CUresult::NOT_SUPPORTED
+}
+
+/// Tells of something that hardware has and the emulator lacks, when it is asked for for the first time.
+pub fn tell_once(message: &str) {
+    static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let first = TOLD.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(message.to_owned());
     if first && !config::current().is_ok_and(|config| config.quiet) {
         eprintln!("{message}");
     }
-    remember(Report::new(Class::BadApiCall, message));
-    CUresult::NOT_SUPPORTED
 }
 
 /// Exports a function for each name. None reads its arguments, whatever they are: in the C calling conventions of all
@@ -139,7 +144,6 @@ missing![
     cuIpcOpenMemHandle,
     cuIpcOpenMemHandle_v2,
     cuLaunchCooperativeKernelMultiDevice,
-    cuLibraryGetManaged,
     cuLibraryGetUnifiedFunction,
     cuLogicalEndpointAddDevice,
     cuLogicalEndpointBindAddr,

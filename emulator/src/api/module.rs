@@ -11,7 +11,7 @@ use super::memory::{Block, Origin};
 use super::types::{CUcontext, CUdeviceptr, CUfunction, CUmodule, In, Out, write_text};
 use crate::config::Config;
 use crate::device::{Description, SHARED_BYTES_PER_BLOCK};
-use crate::exec::{DEFAULT_HEAP_BYTES, Module};
+use crate::exec::{DEFAULT_HEAP_BYTES, Module, Placed};
 use crate::report::{Class, Report};
 use crate::statistics::count;
 
@@ -117,6 +117,14 @@ fn runs((number, suffix): (u32, Option<char>), device: &Description) -> bool {
     }
 }
 
+/// How well a PTX text fits `device`: not at all, or by its architecture, and better if it is for that one alone.
+pub fn fit(ptx: &str, device: &Description) -> Option<(u32, bool)> {
+    match Header::of(ptx).target {
+        Some(target) => runs(target, device).then_some((target.0, target.1.is_some())),
+        None => Some((0, false)),
+    }
+}
+
 /// The newest PTX ISA that a driver of CUDA `version` compiles, as 88 for 8.8 (PTX ISA manual, release notes).
 fn newest_ptx(version: i32) -> u32 {
     let (major, minor) = (version as u32 / 1000, version as u32 % 1000 / 10);
@@ -137,13 +145,18 @@ impl Driver {
 
     /// Loads PTX into the current context.
     pub fn load_module(&mut self, ptx: &str) -> Result<CUmodule> {
+        self.load_module_beside(ptx, &Placed::new())
+    }
+
+    /// As [`Driver::load_module`], where some variables lie `elsewhere` already.
+    pub fn load_module_beside(&mut self, ptx: &str, elsewhere: &Placed) -> Result<CUmodule> {
         let context = self.current()?;
         self.forbid_in_capture("loading a module")?;
         let config = self.config()?;
         let header = Header::of(ptx);
         header.check(&config)?;
         let before = self.memory.serial();
-        let loaded = Module::load(ptx, &config.device, &mut self.memory).map_err(refusal);
+        let loaded = Module::load_beside(ptx, &config.device, &mut self.memory, elsewhere).map_err(refusal);
         let loaded = loaded.and_then(|code| check_kernels(&code).map(|()| code));
         let variables = self.memory.allocated_since(before);
         if loaded.is_err() {
@@ -154,6 +167,11 @@ impl Driver {
         let code = Arc::new(loaded?);
         for &start in &variables {
             self.blocks.insert(start, Block::new(context, Origin::Module));
+        }
+        for (start, bytes) in code.managed_variables() {
+            self.blocks.insert(start, Block::new(context, Origin::ManagedVariable));
+            // What the host writes to it is not seen.
+            self.memory.mark_written(start, bytes);
         }
         count(|statistics| statistics.module_loads += 1);
         let target = header.target.map_or(0, |target| target.0);
@@ -444,10 +462,11 @@ pub unsafe extern "C" fn cuModuleEnumerateFunctions(
     })
 }
 
-/// Whether functions are loaded when they are asked for (2) or with their module (1).
+/// Whether functions are loaded when they are asked for (2) or with their module (1): as drivers since CUDA 12.2 have
+/// it, the modules of libraries are loaded when something of them is asked for.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuModuleGetLoadingMode(mode: Out<u32>) -> CUresult {
-    call("cuModuleGetLoadingMode", |_| mode.set(1))
+    call("cuModuleGetLoadingMode", |_| mode.set(2))
 }
 
 super::exports![

@@ -50,7 +50,8 @@ mod warp;
 use crate::check::Checks;
 use crate::device::Description;
 use crate::isa::{BankEntry, LaunchSpecial, Program};
-use crate::lower::{self, layout::ModuleVariables};
+pub(crate) use crate::lower::layout::Placed;
+use crate::lower::{self, Problem, layout::ModuleVariables};
 use crate::memory::Memory;
 use crate::occupancy::active_blocks;
 use crate::profile::{LaunchProfile, Shape};
@@ -187,8 +188,18 @@ impl Module {
     /// # Errors
     /// Malformed PTX, or variables that do not fit.
     pub fn load(ptx: &str, device: &Description, memory: &mut Memory) -> Result<Module, Report> {
+        Module::load_beside(ptx, device, memory, &Placed::new())
+    }
+
+    /// As [`Module::load`], where some variables lie `elsewhere` already.
+    pub(crate) fn load_beside(
+        ptx: &str,
+        device: &Description,
+        memory: &mut Memory,
+        elsewhere: &Placed,
+    ) -> Result<Module, Report> {
         let module = ptx::parse(ptx)?;
-        let variables = place_variables(&module, memory)?;
+        let variables = place_variables(&module, memory, elsewhere)?;
         let mut kernels = Vec::new();
         let mut programs = Vec::new();
         let registers = reported_registers(ptx);
@@ -232,7 +243,7 @@ impl Module {
     /// As [`Module::load`].
     pub fn problems(ptx: &str, memory: &mut Memory) -> Result<Vec<Report>, Report> {
         let module = ptx::parse(ptx)?;
-        let variables = place_variables(&module, memory)?;
+        let variables = place_variables(&module, memory, &Placed::new())?;
         let kernels = module.functions.iter().filter(|f| f.entry && f.body.is_some());
         Ok(kernels.flat_map(|function| lower::problems(&module, function, &variables, ptx)).collect())
     }
@@ -240,6 +251,11 @@ impl Module {
     /// Address and bytes of a module variable.
     pub fn variable(&self, name: &str) -> Option<(u64, u64)> {
         self.variables.placed.get(name).copied()
+    }
+
+    /// Address and bytes of the module's own variables that the host reaches, too.
+    pub fn managed_variables(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.variables.managed.iter().map(|name| self.variables.placed[name])
     }
 
     /// Bytes of constant memory that the module's own variables take.
@@ -352,9 +368,21 @@ fn reads_environment(program: &Program) -> bool {
     program.bank.iter().any(|(_, entry)| matches!(entry, BankEntry::Launch(LaunchSpecial::Environment(_))))
 }
 
-fn place_variables(module: &ptx::ast::Module, memory: &mut Memory) -> Result<ModuleVariables, Report> {
-    ModuleVariables::place(module, memory)
-        .map_err(|problem| Report { ptx_line: problem.line, ..Report::new(Class::UnsupportedPtx, problem.message) })
+fn place_variables(
+    module: &ptx::ast::Module,
+    memory: &mut Memory,
+    elsewhere: &Placed,
+) -> Result<ModuleVariables, Report> {
+    ModuleVariables::place(module, memory, elsewhere).map_err(unplaced)
+}
+
+/// Allocates and initialises the variables of a module that the host reaches, too.
+pub(crate) fn place_managed_variables(module: &ptx::ast::Module, memory: &mut Memory) -> Result<Placed, Report> {
+    ModuleVariables::place_managed(module, memory).map_err(unplaced)
+}
+
+fn unplaced(problem: Problem) -> Report {
+    Report { ptx_line: problem.line, ..Report::new(Class::UnsupportedPtx, problem.message) }
 }
 
 fn kernel_info(function: &ptx::ast::Function, program: Option<&Program>) -> KernelInfo {

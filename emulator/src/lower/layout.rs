@@ -7,11 +7,15 @@ use crate::memory::Memory;
 use crate::ptx::ast::{self, Immediate, Init, Linking, Operand, Statement, Type, Variable};
 use std::collections::{HashMap, HashSet};
 
+/// Address and bytes of variables by name.
+pub type Placed = HashMap<String, (u64, u64)>;
+
 /// Device addresses of the module's `.global` and `.const` variables.
 #[derive(Clone, Debug, Default)]
 pub struct ModuleVariables {
-    /// Name to address and bytes.
-    pub placed: HashMap<String, (u64, u64)>,
+    pub placed: Placed,
+    /// Names of those that the host reaches, too, and that lie here.
+    pub managed: HashSet<String>,
     /// Bytes of the `.const` variables.
     pub constant_bytes: u64,
     pub functions: Functions,
@@ -31,16 +35,30 @@ pub(super) fn align(variable: &Variable) -> u64 {
 }
 
 impl ModuleVariables {
-    /// Allocates and initialises every `.global` and `.const` variable of `module`.
-    pub(crate) fn place(module: &ast::Module, memory: &mut Memory) -> Result<Self> {
-        let mut variables = ModuleVariables { functions: Functions::of(module), ..ModuleVariables::default() };
-        for variable in &module.variables {
+    /// Allocates and initialises every `.global` and `.const` variable of `module` but those that lie `elsewhere`.
+    pub(crate) fn place(module: &ast::Module, memory: &mut Memory, elsewhere: &Placed) -> Result<Self> {
+        let here: Vec<&Variable> =
+            module.variables.iter().filter(|variable| !elsewhere.contains_key(&variable.name)).collect();
+        Self::place_some(module, &here, memory, elsewhere)
+    }
+
+    /// Allocates and initialises the variables of `module` that the host reaches, too.
+    pub(crate) fn place_managed(module: &ast::Module, memory: &mut Memory) -> Result<Placed> {
+        let managed: Vec<&Variable> = module.variables.iter().filter(|variable| variable.managed).collect();
+        Self::place_some(module, &managed, memory, &Placed::new()).map(|variables| variables.placed)
+    }
+
+    fn place_some(module: &ast::Module, here: &[&Variable], memory: &mut Memory, elsewhere: &Placed) -> Result<Self> {
+        let functions = Functions::of(module);
+        let mut variables = ModuleVariables { functions, placed: elsewhere.clone(), ..ModuleVariables::default() };
+        let here = defined(here);
+        for variable in &here {
             if matches!(variable.space, ast::Space::Global | ast::Space::Const) {
                 let at_line = |p: Problem| Problem { line: Some(variable.line), ..p };
                 variables.allocate(variable, memory).map_err(at_line)?;
             }
         }
-        for variable in &module.variables {
+        for variable in &here {
             if let Some(&(address, bytes)) = variables.placed.get(&variable.name) {
                 let image = variables.image(variable, bytes)?;
                 // SAFETY: `Memory` gave `bytes` host-addressable bytes at `address` to this module.
@@ -60,6 +78,9 @@ impl ModuleVariables {
         };
         let address = memory.allocate(bytes.max(1)).ok_or_else(|| Problem::new("no device memory for a variable"))?;
         self.placed.insert(variable.name.clone(), (address, bytes));
+        if variable.managed {
+            self.managed.insert(variable.name.clone());
+        }
         if variable.space == ast::Space::Const {
             self.constant_bytes += bytes;
         }
@@ -86,6 +107,17 @@ impl ModuleVariables {
         image.resize(bytes as usize, 0);
         Ok(image)
     }
+}
+
+/// The definitions among variables, one a name: of linked texts several may define a weak or common one, and most only
+/// declare what another defines.
+fn defined<'m>(variables: &[&'m Variable]) -> Vec<&'m Variable> {
+    let mut names = HashSet::new();
+    let (strong, weak): (Vec<&Variable>, Vec<&Variable>) = variables
+        .iter()
+        .filter(|variable| variable.linking != Linking::Extern)
+        .partition(|variable| !matches!(variable.linking, Linking::Weak | Linking::Common));
+    strong.into_iter().chain(weak).filter(|variable| names.insert(variable.name.as_str())).collect()
 }
 
 /// The bits of an immediate where a value of `ty` is wanted.

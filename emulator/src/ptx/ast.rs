@@ -139,6 +139,8 @@ pub struct Variable {
     pub name: String,
     /// `Some(0)` where the brackets are empty (`.extern .shared .b8 sm[]`); product of all dimensions.
     pub count: Option<u64>,
+    /// `.attribute(.managed)`: the host reaches it, too.
+    pub managed: bool,
     pub init: Vec<Init>,
 }
 

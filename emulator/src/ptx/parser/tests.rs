@@ -180,6 +180,7 @@ fn initialisers_are_flat_and_rows_filled_up() {
     assert_eq!(find("table").init, [1, 0, 0, 0, 2, 3, 0, 0].map(number));
     assert_eq!(find("half_way").init, [Init::Number(Immediate::F64(0.5f64.to_bits()))]);
     assert_eq!((find("managed").space, &find("managed").init), (Space::Global, &vec![number(-3)]));
+    assert_eq!(variables.iter().filter(|variable| variable.managed).count(), 1);
     let float = |value: f32| Init::Number(Immediate::F32(value.to_bits()));
     let (zero, corners) = (number(0), find("corners"));
     assert_eq!(corners.vector, 4);

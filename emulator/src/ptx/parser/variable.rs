@@ -65,7 +65,7 @@ impl Parser<'_> {
         let line = self.token.line;
         let Some(space) = self.peek_dotted().and_then(space_of) else { return self.expected("a state space") };
         self.bump();
-        let (mut align, mut vector, mut ty) = (None, 1, None);
+        let (mut align, mut vector, mut ty, mut managed) = (None, 1, None, false);
         while let Some(word) = self.peek_dotted() {
             match word {
                 "align" => {
@@ -75,7 +75,7 @@ impl Parser<'_> {
                 }
                 "attribute" => {
                     self.bump();
-                    self.skip_parentheses()?;
+                    managed |= self.attributes()?;
                     continue;
                 }
                 "ptr" => {
@@ -94,7 +94,29 @@ impl Parser<'_> {
             self.bump();
         }
         let Some(ty) = ty else { return self.expected("a type") };
-        Ok(Variable { line, linking, space, align, vector, ty, name: String::new(), count: None, init: Vec::new() })
+        let (name, init) = (String::new(), Vec::new());
+        Ok(Variable { line, linking, space, align, vector, ty, name, count: None, managed, init })
+    }
+
+    /// After `.attribute`: whether `.managed` is one of those in the parentheses. The other, `.unified`, numbers the
+    /// variable for the linker.
+    fn attributes(&mut self) -> Parsed<bool> {
+        self.expect(b'(')?;
+        let mut managed = false;
+        loop {
+            if self.accept_dotted("managed") {
+                managed = true;
+            } else if self.accept_dotted("unified") {
+                self.skip_parentheses()?;
+            } else {
+                return self.expected("`.managed` or `.unified`");
+            }
+            if !self.accept(b',') {
+                break;
+            }
+        }
+        self.expect(b')')?;
+        Ok(managed)
     }
 
     fn alignment(&mut self) -> Parsed<u32> {
