@@ -278,9 +278,10 @@ fn functions_of_the_program_wait_for_threads_that_call_the_driver() {
         let (stream, null) = (stream(NON_BLOCKING), std::ptr::null_mut());
         for back in [false, true] {
             CALLED.store(false, SeqCst);
-            match back {
-                false => succeed!(cuLaunchHostFunc(stream, Some(wait_for_a_call), null)),
-                true => succeed!(cuStreamAddCallback(stream, Some(wait_for_a_call_back), null, 0)),
+            if back {
+                succeed!(cuStreamAddCallback(stream, Some(wait_for_a_call_back), null, 0));
+            } else {
+                succeed!(cuLaunchHostFunc(stream, Some(wait_for_a_call), null));
             }
             let other = thread(context, || {
                 std::thread::sleep(Duration::from_millis(20));
@@ -496,7 +497,8 @@ fn a_process_ends_while_a_kernel_runs() {
         return run_child(NAME);
     }
     let checks = cuda_emulator::Checks { leaks: true, ..cuda_emulator::Checks::NONE };
-    cuda_emulator::configure(cuda_emulator::Config { checks, quiet: true, ..cuda_emulator::Config::default() }).unwrap();
+    cuda_emulator::configure(cuda_emulator::Config { checks, quiet: true, ..cuda_emulator::Config::default() })
+        .unwrap();
     std::mem::forget(TestContext::new());
     run_for_ever();
 }
