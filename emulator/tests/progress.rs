@@ -326,6 +326,23 @@ fn kernels_of_two_streams_wait_for_each_other() {
 }
 
 #[test]
+fn what_others_wait_for_is_begun_by_a_query_as_well() {
+    with_seeds(|| {
+        let module = load(PTX);
+        let (relay, work) = (function(module, "relay"), function(module, "work"));
+        let (one, two, flags) = (stream(NON_BLOCKING), stream(NON_BLOCKING), flags(4));
+        launch(relay, one, &[address(&flags[1]), address(&flags[2])], &[]);
+        launch(work, two, &[address(&flags[1])], &[8]);
+        poll_for(|| result!(cuStreamQuery(one)) == SUCCESS);
+        assert_eq!(flags[2].load(SeqCst), 9);
+        succeed!(cuStreamWaitValue32_v2(one, address(&flags[3]), 10, 0));
+        launch(work, two, &[address(&flags[3])], &[10]);
+        poll_for(|| result!(cuStreamQuery(one)) == SUCCESS);
+        assert_eq!(flags[3].load(SeqCst), 10);
+    });
+}
+
+#[test]
 fn waiting_that_cannot_be_told_from_work_ends_as_well() {
     in_time(|_| {
         let module = load(PTX);

@@ -4,15 +4,14 @@
 //! their calls go on; everything else is done at once. A thread that needs what another one runs sleeps.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar};
+use std::sync::Condvar;
 use std::time::{Duration, Instant};
 
 use super::driver::Driver;
 use super::error::{CUresult, Result, fault_code};
-use super::queue::{Item, LATEST, PATIENCE, Step, Ticket};
+use super::queue::{LATEST, PATIENCE, Step, Ticket};
 use super::types::CUcontext;
 use super::work::{Work, panic_text};
-use crate::exec::Control;
 use crate::report::{Class, Report, announce, remember};
 
 /// Where threads of the host sleep that need what others run.
@@ -33,12 +32,9 @@ impl Driver {
         if targets.iter().all(|&ticket| !self.queue.is_pending(ticket)) {
             return self.health(context);
         }
-        if !self.queue.are_demanded(targets) {
-            let steps = self.queue.schedule(targets, self.config()?.seed);
-            let tickets: Vec<Ticket> = steps.iter().map(|step| step.ticket).collect();
-            if !self.demand(&tickets) {
-                self.run(targets)?;
-            }
+        let wanted = self.wanted(targets)?;
+        if !self.demand(&wanted) {
+            self.run(targets)?;
         }
         let start = Instant::now();
         while let Some(&ticket) = targets.iter().find(|&&ticket| self.queue.is_pending(ticket))
@@ -48,6 +44,21 @@ impl Driver {
         }
         self.health(context)?;
         Err(CUresult::NOT_READY.into())
+    }
+
+    /// What threads of the device are to run for `targets` to be done some time: what they need, and everything else where
+    /// that waits for something.
+    fn wanted(&self, targets: &[Ticket]) -> Result<Vec<Ticket>> {
+        let steps = match self.queue.are_demanded(targets) {
+            true => Vec::new(),
+            false => self.queue.schedule(targets, self.config()?.seed),
+        };
+        let mut wanted: Vec<Ticket> = steps.iter().map(|step| step.ticket).collect();
+        let waits = |ticket| self.queue.is_stalled(ticket) || self.queue.is_ready(ticket) && self.is_blocked(ticket);
+        if self.queue.closure(targets).into_iter().any(waits) {
+            wanted.extend(self.queue.ready());
+        }
+        Ok(wanted)
     }
 
     /// Runs what `targets` need.
@@ -82,34 +93,51 @@ impl Driver {
         if !self.queue.work(ticket).is_some_and(Work::takes_time) || !self.demand(&[ticket]) {
             return self.run_item(ticket);
         }
+        let start = Instant::now();
         while self.queue.is_pending(ticket) && !self.queue.is_stalled(ticket) {
+            // All threads of the device may be taken.
+            if !self.queue.is_running(ticket) && start.elapsed() >= LATEST {
+                return;
+            }
             self.sleep_for(Some(ticket), PATIENCE);
         }
     }
 
     /// Runs an item in this thread, unless it is done or another one runs it.
     pub fn run_item(&mut self, ticket: Ticket) {
+        match self.queue.work(ticket) {
+            Some(work) if work.takes_time() => self.run_long(ticket),
+            Some(_) => self.run_now(ticket),
+            None => {}
+        }
+    }
+
+    /// Runs a kernel or a function of the program while other threads have the driver's state.
+    fn run_long(&mut self, ticket: Ticket) {
         let by_device = self.is_of_device();
-        let Some((item, control)) = self.queue.begin(ticket, by_device) else { return };
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.do_work(&item, &control)));
+        let Some((context, work, control)) = self.queue.begin(ticket, by_device) else { return };
+        let (memory, limits) = (self.memory.clone(), self.kernel_limits(context));
+        let outcome = self.unlocked(|| work.run_long(&memory, limits, &control));
+        self.queue.end(ticket);
+        self.wake_host(ticket);
+        if let Err(report) = outcome {
+            self.fault(context, report);
+        }
+    }
+
+    /// Does work that takes no time.
+    fn run_now(&mut self, ticket: Ticket) {
+        let Some(item) = self.queue.take(ticket) else { return };
+        let outcome = catch_unwind(AssertUnwindSafe(|| item.work.run_now(self)));
+        self.wake_host(ticket);
         let outcome = outcome.unwrap_or_else(|panic| Err(Report::new(Class::EmulatorBug, panic_text(&*panic))));
-        self.end(ticket);
         if let Err(report) = outcome {
             self.fault(item.context, report);
         }
     }
 
-    fn do_work(&mut self, item: &Item, control: &Arc<Control>) -> std::result::Result<(), Report> {
-        if !item.work.takes_time() {
-            return item.work.run_now(self);
-        }
-        let (memory, limits) = (self.memory.clone(), self.kernel_limits(item.context));
-        self.unlocked(|| item.work.run_long(&memory, limits, control))
-    }
-
-    /// Notes that an item is done.
-    fn end(&mut self, ticket: Ticket) {
-        self.queue.end(ticket);
+    /// Wakes the threads of the host that need an item, which is done.
+    fn wake_host(&self, ticket: Ticket) {
         if self.awaited.contains(&ticket) {
             DONE.notify_all();
         }
@@ -155,10 +183,10 @@ impl Driver {
     }
 
     fn give_up_wait(&mut self, ticket: Ticket) {
-        if let Some((item, _)) = self.queue.begin(ticket, false)
+        if let Some(item) = self.queue.take(ticket)
             && let Work::Poll(poll) = &*item.work
         {
-            self.end(ticket);
+            self.wake_host(ticket);
             self.fault(item.context, Report::new(Class::BadApiCall, poll.text()));
         }
     }
@@ -178,9 +206,10 @@ impl Driver {
         let callbacks = self.queue.fail_context(context, by_device);
         DONE.notify_all();
         // Callbacks are called all the same, to learn of the fault.
-        for (ticket, item) in callbacks {
-            self.unlocked(|| item.work.call_back(code));
-            self.end(ticket);
+        for (ticket, work) in callbacks {
+            self.unlocked(|| work.call_back(code));
+            self.queue.end(ticket);
+            self.wake_host(ticket);
         }
     }
 }

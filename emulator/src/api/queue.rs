@@ -80,13 +80,20 @@ impl Queue {
         self.pending.is_empty()
     }
 
-    /// Begins to run an item; `None` where it is done, was dropped, or runs already.
-    pub fn begin(&mut self, ticket: Ticket, by_device: bool) -> Option<(Item, Arc<Control>)> {
-        let item = self.pending.get(&ticket).filter(|_| !self.running.contains_key(&ticket))?.clone();
+    /// Begins to run an item: its context, its work, and the control of what runs. `None` where it is done, was dropped,
+    /// or runs already.
+    pub fn begin(&mut self, ticket: Ticket, by_device: bool) -> Option<(CUcontext, Arc<Work>, Arc<Control>)> {
+        let item = self.pending.get(&ticket).filter(|_| !self.is_running(ticket))?;
         let control = Arc::<Control>::default();
         let running = Running { control: Arc::clone(&control), since: Instant::now(), by_device };
+        let begun = (item.context, Arc::clone(&item.work), control);
         self.running.insert(ticket, running);
-        Some((item, control))
+        Some(begun)
+    }
+
+    /// Takes an item out, to do its work at once.
+    pub fn take(&mut self, ticket: Ticket) -> Option<Item> {
+        self.pending.remove(&ticket)
     }
 
     /// Notes that an item is done.
@@ -191,13 +198,13 @@ impl Queue {
 
     /// After a fault nothing of `context` runs any more: stops its kernels and forgets what has not begun, but for the
     /// callbacks, which begin now, in the order of submission.
-    pub fn fail_context(&mut self, context: CUcontext, by_device: bool) -> Vec<(Ticket, Item)> {
+    pub fn fail_context(&mut self, context: CUcontext, by_device: bool) -> Vec<(Ticket, Arc<Work>)> {
         let own = self.of_context(context);
         own.iter().filter_map(|ticket| self.running.get(ticket)).for_each(|running| running.control.stop());
         let is_callback = |ticket: &Ticket| matches!(self.work(*ticket), Some(Work::Callback { .. }));
         let callbacks: Vec<Ticket> = own.into_iter().filter(is_callback).collect();
-        let begun: Vec<(Ticket, Item)> =
-            callbacks.into_iter().filter_map(|ticket| Some((ticket, self.begin(ticket, by_device)?.0))).collect();
+        let begun: Vec<(Ticket, Arc<Work>)> =
+            callbacks.into_iter().filter_map(|ticket| Some((ticket, self.begin(ticket, by_device)?.1))).collect();
         self.drop_context(context);
         begun
     }
@@ -219,7 +226,7 @@ impl Queue {
     }
 
     /// The pending ones of `targets` and everything that they wait for.
-    fn closure(&self, targets: &[Ticket]) -> BTreeSet<Ticket> {
+    pub fn closure(&self, targets: &[Ticket]) -> BTreeSet<Ticket> {
         let mut found = BTreeSet::new();
         let mut open = targets.to_vec();
         while let Some(ticket) = open.pop() {
