@@ -18,8 +18,8 @@ const NON_BLOCKING: u32 = 1;
 const LIMIT: Duration = Duration::from_secs(60);
 const NOT_READY: CUresult = CUresult::CUDA_ERROR_NOT_READY;
 
-/// `relay(from, to)` waits until `from` is not 0, then writes 1 more to `to`; `relay_counting` does the same and counts
-/// its rounds. `rally(mine, other, last)` waits for 1, 3, 5 .. `last` at `mine` and answers each at `other` with one more.
+/// `relay(from, to)` waits until `from` is not 0, then writes 1 more to `to`; `relay_sleeping` does the same and sleeps,
+/// `relay_counting` counts its rounds and writes their number. `rally(mine, other, last)` waits for 1, 3, 5 .. `last` at `mine` and answers each at `other` with one more.
 /// `work(to, rounds)` writes the number of its rounds. `fault` writes to address 0 once `from` is not 0.
 const PTX: &str = "
 .version 8.0
@@ -39,6 +39,22 @@ WAIT:
     add.u32 %r2, %r1, 1;
     membar.sys;
     st.volatile.global.u32 [%rd2], %r2;
+    ret;
+}
+.visible .entry relay_sleeping(.param .u64 from, .param .u64 to)
+{
+    .reg .pred %p<2>;
+    .reg .b32 %r<3>;
+    .reg .b64 %rd<3>;
+    ld.param.u64 %rd1, [from];
+    ld.param.u64 %rd2, [to];
+WAIT:
+    nanosleep.u32 100;
+    ld.relaxed.sys.global.u32 %r1, [%rd1];
+    setp.eq.u32 %p1, %r1, 0;
+    @%p1 bra WAIT;
+    add.u32 %r2, %r1, 1;
+    st.relaxed.sys.global.u32 [%rd2], %r2;
     ret;
 }
 .visible .entry relay_counting(.param .u64 from, .param .u64 to)
@@ -339,6 +355,28 @@ fn what_others_wait_for_is_begun_by_a_query_as_well() {
         launch(work, two, &[address(&flags[3])], &[10]);
         poll_for(|| result!(cuStreamQuery(one)) == SUCCESS);
         assert_eq!(flags[3].load(SeqCst), 10);
+    });
+}
+
+#[test]
+fn a_kernel_that_only_waits_is_told_from_one_that_works() {
+    in_time(|_| {
+        let module = load(PTX);
+        let (work, one, two) = (function(module, "work"), stream(NON_BLOCKING), stream(NON_BLOCKING));
+        let flags = flags(2);
+        for relay in ["relay", "relay_sleeping"].map(|name| function(module, name)) {
+            // After a second the other kernel would run whatever the first one does.
+            let soon = (0..10).any(|_| {
+                flags.iter().for_each(|flag| flag.store(0, SeqCst));
+                let start = Instant::now();
+                launch(relay, one, &[address(&flags[0]), address(&flags[1])], &[]);
+                launch(work, two, &[address(&flags[0])], &[4]);
+                succeed!(cuStreamSynchronize(one));
+                assert_eq!(flags[1].load(SeqCst), 5);
+                start.elapsed() < Duration::from_millis(900)
+            });
+            assert!(soon);
+        }
     });
 }
 

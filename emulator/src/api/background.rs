@@ -67,6 +67,10 @@ impl Driver {
 
     fn start_thread(&mut self) {
         static GUARD: Once = Once::new();
+        if self.process != Some(std::process::id()) {
+            // A process that was forked has none of the threads, and no use for them.
+            return;
+        }
         GUARD.call_once(guard_forks);
         let builder = std::thread::Builder::new().name("cuda-emulator".to_owned()).stack_size(STACK_BYTES);
         // Without a thread work runs when somebody waits for it, and only then.

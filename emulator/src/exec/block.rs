@@ -155,16 +155,12 @@ impl<O: Observer> Block<O> {
                 return Err(Box::new(Report::new(Class::KernelBug, "the launch was stopped")));
             }
             turns -= u32::from(used_up);
-            if ran && all_wait && !released {
-                let idle = self.idleness.after_wait(&self.registers, &self.warps, scratch.watch.acts == acts);
-                return Ok(if idle { Progress::Waiting } else { Progress::Paused });
-            }
-            if turns == 0 {
+            if turns == 0 || ran && all_wait && !released {
                 break;
             }
         }
-        self.idleness.after_work();
-        Ok(Progress::Paused)
+        let idle = self.idleness.after_turn(&self.registers, &self.warps, scratch.watch.acts == acts);
+        Ok(if idle { Progress::Waiting } else { Progress::Paused })
     }
 
     /// Runs the fragments of one warp until none can run, a barrier is complete or one has used up its turn.

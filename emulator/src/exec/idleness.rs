@@ -1,16 +1,16 @@
-//! Tells blocks that do nothing but wait for the host or for another launch from those that wait a little for blocks
-//! of their own grid: after one turn the first kind looks as it did before it.
+//! Tells blocks that do nothing but wait for the host or for another launch from those that work, or wait a little for
+//! blocks of their own grid: after one more turn the first kind looks as it did before it.
 
 use super::lanes::Slot;
 use super::warp::Warp;
 
-/// Turns that end in waiting before a block is looked at: most waits are shorter.
+/// Turns in a row without a write before a block is looked at: most waits are shorter.
 const FIRST_LOOK: u32 = 8;
 
 /// What a block looked like after an earlier turn.
 #[derive(Debug, Default)]
 pub(super) struct Idleness {
-    /// Turns in a row that ended in waiting.
+    /// Turns in a row that wrote nothing.
     turns: u32,
     /// Registers and places at the end of the last turn that was looked at, in short.
     state: u64,
@@ -21,25 +21,20 @@ pub(super) struct Idleness {
 }
 
 impl Idleness {
-    /// A turn of the block ends in waiting; `harmless` if it wrote nothing. Whether it did nothing but wait.
-    pub(super) fn after_wait(&mut self, registers: &[Slot], warps: &[Warp], harmless: bool) -> bool {
-        self.turns += 1;
+    /// A turn of the block ends, which was `harmless` if it wrote nothing. Whether it did nothing but wait.
+    pub(super) fn after_turn(&mut self, registers: &[Slot], warps: &[Warp], harmless: bool) -> bool {
+        self.turns = if harmless { self.turns + 1 } else { 0 };
         // Every look costs as much as a turn: two in a row now and then, until the block is found to be idle.
         let second = self.turns > FIRST_LOOK && (self.turns - 1).is_power_of_two();
         if self.idle || second || self.turns >= FIRST_LOOK && self.turns.is_power_of_two() {
             let state = state(registers, warps);
             let same = harmless && state == std::mem::replace(&mut self.state, state);
             if self.idle && !same {
-                self.after_work();
+                self.turns = 0;
             }
             self.idle = same && (self.idle || second);
         }
         self.idle
-    }
-
-    /// A turn of the block ends in anything else.
-    pub(super) fn after_work(&mut self) {
-        (self.turns, self.idle) = (0, false);
     }
 }
 
@@ -63,13 +58,13 @@ mod tests {
         let mut idleness = Idleness::default();
         for turn in 0..100 {
             registers[1].0[5] = turn;
-            assert!(!idleness.after_wait(&registers, &warps, true), "turn {turn}: a register changes");
+            assert!(!idleness.after_turn(&registers, &warps, true), "turn {turn}: a register changes");
         }
-        assert!((0..100).any(|_| idleness.after_wait(&registers, &warps, true)));
-        assert!(idleness.after_wait(&registers, &warps, true));
-        assert!(!idleness.after_wait(&registers, &warps, false), "it wrote");
-        assert!((0..200).any(|_| idleness.after_wait(&registers, &warps, true)));
+        assert!((0..100).any(|_| idleness.after_turn(&registers, &warps, true)));
+        assert!(idleness.after_turn(&registers, &warps, true));
+        assert!(!idleness.after_turn(&registers, &warps, false), "it wrote");
+        assert!((0..200).any(|_| idleness.after_turn(&registers, &warps, true)));
         registers[2].0[31] = 1;
-        assert!(!idleness.after_wait(&registers, &warps, true), "it went on");
+        assert!(!idleness.after_turn(&registers, &warps, true), "it went on");
     }
 }
