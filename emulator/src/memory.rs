@@ -18,6 +18,7 @@ use std::alloc::Layout;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::check::written::Written;
@@ -59,7 +60,14 @@ const PATTERN_BYTES: u64 = 16 << 20;
 /// The address space and its live allocations. A clone is the same memory, for another thread.
 #[derive(Clone, Debug)]
 pub struct Memory {
-    table: Arc<RwLock<Table>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    table: RwLock<Table>,
+    /// Allocations so far, to be read without the lock: every call of the driver asks.
+    serial: AtomicU64,
 }
 
 /// Where an address was found, and the account of what was written there: spares the next question the table.
@@ -91,15 +99,16 @@ impl Default for Memory {
 impl Memory {
     /// The memory of a device that has `capacity` bytes. Costs nothing before the first allocation.
     pub fn new(capacity: u64) -> Self {
-        Memory { table: Arc::new(RwLock::new(Table::new(capacity))) }
+        let (table, serial) = (RwLock::new(Table::new(capacity)), AtomicU64::new(0));
+        Memory { shared: Arc::new(Shared { table, serial }) }
     }
 
     fn look(&self) -> RwLockReadGuard<'_, Table> {
-        self.table.read().unwrap_or_else(PoisonError::into_inner)
+        self.shared.table.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn change(&self) -> RwLockWriteGuard<'_, Table> {
-        self.table.write().unwrap_or_else(PoisonError::into_inner)
+        self.shared.table.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes a kernel, which runs until the visit is dropped.
@@ -134,7 +143,10 @@ impl Memory {
     /// As [`Memory::allocate`], but [`Memory::find`] does not know the allocation before [`Memory::activate`]: the
     /// first half of a stream-ordered allocation.
     pub fn reserve(&mut self, bytes: u64) -> Option<u64> {
-        self.change().reserve(bytes)
+        let mut table = self.change();
+        let start = table.reserve(bytes);
+        self.shared.serial.store(table.serial, Ordering::Relaxed);
+        start
     }
 
     /// Makes the reserved allocation at `start` live; false if there is none.
@@ -155,7 +167,10 @@ impl Memory {
     /// Lets device code reach `bytes` of host memory at `start` under their host address. False when they overlap
     /// memory that is known already.
     pub fn map_host(&mut self, start: u64, bytes: u64) -> bool {
-        self.change().map_host(start, bytes)
+        let mut table = self.change();
+        let mapped = table.map_host(start, bytes);
+        self.shared.serial.store(table.serial, Ordering::Relaxed);
+        mapped
     }
 
     /// Undoes [`Memory::map_host`]; false if no host memory was mapped at `start`.
@@ -192,7 +207,7 @@ impl Memory {
 
     /// Number of allocations so far: the argument for a later [`Memory::allocated_since`].
     pub fn serial(&self) -> u64 {
-        self.look().serial
+        self.shared.serial.load(Ordering::Relaxed)
     }
 
     /// Which allocation the one at `start` is, counted as [`Memory::serial`] counts.

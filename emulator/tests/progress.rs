@@ -417,24 +417,24 @@ fn work_that_nobody_needs_stays_late_beside_a_long_kernel() {
     in_time(|_| {
         let (work, one, two) = (function(load(PTX), "work"), stream(NON_BLOCKING), stream(NON_BLOCKING));
         let flags = flags(2);
-        let mut rounds = 100_000;
-        loop {
-            (0..2).for_each(|index| flags[index].store(0, SeqCst));
+        // A long kernel, the time that it and the calls around it took, and what the other one had written then.
+        let run = |rounds| {
+            flags.iter().for_each(|flag| flag.store(0, SeqCst));
             let start = Instant::now();
             launch(work, two, &[address(&flags[1])], &[1]);
             launch(work, one, &[address(&flags[0])], &[rounds]);
             succeed!(cuStreamSynchronize(one));
-            let (time, seen) = (start.elapsed(), flags[1].load(SeqCst));
-            // After a second it would run, and before the device's patience is over there is nothing to see.
-            if time < Duration::from_millis(800) {
-                assert_eq!(seen, 0, "after {time:?} beside a kernel that was busy");
-            }
-            if time > Duration::from_millis(100) {
-                break;
-            }
+            let seen = (start.elapsed(), flags[1].load(SeqCst));
             succeed!(cuCtxSynchronize());
+            seen
+        };
+        let mut rounds = 100_000;
+        while run(rounds).0 < Duration::from_millis(150) {
             rounds *= 2;
         }
+        // A busy machine may keep this thread from calling for as long as the device is patient, but not every time.
+        let seen: Vec<(Duration, u32)> = (0..5).map(|_| run(rounds)).collect();
+        assert!(seen.iter().any(|&(_, written)| written == 0), "{seen:?}");
     });
 }
 

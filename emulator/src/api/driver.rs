@@ -81,7 +81,7 @@ pub struct State {
     /// Running captures by their number.
     pub captures: HashMap<u64, Capture>,
     pub queue: Queue,
-    /// Calls so far.
+    /// Beginnings and ends of calls so far.
     pub calls: u64,
     /// The device's own threads.
     pub crew: Crew,
@@ -168,6 +168,7 @@ pub fn call_uninitialised(name: &'static str, body: impl FnOnce(&mut Driver) -> 
         let mut driver = Driver::new(lock(), name);
         driver.calls += 1;
         let outcome = body(&mut driver);
+        driver.calls += 1;
         if !driver.queue.is_empty() {
             driver.keep_watch();
         }

@@ -36,6 +36,7 @@ pub struct Item {
 /// Who runs an item, and since when.
 #[derive(Clone, Debug)]
 struct Running {
+    ticket: Ticket,
     control: Arc<Control>,
     since: Instant,
     /// A thread of the device, not one of the host that waits for it.
@@ -56,7 +57,8 @@ pub struct Queue {
     next: Ticket,
     /// Those that run included.
     pending: BTreeMap<Ticket, Item>,
-    running: BTreeMap<Ticket, Running>,
+    /// Few.
+    running: Vec<Running>,
     /// What the device's threads are to run, in this order.
     demands: VecDeque<Ticket>,
 }
@@ -85,9 +87,8 @@ impl Queue {
     pub fn begin(&mut self, ticket: Ticket, by_device: bool) -> Option<(CUcontext, Arc<Work>, Arc<Control>)> {
         let item = self.pending.get(&ticket).filter(|_| !self.is_running(ticket))?;
         let control = Arc::<Control>::default();
-        let running = Running { control: Arc::clone(&control), since: Instant::now(), by_device };
-        let begun = (item.context, Arc::clone(&item.work), control);
-        self.running.insert(ticket, running);
+        let begun = (item.context, Arc::clone(&item.work), Arc::clone(&control));
+        self.running.push(Running { ticket, control, since: Instant::now(), by_device });
         Some(begun)
     }
 
@@ -98,12 +99,16 @@ impl Queue {
 
     /// Notes that an item is done.
     pub fn end(&mut self, ticket: Ticket) {
-        self.running.remove(&ticket);
+        self.running.retain(|running| running.ticket != ticket);
         self.pending.remove(&ticket);
     }
 
     pub fn is_running(&self, ticket: Ticket) -> bool {
-        self.running.contains_key(&ticket)
+        self.running(ticket).is_some()
+    }
+
+    fn running(&self, ticket: Ticket) -> Option<&Running> {
+        self.running.iter().find(|running| running.ticket == ticket)
     }
 
     /// Whether anything runs.
@@ -113,7 +118,7 @@ impl Queue {
 
     /// Whether an item runs and seems to wait for the host, or for other work.
     pub fn is_stalled(&self, ticket: Ticket) -> bool {
-        let Some(running) = self.running.get(&ticket) else { return false };
+        let Some(running) = self.running(ticket) else { return false };
         match self.work(ticket) {
             Some(Work::Kernel { .. }) => running.control.waits() || running.since.elapsed() >= LATEST,
             _ => running.since.elapsed() >= PATIENCE,
@@ -122,8 +127,8 @@ impl Queue {
 
     /// Whether everything that runs, or that threads of the device run, seems to wait for something.
     pub fn all_stalled(&self, of_device: bool) -> bool {
-        let running = self.running.iter().filter(|(_, running)| running.by_device || !of_device);
-        running.map(|(&ticket, _)| ticket).all(|ticket| self.is_stalled(ticket))
+        let mut running = self.running.iter().filter(|running| running.by_device || !of_device);
+        running.all(|running| self.is_stalled(running.ticket))
     }
 
     /// Adds what is pending of `tickets` to what the device's threads are to run.
@@ -193,14 +198,16 @@ impl Queue {
 
     /// Forgets the work of `context` that does not run.
     fn drop_context(&mut self, context: CUcontext) {
-        self.pending.retain(|ticket, item| item.context != context || self.running.contains_key(ticket));
+        let running = &self.running;
+        let runs = |ticket| running.iter().any(|running| running.ticket == ticket);
+        self.pending.retain(|&ticket, item| item.context != context || runs(ticket));
     }
 
     /// After a fault nothing of `context` runs any more: stops its kernels and forgets what has not begun, but for the
     /// callbacks, which begin now, in the order of submission.
     pub fn fail_context(&mut self, context: CUcontext, by_device: bool) -> Vec<(Ticket, Arc<Work>)> {
         let own = self.of_context(context);
-        own.iter().filter_map(|ticket| self.running.get(ticket)).for_each(|running| running.control.stop());
+        own.iter().filter_map(|&ticket| self.running(ticket)).for_each(|running| running.control.stop());
         let is_callback = |ticket: &Ticket| matches!(self.work(*ticket), Some(Work::Callback { .. }));
         let callbacks: Vec<Ticket> = own.into_iter().filter(is_callback).collect();
         let begun: Vec<(Ticket, Arc<Work>)> =
