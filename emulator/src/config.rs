@@ -21,7 +21,7 @@ pub struct Config {
     /// Host threads that execute blocks. `CUDA_EMULATOR_THREADS`, by default as many as the machine runs at once.
     pub threads: usize,
     /// Permutes every order that CUDA leaves open: streams, blocks, warps. `CUDA_EMULATOR_SEED`; with 0, the default,
-    /// work waits until it is asked for and runs in the order of submission.
+    /// work waits until it is asked for, or until the host polls for it, and runs in the order of submission.
     pub seed: u64,
     /// What `cuDriverGetVersion` answers: 12090 for CUDA 12.9, the default. `CUDA_EMULATOR_DRIVER_VERSION`. PTX of a
     /// later version is refused, as a driver of that age would.

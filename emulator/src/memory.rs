@@ -7,19 +7,27 @@
 //!
 //! Allocations lie apart, with address space that belongs to nobody between them, and a freed range is not handed out
 //! again before all fresh address space is used up: a stale pointer and an overrun hit nothing instead of something.
+//!
+//! Kernels look addresses up while the host allocates and frees: the table lies behind a lock that is held for one
+//! question at a time, and pages that are freed go back to the system when no kernel runs that may still touch them.
 
 mod ranges;
+mod table;
 
+use std::alloc::Layout;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::check::written::Written;
 use crate::report::Nearby;
 pub use ranges::Physical;
+use table::{Entry, Retired, State, Table};
 
 /// A live allocation: `[start, start + bytes)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Allocation {
     pub start: u64,
     pub bytes: u64,
@@ -49,41 +57,36 @@ const RESERVE_BYTES: u64 = 1 << 40;
 /// Length of the file of `0xFF` bytes that fresh pages map.
 const PATTERN_BYTES: u64 = 16 << 20;
 
-/// What an entry of the table stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// Device memory whose stream-ordered allocation has not run yet: it has an address, but nobody may touch it.
-    Reserved,
-    /// Device memory.
-    Live,
-    /// Page-locked host memory, which device code reaches under its host address.
-    Host,
-}
-
-#[derive(Debug)]
-struct Entry {
-    allocation: Allocation,
-    state: State,
-    /// Counts allocations from the start of the process.
-    serial: u64,
-    /// Which bytes were ever written, where that is kept; otherwise all count as written.
-    written: Option<Written>,
-}
-
-/// The address space and its live allocations.
-#[derive(Debug)]
+/// The address space and its live allocations. A clone is the same memory, for another thread.
+#[derive(Clone, Debug)]
 pub struct Memory {
-    capacity: u64,
-    used: u64,
-    serial: u64,
-    /// Sorted by start.
-    entries: Vec<Entry>,
-    /// Absent until the first allocation.
-    space: Option<AddressSpace>,
-    /// Freed allocations whose addresses were not handed out again: bytes by start.
-    freed: BTreeMap<u64, u64>,
-    /// Whether new allocations keep account of what was written.
-    tracks_writes: bool,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    table: RwLock<Table>,
+    /// Allocations so far, to be read without the lock: every call of the driver asks.
+    serial: AtomicU64,
+}
+
+/// Where an address was found, and the account of what was written there: spares the next question the table.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hint {
+    allocation: Allocation,
+    written: Option<Arc<Written>>,
+}
+
+/// Lasts as long as a kernel runs: what is freed meanwhile keeps its pages.
+#[derive(Debug)]
+pub(crate) struct Visit<'a> {
+    memory: &'a Memory,
+}
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        self.memory.change().leave();
+    }
 }
 
 impl Default for Memory {
@@ -96,23 +99,37 @@ impl Default for Memory {
 impl Memory {
     /// The memory of a device that has `capacity` bytes. Costs nothing before the first allocation.
     pub fn new(capacity: u64) -> Self {
-        let (entries, freed) = (Vec::new(), BTreeMap::new());
-        Memory { capacity, used: 0, serial: 0, entries, space: None, freed, tracks_writes: false }
+        let (table, serial) = (RwLock::new(Table::new(capacity)), AtomicU64::new(0));
+        Memory { shared: Arc::new(Shared { table, serial }) }
+    }
+
+    fn look(&self) -> RwLockReadGuard<'_, Table> {
+        self.shared.table.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self) -> RwLockWriteGuard<'_, Table> {
+        self.shared.table.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a kernel, which runs until the visit is dropped.
+    pub(crate) fn visit(&self) -> Visit<'_> {
+        self.change().enter();
+        Visit { memory: self }
     }
 
     /// Bytes of the device.
     pub fn capacity(&self) -> u64 {
-        self.capacity
+        self.look().capacity
     }
 
     /// Gives the device another size. Allocations stay, even if they no longer fit.
     pub fn set_capacity(&mut self, capacity: u64) {
-        self.capacity = capacity;
+        self.change().capacity = capacity;
     }
 
     /// Bytes that allocations do not hold.
     pub fn available(&self) -> u64 {
-        self.capacity.saturating_sub(self.used)
+        self.look().available()
     }
 
     /// Allocates `bytes` (at least 1), aligned to 256 or, if it is large, to 2 MiB, filled with NaN patterns; `None` when
@@ -126,134 +143,102 @@ impl Memory {
     /// As [`Memory::allocate`], but [`Memory::find`] does not know the allocation before [`Memory::activate`]: the
     /// first half of a stream-ordered allocation.
     pub fn reserve(&mut self, bytes: u64) -> Option<u64> {
-        if bytes == 0 || footprint(bytes)? > self.available() {
-            return None;
-        }
-        if self.space.is_none() {
-            self.space = AddressSpace::new().ok();
-        }
-        let start = self.space.as_mut()?.map(bytes)?;
-        self.used += footprint(bytes)?;
-        self.insert(Allocation { start, bytes }, State::Reserved);
-        Some(start)
+        let mut table = self.change();
+        let start = table.reserve(bytes);
+        self.shared.serial.store(table.serial, Ordering::Relaxed);
+        start
     }
 
     /// Makes the reserved allocation at `start` live; false if there is none.
     pub fn activate(&mut self, start: u64) -> bool {
-        match self.position(start) {
-            Some(index) if self.entries[index].state == State::Reserved => {
-                self.entries[index].state = State::Live;
-                true
-            }
-            _ => false,
-        }
+        self.change().activate(start)
     }
 
     /// Makes the live allocation at `start` a reserved one again, whose content is lost; false if there is none.
     pub fn deactivate(&mut self, start: u64) -> bool {
-        match self.position(start) {
-            Some(index) if self.entries[index].state == State::Live => {
-                self.entries[index].state = State::Reserved;
-                self.entries[index].written.iter().for_each(Written::clear);
-                let bytes = self.entries[index].allocation.bytes;
-                // Where the system refuses, the old content stays, which is as undefined as any.
-                if let Some(space) = &self.space {
-                    let _ =
-                        space.map_pattern(start - lead(bytes), region_bytes(bytes).unwrap_or(GAP_BYTES) - GAP_BYTES);
-                }
-                true
-            }
-            _ => false,
-        }
+        self.change().deactivate(start)
     }
 
     /// Frees the device allocation that starts at `start`; false if none does.
     pub fn free(&mut self, start: u64) -> bool {
-        match self.position(start) {
-            Some(index) if self.entries[index].state != State::Host => {
-                let bytes = self.entries.remove(index).allocation.bytes;
-                self.used -= footprint(bytes).unwrap_or(0);
-                if let Some(space) = &mut self.space {
-                    space.unmap(start, bytes);
-                }
-                self.freed.insert(start, bytes);
-                true
-            }
-            _ => false,
-        }
+        self.change().free(start)
     }
 
     /// Lets device code reach `bytes` of host memory at `start` under their host address. False when they overlap
     /// memory that is known already.
     pub fn map_host(&mut self, start: u64, bytes: u64) -> bool {
-        let Some(end) = start.checked_add(bytes) else { return false };
-        let next = self.entries.partition_point(|entry| entry.allocation.start < start);
-        let after = self.entries.get(next).is_some_and(|entry| entry.allocation.start < end);
-        let before = next > 0 && self.entries[next - 1].allocation.holds(start, 1);
-        if bytes == 0 || after || before {
-            return false;
-        }
-        self.insert(Allocation { start, bytes }, State::Host);
-        true
+        let mut table = self.change();
+        let mapped = table.map_host(start, bytes);
+        self.shared.serial.store(table.serial, Ordering::Relaxed);
+        mapped
     }
 
     /// Undoes [`Memory::map_host`]; false if no host memory was mapped at `start`.
     pub fn unmap_host(&mut self, start: u64) -> bool {
-        match self.position(start) {
-            Some(index) if self.entries[index].state == State::Host => {
-                self.entries.remove(index);
-                true
-            }
-            _ => false,
-        }
+        self.change().unmap_host(start)
+    }
+
+    /// Deallocates host memory that was unmapped, once no kernel runs that may touch it.
+    ///
+    /// # Safety
+    /// The memory at `start` came from `alloc` with this layout, and nobody else deallocates it.
+    pub(crate) unsafe fn retire_host(&mut self, start: u64, layout: Layout) {
+        self.change().retire(Retired::Host(start, layout));
     }
 
     /// The live allocation that holds `address`, mapped host memory included.
     pub fn find(&self, address: u64) -> Option<Allocation> {
-        self.entry(address).filter(|entry| entry.state != State::Reserved).map(|entry| entry.allocation)
+        self.find_in(address, |state| state != State::Reserved)
     }
 
     /// The device allocation that holds `address`, live or reserved.
     pub fn find_device(&self, address: u64) -> Option<Allocation> {
-        self.entry(address).filter(|entry| entry.state != State::Host).map(|entry| entry.allocation)
+        self.find_in(address, |state| state != State::Host)
     }
 
     /// The page-locked host memory that holds `address`.
     pub fn find_host(&self, address: u64) -> Option<Allocation> {
-        self.entry(address).filter(|entry| entry.state == State::Host).map(|entry| entry.allocation)
+        self.find_in(address, |state| state == State::Host)
+    }
+
+    fn find_in(&self, address: u64, wanted: impl Fn(State) -> bool) -> Option<Allocation> {
+        self.look().entry(address).filter(|entry| wanted(entry.state)).map(|entry| entry.allocation)
     }
 
     /// Number of allocations so far: the argument for a later [`Memory::allocated_since`].
     pub fn serial(&self) -> u64 {
-        self.serial
+        self.shared.serial.load(Ordering::Relaxed)
     }
 
     /// Which allocation the one at `start` is, counted as [`Memory::serial`] counts.
     pub fn serial_of(&self, start: u64) -> Option<u64> {
-        self.position(start).map(|index| self.entries[index].serial)
+        let table = self.look();
+        table.position(start).map(|index| table.entries[index].serial)
     }
 
     /// Starts of the allocations that were made after [`Memory::serial`] was `serial` and that are still there.
     pub fn allocated_since(&self, serial: u64) -> Vec<u64> {
-        self.entries.iter().filter(|entry| entry.serial >= serial).map(|entry| entry.allocation.start).collect()
+        let table = self.look();
+        table.entries.iter().filter(|entry| entry.serial >= serial).map(|entry| entry.allocation.start).collect()
     }
 
     /// Keeps account from now on of what is written to device memory that is allocated.
     pub fn track_writes(&mut self) {
-        self.tracks_writes = true;
+        self.change().tracks_writes = true;
     }
 
     /// Notes that `[start, start + bytes)` was written by something other than a kernel: a copy, a memset.
     pub fn mark_written(&self, start: u64, bytes: u64) {
-        if let Some((offset, written)) = self.written(&mut 0, start, bytes) {
+        if let Some((offset, written)) = self.written(&mut Hint::default(), start, bytes) {
             written.fill(offset, bytes);
         }
     }
 
     /// Notes that `bytes` bytes were copied from `from` to `to`: what was never written stays so.
     pub fn mark_copied(&self, from: u64, to: u64, bytes: u64) {
-        let source = self.written(&mut 0, from, bytes).filter(|(_, source)| !source.is_complete());
-        match (source, self.written(&mut 0, to, bytes)) {
+        let (mut source, mut target) = (Hint::default(), Hint::default());
+        let source = self.written(&mut source, from, bytes).filter(|(_, source)| !source.is_complete());
+        match (source, self.written(&mut target, to, bytes)) {
             (Some((from, source)), Some((to, target))) => target.copy(to, source, from, bytes),
             (None, Some((to, target))) => target.fill(to, bytes),
             (_, None) => {}
@@ -262,66 +247,18 @@ impl Memory {
 
     /// Offset in its allocation of the range `[address, address + bytes)`, and which bytes of the allocation were
     /// written. `None` where nobody keeps account of that, or where the range is in no device allocation. `hint` is
-    /// the place of the allocation that an earlier call found.
-    pub(crate) fn written(&self, hint: &mut u32, address: u64, bytes: u64) -> Option<(u64, &Written)> {
-        if !self.tracks_writes {
-            return None;
+    /// what an earlier call found.
+    pub(crate) fn written<'h>(&self, hint: &'h mut Hint, address: u64, bytes: u64) -> Option<(u64, &'h Written)> {
+        if !hint.allocation.holds(address, bytes) {
+            *hint = self.look().account(address, bytes)?;
         }
-        let known = |entry: &&Entry| entry.allocation.holds(address, bytes);
-        let entry = self.entries.get(*hint as usize).filter(known).or_else(|| {
-            let next = self.entries.partition_point(|entry| entry.allocation.start <= address);
-            *hint = next.checked_sub(1)? as u32;
-            self.entries.get(*hint as usize).filter(known)
-        })?;
-        Some((address - entry.allocation.start, entry.written.as_ref()?))
+        Some((address - hint.allocation.start, hint.written.as_deref()?))
     }
 
     /// The allocation nearest to `address`, or the freed one that held it.
     pub(crate) fn nearby(&self, address: u64) -> Option<Nearby> {
-        let near = |allocation: Allocation, freed| {
-            let Allocation { start, bytes } = allocation;
-            Nearby { what: "allocation".to_owned(), start, bytes, freed, address }
-        };
-        if let Some(found) = self.find(address) {
-            return Some(near(found, false));
-        }
-        let freed = self.freed.range(..=address).next_back().map(|(&start, &bytes)| Allocation { start, bytes });
-        if let Some(freed) = freed.filter(|freed| freed.holds(address, 1)) {
-            return Some(near(freed, true));
-        }
-        let live = self.entries.iter().filter(|entry| entry.state != State::Reserved).map(|entry| entry.allocation);
-        let distance = |allocation: &Allocation| {
-            let end = allocation.start + allocation.bytes;
-            if address < allocation.start { allocation.start - address } else { address - end }
-        };
-        live.min_by_key(distance).filter(|nearest| distance(nearest) <= GAP_BYTES).map(|nearest| near(nearest, false))
+        self.look().nearby(address)
     }
-
-    fn insert(&mut self, allocation: Allocation, state: State) {
-        let Allocation { start, bytes } = allocation;
-        let overlaps = |(&other, &length): (&u64, &u64)| (other + length > start).then_some(other);
-        while let Some(other) = self.freed.range(..start + bytes).next_back().and_then(overlaps) {
-            self.freed.remove(&other);
-        }
-        let index = self.entries.partition_point(|entry| entry.allocation.start < start);
-        let written = (self.tracks_writes && state != State::Host).then(|| Written::new(bytes));
-        self.entries.insert(index, Entry { allocation, state, serial: self.serial, written });
-        self.serial += 1;
-    }
-
-    fn position(&self, start: u64) -> Option<usize> {
-        self.entries.binary_search_by_key(&start, |entry| entry.allocation.start).ok()
-    }
-
-    fn entry(&self, address: u64) -> Option<&Entry> {
-        let next = self.entries.partition_point(|entry| entry.allocation.start <= address);
-        self.entries[..next].last().filter(|entry| entry.allocation.holds(address, 1))
-    }
-}
-
-/// Bytes of the device that an allocation of `bytes` takes.
-fn footprint(bytes: u64) -> Option<u64> {
-    bytes.checked_next_multiple_of(ALIGNMENT)
 }
 
 /// Where in its region an allocation of `bytes` starts.
@@ -386,12 +323,22 @@ impl AddressSpace {
         Ok(())
     }
 
+    /// Maps fresh pages over those of an allocation.
+    fn renew(&self, start: u64, bytes: u64) -> io::Result<()> {
+        self.map_pattern(start - lead(bytes), region_bytes(bytes).unwrap_or(GAP_BYTES) - GAP_BYTES)
+    }
+
+    /// Takes whatever is mapped away from a part of the address space, which stays reserved.
+    fn forbid(start: u64, bytes: u64) {
+        // If even this mapping is refused the pages stay readable, which costs memory and nothing else.
+        let _ = map_pages(start, bytes, Backing::Nothing);
+    }
+
     /// Gives the pages back to the system; touching them afterwards ends the process.
     fn unmap(&mut self, start: u64, bytes: u64) {
         let region = start - lead(bytes);
         let Some(total) = region_bytes(bytes) else { return };
-        // If even this mapping is refused the pages stay readable, which costs memory and nothing else.
-        let _ = map_pages(region, total - GAP_BYTES, Backing::Nothing);
+        Self::forbid(region, total - GAP_BYTES);
         self.quarantine.push((region, total));
     }
 
@@ -493,6 +440,13 @@ mod tests {
         unsafe { (address as *mut u8).write(value) }
     }
 
+    /// Leaves no fresh address space.
+    fn use_up(memory: &Memory) {
+        let mut table = memory.change();
+        let space = table.space.as_mut().unwrap();
+        space.fresh = space.base + space.bytes;
+    }
+
     #[test]
     fn fresh_memory_is_nan_and_little_of_it_is_aligned_to_more_than_256() {
         let mut memory = Memory::default();
@@ -553,8 +507,7 @@ mod tests {
         let first = memory.allocate(1 << 20).unwrap();
         assert!(memory.free(first));
         assert_ne!(memory.allocate(1 << 20), Some(first));
-        let space = memory.space.as_mut().unwrap();
-        space.fresh = space.base + space.bytes;
+        use_up(&memory);
         let reused = memory.allocate(1 << 20).unwrap();
         assert_eq!(reused, first);
         assert_eq!(read(reused), 0xFF);
@@ -568,10 +521,26 @@ mod tests {
         assert!(large.iter().all(|start| start.is_multiple_of(LARGE_PAGE_BYTES)));
         assert!(large[0] >= small + 1000 && large[1] >= large[0] + LARGE_PAGE_BYTES + GAP_BYTES);
         assert!(memory.free(large[0]) && memory.free(large[1]));
-        let space = memory.space.as_mut().unwrap();
-        space.fresh = space.base + space.bytes;
+        use_up(&memory);
         let again = memory.allocate(LARGE_PAGE_BYTES + 1).unwrap();
         assert!(again.is_multiple_of(LARGE_PAGE_BYTES) && read(again + LARGE_PAGE_BYTES) == 0xFF);
+    }
+
+    #[test]
+    fn freed_pages_stay_as_long_as_a_kernel_runs() {
+        let mut memory = Memory::default();
+        let (start, layout) = (memory.allocate(4096).unwrap(), Layout::from_size_align(64, 8).unwrap());
+        let view = memory.clone();
+        let (first, second) = (view.visit(), view.visit());
+        write(start, 7);
+        // SAFETY: the layout is not empty, and nobody but the memory deallocates it.
+        unsafe { memory.retire_host(std::alloc::alloc(layout) as u64, layout) };
+        assert!(memory.free(start));
+        assert_eq!((view.find(start), read(start)), (None, 7), "a kernel may still read it");
+        drop(first);
+        assert_eq!((view.change().retired_count(), read(start)), (2, 7));
+        drop(second);
+        assert_eq!(memory.change().retired_count(), 0);
     }
 
     #[test]

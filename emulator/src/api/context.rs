@@ -75,7 +75,8 @@ impl Driver {
     /// Makes a context with the handle `handle`.
     fn create_context(&mut self, handle: CUcontext, flags: u32) -> Result {
         if self.contexts.is_empty() {
-            self.memory.set_capacity(self.config()?.device.memory_bytes);
+            let bytes = self.config()?.device.memory_bytes;
+            self.memory.set_capacity(bytes);
         }
         let legacy = CUstream(self.new_handle());
         self.streams.insert(legacy, Stream::new(handle, 0, 0));
@@ -95,32 +96,33 @@ impl Driver {
         Ok(())
     }
 
-    /// Ends a context with everything in it; work that has not run does not run any more.
+    /// Ends a context with everything in it, once the work is done that was asked of it.
     fn destroy_context(&mut self, handle: CUcontext) -> Result {
+        // Another thread may ask for more meanwhile, and a fault is told nobody any more.
+        while self.contexts.contains_key(&handle) && !self.queue.of_context(handle).is_empty() {
+            let _ = self.wait_for_context(handle);
+        }
         self.report_leaks_of(handle);
         if self.contexts.remove(&handle).is_none() {
             return refused(CUresult::INVALID_CONTEXT, "no such context, or it was destroyed");
         }
-        self.queue.drop_context(handle);
-        self.captures.retain(|_, capture| capture.context != handle);
-        self.streams.retain(|_, stream| stream.context != handle);
-        self.events.retain(|_, event| event.context != handle);
-        self.functions.retain(|_, function| function.context != handle);
-        self.next_launches.retain(|function, _| self.functions.contains_key(function));
-        self.modules.retain(|_, module| module.context != handle);
-        self.forget_modules_of_libraries(handle);
-        self.executables.retain(|_, executable| executable.context != handle);
-        self.graphs.retain(|_, graph| graph.context != handle);
-        self.nodes.retain(|_, graph| self.graphs.contains_key(graph));
-        let blocks = self.blocks.extract_if(|_, block| block.context == handle);
+        let state = &mut **self;
+        state.captures.retain(|_, capture| capture.context != handle);
+        state.streams.retain(|_, stream| stream.context != handle);
+        state.events.retain(|_, event| event.context != handle);
+        state.functions.retain(|_, function| function.context != handle);
+        state.next_launches.retain(|function, _| state.functions.contains_key(function));
+        state.modules.retain(|_, module| module.context != handle);
+        state.executables.retain(|_, executable| executable.context != handle);
+        state.graphs.retain(|_, graph| graph.context != handle);
+        state.nodes.retain(|_, graph| state.graphs.contains_key(graph));
+        let blocks = state.blocks.extract_if(|_, block| block.context == handle);
         blocks.for_each(|(start, _)| {
-            self.memory.free(start);
+            state.memory.free(start);
         });
-        let host_blocks = self.host_blocks.extract_if(|_, block| block.context == handle);
-        host_blocks.for_each(|(start, block)| {
-            self.memory.unmap_host(start);
-            block.release(start);
-        });
+        let host_blocks: Vec<_> = state.host_blocks.extract_if(|_, block| block.context == handle).collect();
+        host_blocks.iter().for_each(|(start, block)| self.release_host(*start, block));
+        self.forget_modules_of_libraries(handle);
         config::context_destroyed();
         Ok(())
     }

@@ -1,15 +1,17 @@
 //! The state behind the driver API, and the way every call goes into it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::background::Crew;
 use super::capture::Capture;
 use super::context::Context;
-use super::error::{CUresult, Failure, Result, fault_code, refused};
+use super::error::{CUresult, Failure, Result, refused};
 use super::event::Event;
 use super::function::Function;
 use super::graph::Graph;
@@ -31,14 +33,14 @@ use super::types::{
 use super::user_object::UserObject;
 use super::virtual_memory::{MemoryHandle, Range};
 use super::work::{Work, in_host_function, panic_text};
-use crate::check::leaks::Ledger;
+use crate::check::leaks::{Count, Ledger};
 use crate::config::{self, Config};
 use crate::memory::Memory;
-use crate::report::{Class, Report, announce, remember};
+use crate::report::{Class, Report, remember};
 
 /// Everything that lives behind the driver API of this process.
 #[derive(Default)]
-pub struct Driver {
+pub struct State {
     /// The process that called `cuInit`: its children must not go on with what they inherit.
     pub process: Option<u32>,
     /// Handles that were given out; none is ever given twice.
@@ -79,16 +81,54 @@ pub struct Driver {
     /// Running captures by their number.
     pub captures: HashMap<u64, Capture>,
     pub queue: Queue,
+    /// Beginnings and ends of calls so far.
+    pub calls: u64,
+    /// The device's own threads.
+    pub crew: Crew,
+    /// Work for whose end threads sleep.
+    pub awaited: Vec<Ticket>,
     /// Which call made what, for the report of leaks.
     pub(crate) ledger: Ledger,
 }
 
-static DRIVER: Mutex<Option<Driver>> = Mutex::new(None);
+/// The driver's state in the hands of the thread that works on it. No other thread sees the state meanwhile, but where
+/// the thread sleeps or runs a kernel or a function of the program: everything may be another then.
+pub struct Driver {
+    /// Absent only while the thread runs something without it.
+    state: Option<MutexGuard<'static, State>>,
+    /// The function of the driver that was called.
+    name: &'static str,
+    /// What was made before it.
+    before: Count,
+}
+
+static STATE: LazyLock<Mutex<State>> = LazyLock::new(Mutex::default);
+
+fn lock() -> MutexGuard<'static, State> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Deref for Driver {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        self.state.as_deref().expect("the state is given back before it is used again")
+    }
+}
+
+impl DerefMut for Driver {
+    fn deref_mut(&mut self) -> &mut State {
+        self.state.as_deref_mut().expect("the state is given back before it is used again")
+    }
+}
 
 thread_local! {
     /// The contexts that were pushed on this thread; the last is current. A null handle stands for none.
     static CURRENT: RefCell<Vec<CUcontext>> = const { RefCell::new(Vec::new()) };
 }
+
+/// What a thread of the device is called, instead of by a function of the driver.
+const DEVICE: &str = "the device";
 
 thread_local! {
     /// Whether the call that this thread is in means its own default stream by a null stream.
@@ -113,7 +153,7 @@ pub fn with_context_stack<T>(change: impl FnOnce(&mut Vec<CUcontext>) -> T) -> T
 }
 
 /// Runs the body of the driver function `name`. Panics end here: none crosses into the caller's language.
-pub fn call(name: &str, body: impl FnOnce(&mut Driver) -> Result) -> CUresult {
+pub fn call(name: &'static str, body: impl FnOnce(&mut Driver) -> Result) -> CUresult {
     call_uninitialised(name, |driver| match driver.process {
         Some(process) if process == std::process::id() => body(driver),
         Some(_) => refused(CUresult::NOT_INITIALIZED, "cuInit was called before the process was forked"),
@@ -122,18 +162,21 @@ pub fn call(name: &str, body: impl FnOnce(&mut Driver) -> Result) -> CUresult {
 }
 
 /// As [`call`], for the functions that work before `cuInit`.
-pub fn call_uninitialised(name: &str, body: impl FnOnce(&mut Driver) -> Result) -> CUresult {
+pub fn call_uninitialised(name: &'static str, body: impl FnOnce(&mut Driver) -> Result) -> CUresult {
     if in_host_function() {
         let message = format!("{name} was called by a host function of a stream, which must not call the driver");
         remember(Report::new(Class::BadApiCall, message));
         return CUresult::NOT_PERMITTED;
     }
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        let mut driver = DRIVER.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let driver = driver.get_or_insert_default();
-        let before = driver.count_made();
-        let outcome = body(driver);
-        driver.note_maker(name, before);
+        let mut driver = Driver::new(lock(), name);
+        driver.calls += 1;
+        let outcome = body(&mut driver);
+        driver.calls += 1;
+        if !driver.queue.is_empty() {
+            driver.keep_watch();
+        }
+        driver.note_maker(name, driver.before);
         outcome
     }));
     let outcome = outcome.unwrap_or_else(|panic| {
@@ -161,9 +204,31 @@ fn explain(name: &str, code: CUresult, report: Option<&Report>) {
     }
 }
 
-/// Looks at the driver's state from outside of a call; `None` while a call is under way, and before the first.
+/// Looks at the driver's state from outside of a call; `None` while a call that does not sleep is under way for long.
 pub(crate) fn try_with_driver<T>(look: impl FnOnce(&Driver) -> T) -> Option<T> {
-    DRIVER.try_lock().ok()?.as_ref().map(look)
+    const TRIES: u32 = 100;
+    for _ in 0..TRIES {
+        if let Ok(state) = STATE.try_lock() {
+            return Some(look(&Driver::new(state, "")));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    None
+}
+
+/// Keeps forks and threads of the device apart: a process must not be copied while one of them works on the state.
+pub(super) fn guard_forks() {
+    thread_local! {
+        static HELD: RefCell<Option<MutexGuard<'static, State>>> = const { RefCell::new(None) };
+    }
+    extern "C" fn before() {
+        HELD.set(Some(lock()));
+    }
+    extern "C" fn after() {
+        drop(HELD.take());
+    }
+    // SAFETY: the functions never unwind, and the library that holds them stays loaded.
+    unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after)) };
 }
 
 /// A report that prevents a call, before anything ran.
@@ -172,6 +237,42 @@ pub fn failed_with(code: CUresult) -> impl Fn(Report) -> Failure {
 }
 
 impl Driver {
+    fn new(state: MutexGuard<'static, State>, name: &'static str) -> Self {
+        let mut driver = Driver { state: Some(state), name, before: Count::default() };
+        driver.before = driver.count_made();
+        driver
+    }
+
+    /// The state in the hands of a thread of the device.
+    pub fn of_device() -> Self {
+        Driver::new(lock(), DEVICE)
+    }
+
+    /// Whether a thread of the device works, not one that called the driver.
+    pub fn is_of_device(&self) -> bool {
+        self.name == DEVICE
+    }
+
+    /// Runs `body` while other threads have the state.
+    pub fn unlocked<T>(&mut self, body: impl FnOnce() -> T) -> T {
+        self.note_maker(self.name, self.before);
+        self.state = None;
+        let result = catch_unwind(AssertUnwindSafe(body));
+        self.state = Some(lock());
+        self.before = self.count_made();
+        result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    /// Sleeps until `condition` is notified or `time`, if any, has passed, while other threads have the state.
+    pub fn sleep(&mut self, condition: &Condvar, time: Option<Duration>) {
+        self.note_maker(self.name, self.before);
+        self.state = self.state.take().map(|state| match time {
+            Some(time) => condition.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0,
+            None => condition.wait(state).unwrap_or_else(PoisonError::into_inner),
+        });
+        self.before = self.count_made();
+    }
+
     /// A handle that was never used before, and that no small number can be mistaken for.
     pub fn new_handle(&mut self) -> usize {
         self.handles += 1;
@@ -241,12 +342,15 @@ impl Driver {
 
     /// As [`Driver::enqueue`], for work that waits for `more` besides its stream.
     pub fn enqueue_after(&mut self, stream: CUstream, work: Work, more: &[Ticket]) -> Result<Option<Ticket>> {
-        if self.streams[&stream].capture.is_some() {
+        let Some(Stream { context, capture, .. }) = self.streams.get(&stream) else {
+            return refused(CUresult::INVALID_HANDLE, "the stream was destroyed during the call");
+        };
+        let context = *context;
+        if capture.is_some() {
             self.capture_work(stream, work)?;
             return Ok(None);
         }
         let needs = self.needs(stream)?;
-        let context = self.streams[&stream].context;
         let ticket = self.queue.add(context, &[&needs, more].concat(), Arc::new(work));
         self.set_last(stream, ticket);
         Ok(Some(ticket))
@@ -275,107 +379,5 @@ impl Driver {
         if let Some(stream) = self.streams.get_mut(&stream) {
             stream.last = Some(ticket);
         }
-    }
-
-    /// Runs what `targets` need and reports the state of `context` afterwards.
-    pub fn wait(&mut self, context: CUcontext, targets: &[Ticket]) -> Result {
-        self.run(targets, None)?;
-        self.health(context)
-    }
-
-    /// Whether `targets` are done. If not, a part of what they need runs, so that asking again comes to an end.
-    pub fn query(&mut self, context: CUcontext, targets: &[Ticket]) -> Result {
-        /// Short enough for a program that polls to stay awake, long enough for polling a graph to end soon.
-        const QUERY_TIME: Duration = Duration::from_millis(5);
-        if targets.iter().any(|&ticket| self.queue.is_pending(ticket)) {
-            self.run(targets, Some(QUERY_TIME))?;
-            self.health(context)?;
-            return Err(CUresult::NOT_READY.into());
-        }
-        self.health(context)
-    }
-
-    /// Runs what `targets` need, or only a part of it: one item, and more until `enough` has passed.
-    fn run(&mut self, targets: &[Ticket], enough: Option<Duration>) -> Result {
-        let seed = self.config()?.seed;
-        let start = Instant::now();
-        for ticket in self.queue.schedule(targets, seed) {
-            if !self.wait_for_value(ticket, enough) {
-                break;
-            }
-            self.run_item(ticket);
-            if enough.is_some_and(|enough| start.elapsed() >= enough) {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn run_item(&mut self, ticket: Ticket) {
-        // A fault earlier in the order may have dropped it.
-        let Some(item) = self.queue.take(ticket) else { return };
-        if let Err(report) = item.work.run(self, item.context) {
-            self.fault(item.context, report);
-        }
-    }
-
-    /// Whether `ticket` waits for a value in memory that is not there yet.
-    fn is_blocked(&self, ticket: Ticket) -> bool {
-        matches!(self.queue.work(ticket), Some(Work::Poll(poll)) if !poll.is_over(&self.memory))
-    }
-
-    /// If `ticket` waits for a value in memory, lets everything else run that may write it, and gives other threads of
-    /// the host the time to do so. False when the value is not there after `enough`; a wait without end is a fault.
-    fn wait_for_value(&mut self, ticket: Ticket, enough: Option<Duration>) -> bool {
-        /// How long the host may take to write a value that no work of the device writes.
-        const HOST_TIME: Duration = Duration::from_secs(10);
-        let start = Instant::now();
-        let mut blocked = BTreeSet::new();
-        while self.is_blocked(ticket) {
-            let ready = self.queue.ready(&blocked);
-            match ready {
-                Some(ready) if self.is_blocked(ready) => {
-                    blocked.insert(ready);
-                    continue;
-                }
-                Some(ready) => {
-                    self.run_item(ready);
-                    blocked.clear();
-                }
-                None => {
-                    std::thread::sleep(Duration::from_millis(1));
-                    blocked.clear();
-                }
-            }
-            if enough.is_some_and(|enough| start.elapsed() >= enough) {
-                return false;
-            }
-            if start.elapsed() >= HOST_TIME && ready.is_none() {
-                self.give_up_wait(ticket);
-            }
-        }
-        true
-    }
-
-    fn give_up_wait(&mut self, ticket: Ticket) {
-        if let Some(item) = self.queue.take(ticket)
-            && let Work::Poll(poll) = &*item.work
-        {
-            self.fault(item.context, Report::new(Class::BadApiCall, poll.text()));
-        }
-    }
-
-    /// Ends a context by `report`: nothing of it runs any more, and every call answers with the same error.
-    fn fault(&mut self, context: CUcontext, report: Report) {
-        let code = fault_code(&report);
-        if let Some(context) = self.contexts.get_mut(&context) {
-            context.fault = Some(code);
-        }
-        // Callbacks are called all the same, to learn of the fault.
-        for item in self.queue.drop_context(context) {
-            item.work.call_back(code);
-        }
-        announce(&report);
-        remember(report);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::driver::{Driver, call};
+use super::driver::{Driver, State, call};
 use super::error::{CUresult, Result, refused};
 use super::types::{CUcontext, CUevent, CUgraph, CUgraphNode, In, Out};
 use super::work::Work;
@@ -126,7 +126,8 @@ impl Driver {
     /// A node, to change it.
     pub fn node_mut(&mut self, handle: CUgraphNode) -> Result<&mut Node> {
         self.node(handle)?;
-        let graph = self.nodes.get(&handle).and_then(|graph| self.graphs.get_mut(graph));
+        let State { nodes, graphs, .. } = &mut **self;
+        let graph = nodes.get(&handle).and_then(|graph| graphs.get_mut(graph));
         match graph.and_then(|graph| graph.nodes.iter_mut().find(|node| node.handle == handle)) {
             Some(node) => Ok(node),
             None => refused(CUresult::INVALID_VALUE, "no such node, or its graph was destroyed"),

@@ -1,6 +1,6 @@
 //! Page-locked host memory.
 
-use std::alloc::{Layout, alloc, dealloc};
+use std::alloc::{Layout, alloc};
 
 use super::driver::{Driver, call};
 use super::error::{CUresult, Result, refused};
@@ -19,14 +19,6 @@ impl HostBlock {
     /// What the memory is called in reports.
     pub fn kind(&self) -> &'static str {
         if self.layout.is_some() { "page-locked memory" } else { "registered memory" }
-    }
-
-    /// Gives the memory back, if the driver allocated it.
-    pub fn release(&self, start: u64) {
-        if let Some(layout) = self.layout {
-            // SAFETY: `start` came from `alloc` with this layout, and the block was taken out of the table.
-            unsafe { dealloc(start as *mut u8, layout) };
-        }
     }
 }
 
@@ -69,10 +61,18 @@ impl Driver {
         };
         self.health(context)?;
         if let Some(block) = self.host_blocks.remove(&start) {
-            self.memory.unmap_host(start);
-            block.release(start);
+            self.release_host(start, &block);
         }
         Ok(())
+    }
+
+    /// Ends `block`, which was taken out of the table, and gives its memory back if the driver allocated it.
+    pub fn release_host(&mut self, start: u64, block: &HostBlock) {
+        self.memory.unmap_host(start);
+        if let Some(layout) = block.layout {
+            // SAFETY: `start` came from `alloc` with this layout, and the block was taken out of the table.
+            unsafe { self.memory.retire_host(start, layout) };
+        }
     }
 }
 
@@ -88,7 +88,8 @@ pub unsafe extern "C" fn cuMemAllocHost_v2(pointer: Out<u64>, bytes: usize) -> C
     call("cuMemAllocHost_v2", |driver| pointer.set(driver.allocate_host(bytes, 0)?))
 }
 
-/// Releases page-locked host memory. Nothing waits: work that still uses it is the program's mistake.
+/// Releases page-locked host memory. Nothing waits: work that still uses it is the program's mistake. A kernel that runs
+/// keeps the pages until it has ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuMemFreeHost(pointer: u64) -> CUresult {
     call("cuMemFreeHost", |driver| match pointer {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::driver::{Driver, call};
+use super::driver::{Driver, State, call};
 use super::error::{CUresult, Result, refused};
 use super::graph::Task;
 use super::stream::Stream;
@@ -118,6 +118,8 @@ impl Driver {
         // Only memory of a stream-ordered allocation is released without a wait.
         if !matches!(block.origin, Origin::Stream(_)) {
             self.wait_for_context(block.context)?;
+            // Another thread may have released it meanwhile.
+            self.releasable(start)?;
         }
         self.give_up(start);
         self.release(start);
@@ -163,8 +165,9 @@ impl Driver {
         self.queue.visit_work(&mut note);
         let is_over =
             |start: &u64, block: &mut Block| block.origin == Origin::Graph && !block.held && !used.contains(start);
-        for (start, _) in self.blocks.extract_if(is_over) {
-            self.memory.free(start);
+        let State { blocks, memory, .. } = &mut **self;
+        for (start, _) in blocks.extract_if(is_over) {
+            memory.free(start);
         }
     }
 

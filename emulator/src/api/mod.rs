@@ -5,14 +5,15 @@
 //! them. Handles and device addresses are not trusted: wrong ones are refused with the driver's error code.
 //!
 //! Streams are queues, and work runs as late as their rules allow (`queue`): a pinned buffer is read when its copy
-//! runs, not when it is called for. Nothing runs in the background: a program that polls page-locked memory without
-//! calling the driver waits for ever.
+//! runs, not when it is called for. A thread that waits runs the work itself; what a program counts on without a wait,
+//! such as a flag in page-locked memory that a kernel sets, threads of the device run (`background`).
 //!
-//! One lock guards all state, and work runs while it is held: a call of another thread waits until the kernel is done
-//! that somebody waits for. Functions that are `missing` are exported, too, and refused by name; `per_thread` and
+//! One lock guards all state. It is not held while a kernel or a function of the program runs (`execution`), so that
+//! calls of other threads go on. Functions that are `missing` are exported, too, and refused by name; `per_thread` and
 //! `legacy` hold the other names of functions that are here.
 #![allow(non_snake_case, clippy::missing_safety_doc)]
 
+mod background;
 mod capture;
 mod context;
 mod copy;
@@ -21,6 +22,7 @@ pub(crate) mod driver;
 mod entry;
 mod error;
 mod event;
+mod execution;
 mod fat_binary;
 mod function;
 mod graph;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::driver::{Driver, call, failed_with};
+use super::driver::{Driver, State, call, failed_with};
 use super::error::{CUresult, Failure, Result, refused};
 use super::function::Function;
 use super::image::text_of;
@@ -224,7 +224,8 @@ impl Driver {
             self.memory.free(start);
         }
         self.functions.retain(|_, function| function.module != handle);
-        self.next_launches.retain(|function, _| self.functions.contains_key(function));
+        let State { functions, next_launches, .. } = &mut **self;
+        next_launches.retain(|function, _| functions.contains_key(function));
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::driver::{Driver, call};
+use super::driver::{Driver, State, call};
 use super::error::{CUresult, Result, refused};
 use super::queue::Ticket;
 use super::types::{CUcontext, CUdevice, CUevent, CUstream, In, Out};
@@ -108,8 +108,9 @@ pub unsafe extern "C" fn cuStreamDestroy_v2(stream: CUstream) -> CUresult {
             driver.drop_capture(number);
         }
         let orphan = stream.last.filter(|&last| stream.is_blocking() && driver.queue.is_pending(last));
-        if let Some(context) = driver.contexts.get_mut(&stream.context) {
-            context.orphans.retain(|&ticket| driver.queue.is_pending(ticket));
+        let State { contexts, queue, .. } = &mut **driver;
+        if let Some(context) = contexts.get_mut(&stream.context) {
+            context.orphans.retain(|&ticket| queue.is_pending(ticket));
             context.orphans.extend(orphan);
         }
         Ok(())

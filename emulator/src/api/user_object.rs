@@ -32,9 +32,11 @@ impl Driver {
     /// Calls the destructors of objects without references.
     fn destroy_unreferenced(&mut self) {
         let is_over = |object: &UserObject| object.references == 0 && object.graphs.is_empty();
-        for (_, object) in self.user_objects.extract_if(|_, object| is_over(object)) {
+        let over: Vec<_> = self.user_objects.extract_if(|_, object| is_over(object)).collect();
+        for (_, object) in over {
             // SAFETY: the program gave the function and its argument for this call.
-            as_host_function(|| unsafe { (object.destroy)(object.data as *mut std::ffi::c_void) });
+            let destroy = || unsafe { (object.destroy)(object.data as *mut std::ffi::c_void) };
+            self.unlocked(|| as_host_function(destroy));
         }
     }
 

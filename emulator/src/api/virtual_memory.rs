@@ -103,7 +103,8 @@ impl Driver {
                 _ => runs.push(Allocation { start, bytes: mapping.bytes }),
             }
         }
-        self.memory.set_accessible(start, range.bytes, &runs);
+        let bytes = range.bytes;
+        self.memory.set_accessible(start, bytes, &runs);
     }
 
     /// Gives memory back that has neither handle nor mapping any more.

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use super::driver::Driver;
 use super::error::CUresult;
 use super::stream_memory::{Poll, Write};
-use super::types::{CUcontext, CUevent, CUfunction, CUstream};
+use super::types::{CUevent, CUfunction, CUstream};
 use crate::config::{self, Config};
-use crate::exec::{Launch, Limits, Module, Options};
+use crate::exec::{Control, Launch, Limits, Module, Options};
 use crate::memory::Memory;
 use crate::profile;
 use crate::report::{Class, Fault, Report};
@@ -122,24 +122,34 @@ pub fn in_host_function() -> bool {
 }
 
 impl Work {
-    /// Does the work in `context`. A report is a fault of the context.
-    pub fn run(&self, driver: &mut Driver, context: CUcontext) -> Result<(), Report> {
+    /// Whether the work is a kernel or a function of the program: it may take long, wait for the host or for other work,
+    /// and needs nothing of the driver's state.
+    pub fn takes_time(&self) -> bool {
+        matches!(self, Work::Kernel { .. } | Work::Host { .. } | Work::Callback { .. })
+    }
+
+    /// Does work that takes time. A report is a fault of its context.
+    pub fn run_long(&self, memory: &Memory, limits: Limits, control: &Control) -> Result<(), Report> {
         match self {
-            Work::Nothing => Ok(()),
-            Work::Kernel { module, launch, .. } => {
-                run_kernel(module, launch, &driver.memory, driver.kernel_limits(context))
-            }
-            Work::Copy(copy) => copy.run(&driver.memory),
-            Work::Fill(fill) => fill.run(&driver.memory),
+            Work::Kernel { module, launch, .. } => run_kernel(module, launch, memory, limits, control),
             Work::Host { function, data } => {
                 // SAFETY: the program gave the function and its argument for this call.
                 as_host_function(|| unsafe { function(*data as *mut c_void) });
                 Ok(())
             }
-            Work::Callback { .. } => {
+            _ => {
                 self.call_back(CUresult::SUCCESS);
                 Ok(())
             }
+        }
+    }
+
+    /// Does any other work. A report is a fault of its context.
+    pub fn run_now(&self, driver: &mut Driver) -> Result<(), Report> {
+        match self {
+            Work::Nothing | Work::Kernel { .. } | Work::Host { .. } | Work::Callback { .. } => Ok(()),
+            Work::Copy(copy) => copy.run(&driver.memory),
+            Work::Fill(fill) => fill.run(&driver.memory),
             Work::Record(event) => {
                 driver.event_reached(*event);
                 Ok(())
@@ -156,9 +166,7 @@ impl Work {
             Work::Write(write) => write.run(&driver.memory),
         }
     }
-}
 
-impl Work {
     /// Calls the program's function, if the work is one, with the state of the stream.
     pub fn call_back(&self, state: CUresult) {
         if let Work::Callback { function, stream, data } = *self {
@@ -175,7 +183,13 @@ pub fn as_host_function(body: impl FnOnce()) {
     IN_HOST_FUNCTION.set(false);
 }
 
-fn run_kernel(module: &Module, launch: &Launch, memory: &Memory, limits: Limits) -> Result<(), Report> {
+fn run_kernel(
+    module: &Module,
+    launch: &Launch,
+    memory: &Memory,
+    limits: Limits,
+    control: &Control,
+) -> Result<(), Report> {
     let config = config::current()?;
     let Config { threads, seed, numerics, checks, timeout, .. } = config;
     let options = Options { threads, seed, numerics, checks, timeout, limits };
@@ -186,9 +200,9 @@ fn run_kernel(module: &Module, launch: &Launch, memory: &Memory, limits: Limits)
     }
     let run = || {
         if !profile::is_on() {
-            return module.run(launch, memory, options);
+            return module.run_under(control, launch, memory, options);
         }
-        module.profile(launch, memory, options, config.sample).map(profile::add)
+        module.profile_under(control, launch, memory, options, config.sample).map(profile::add)
     };
     let outcome = catch_unwind(AssertUnwindSafe(run));
     let outcome = outcome.unwrap_or_else(|panic| Err(Report::new(Class::EmulatorBug, panic_text(&*panic))));

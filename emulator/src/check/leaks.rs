@@ -10,7 +10,7 @@ use crate::config;
 use crate::report::{self, Class, Report};
 
 /// What a call of the driver may have made: the handles and the allocations between two counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Count {
     handles: usize,
     allocations: u64,
@@ -73,7 +73,7 @@ impl Driver {
 pub(crate) fn watch_exit() {
     static WATCH: Once = Once::new();
     extern "C" fn at_exit() {
-        // Another thread may still be inside the driver; then nothing can be said.
+        // Another thread may be busy inside the driver; then nothing can be said.
         let reports = |driver: &Driver| -> Vec<Report> {
             // After a fault a program can release nothing.
             if driver.contexts.values().any(|context| context.fault.is_some()) {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// The bytes of one piece of memory. Shared by reference like the memory itself; only one thread changes it at a time.
+/// The bytes of one piece of memory. Shared by reference like the memory itself, and as that changed by several threads.
 #[derive(Debug)]
 pub(crate) struct Written {
     words: Box<[AtomicU64]>,
@@ -66,12 +66,15 @@ impl Written {
 
     #[inline(always)]
     fn change(&self, word: usize, range: u64, bits: u64) {
-        let old = self.words[word].load(Relaxed);
-        let new = old & !range | bits & range;
-        if new != old {
-            self.words[word].store(new, Relaxed);
-            let missing = self.missing.load(Relaxed) + u64::from(old.count_ones()) - u64::from(new.count_ones());
-            self.missing.store(missing, Relaxed);
+        let (word, bits) = (&self.words[word], bits & range);
+        let old = word.load(Relaxed);
+        if bits & !old != 0 {
+            let added = bits & !word.fetch_or(bits, Relaxed);
+            self.missing.fetch_sub(added.count_ones().into(), Relaxed);
+        }
+        if range & !bits & old != 0 {
+            let taken = range & !bits & word.fetch_and(bits | !range, Relaxed);
+            self.missing.fetch_add(taken.count_ones().into(), Relaxed);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::barrier::{Barriers, waits_at};
 use super::grid::Grid;
+use super::idleness::Idleness;
 use super::interpret::{self, Machine, Stop};
 use super::lanes::{FULL, File, Lanes64, NAN_SLOT, Slot, lanes_of};
 use super::memory::{Fault, Hit, View, local_storage};
@@ -45,11 +46,14 @@ pub(super) enum Progress {
     Finished,
     /// Its turn is over.
     Paused,
+    /// Its turn is over, and it did nothing but wait for others to write.
+    Waiting,
 }
 
 /// The state of one block, kept between its turns and used again for other blocks.
 pub(super) struct Block<O> {
     pub index: [u32; 3],
+    pub idleness: Idleness,
     observer: O,
     registers: Vec<Slot>,
     predicates: Vec<u32>,
@@ -69,6 +73,7 @@ impl<O: Observer> Block<O> {
     pub(super) fn new(observer: O) -> Self {
         Block {
             index: [0; 3],
+            idleness: Idleness::default(),
             observer,
             registers: Vec::new(),
             predicates: Vec::new(),
@@ -86,6 +91,7 @@ impl<O: Observer> Block<O> {
     pub(super) fn start(&mut self, grid: &Grid, index: [u32; 3]) {
         let (program, warps) = (grid.program, grid.warps());
         self.index = index;
+        self.idleness = Idleness::default();
         self.registers.resize(warps * program.slots as usize, NAN_SLOT);
         self.predicates.clear();
         self.predicates.resize(warps * program.predicates as usize, 0);
@@ -126,7 +132,7 @@ impl<O: Observer> Block<O> {
     /// Runs until every warp has left the kernel, or until the block may be waiting for another: its warps have used up
     /// their turns some times, or waited for each other very often.
     pub(super) fn run(&mut self, grid: &Grid, scratch: &mut Scratch) -> Result<Progress, Box<Report>> {
-        let mut turns = TURNS;
+        let (mut turns, acts) = (TURNS, scratch.watch.acts);
         for _ in 0..ROUNDS {
             let (mut ran, mut used_up, mut all_wait) = (false, false, true);
             self.random.shuffle(&mut self.order);
@@ -152,12 +158,16 @@ impl<O: Observer> Block<O> {
                 let report = self.standstill(grid, number, "the launch timed out");
                 return Err(Box::new(report.with_fault(Kind::LaunchTimeout)));
             }
+            if used_up && grid.is_stopped() {
+                return Err(Box::new(Report::new(Class::KernelBug, "the launch was stopped")));
+            }
             turns -= u32::from(used_up);
             if turns == 0 || ran && all_wait && !released {
                 break;
             }
         }
-        Ok(Progress::Paused)
+        let idle = self.idleness.after_turn(&self.registers, &self.warps, scratch.watch.acts == acts);
+        Ok(if idle { Progress::Waiting } else { Progress::Paused })
     }
 
     /// Runs the fragments of one warp until none can run, a barrier is complete or one has used up its turn.

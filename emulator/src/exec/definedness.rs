@@ -22,6 +22,7 @@ use super::observe::{Observer, Seen};
 use crate::check::Check;
 use crate::check::written::Written;
 use crate::isa::{BarrierKind, CallTarget, MbarrierAction, Op, PredSource, Reg, Space};
+use crate::memory::Hint;
 use crate::report::{self, Key, Nearby};
 use plan::Touch;
 use propagate::lanes;
@@ -50,7 +51,7 @@ pub(super) struct Definedness<'a> {
     shared: Written,
     local: Written,
     /// For each instruction the place of the allocation that it accessed last.
-    hints: Vec<u32>,
+    hints: Vec<Hint>,
 }
 
 impl<'a> Definedness<'a> {
@@ -74,7 +75,7 @@ impl Observer for Definedness<'_> {
         for (number, shadow) in self.warps.iter_mut().enumerate() {
             shadow.start(grid.program, grid.warp_mask(number));
         }
-        self.hints.resize(grid.program.code.len(), 0);
+        self.hints.resize(grid.program.code.len(), Hint::default());
         self.local.clear();
         if self.shared.len() == grid.shared_storage() as u64 {
             self.shared.clear();

@@ -1,6 +1,7 @@
 //! A launch: what its blocks share, and the threads of the host that run them.
 
 use super::block::{Block, Progress, Scratch};
+use super::control::Control;
 use super::half::Lanes;
 use super::heap::Heap;
 use super::lanes::Slot;
@@ -55,6 +56,8 @@ pub(super) struct Grid<'a> {
     /// A barrier of a warp must be reached by every lane that it names, also where hardware goes on without.
     pub strict_barriers: bool,
     pub timeout: Option<std::time::Duration>,
+    /// Where others can end the launch and see whether it only waits.
+    pub control: Option<&'a Control>,
     /// Counts launches.
     pub number: u64,
     /// Numbers of the blocks that run; all, unless samples are asked for.
@@ -95,6 +98,7 @@ impl<'a> Grid<'a> {
             output: Output::new(Limits::default().printf_bytes),
             strict_barriers: false,
             timeout: None,
+            control: None,
             number: LAUNCHES.fetch_add(1, Ordering::Relaxed),
             selection: std::iter::once(0..launch.grid.iter().map(|side| u64::from(*side)).product()).collect(),
             seed,
@@ -117,6 +121,17 @@ impl<'a> Grid<'a> {
         (self.workspace, self.heap) = (workspace, heap);
         self.bank = self.fill_bank();
         self
+    }
+
+    /// The same launch under a control.
+    pub(super) fn under(mut self, control: &'a Control) -> Self {
+        self.control = Some(control);
+        self
+    }
+
+    /// Whether nobody needs the launch any more.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.control.is_some_and(Control::is_stopped)
     }
 
     /// The choices of the seed for warp `number` of a block; the block's own with the number of its warps.
@@ -366,6 +381,10 @@ fn gcd(a: u64, b: u64) -> u64 {
 /// A launch that is expected to take longer than this gets more threads: starting one costs a good part of it.
 const WORTH_A_THREAD: std::time::Duration = std::time::Duration::from_micros(150);
 
+/// How long a launch sleeps whose blocks all wait for the host or for another launch: short against what a host needs
+/// to notice anything, long enough to leave it the processor.
+const WAITING_PAUSE: std::time::Duration = std::time::Duration::from_micros(20);
+
 /// Blocks that have had a turn. They get the next one after all others have had theirs, in the order of their numbers
 /// upwards and downwards in turn: a chain of blocks that wait for their neighbours is then undone in two rounds.
 struct Paused<O> {
@@ -395,6 +414,8 @@ struct Queue<'g, O> {
     grid: &'g Grid<'g>,
     next: AtomicU64,
     finished: AtomicU64,
+    /// Blocks under way that did nothing but wait in their last turn.
+    idle: AtomicU64,
     paused: Mutex<Paused<O>>,
     failed: AtomicBool,
     failure: Mutex<Option<Box<Report>>>,
@@ -416,6 +437,25 @@ impl<O: Observer> Queue<'_, O> {
             self.next.fetch_sub(1, Ordering::Relaxed);
         }
         paused.pop()
+    }
+
+    /// Counts `block` among those that do nothing but wait, or no longer, and leaves the processor to others where all
+    /// blocks under way are such.
+    fn note(&self, block: &mut Block<O>, idle: bool) {
+        if idle != std::mem::replace(&mut block.idleness.counted, idle) {
+            match idle {
+                true => self.idle.fetch_add(1, Ordering::Relaxed),
+                false => self.idle.fetch_sub(1, Ordering::Relaxed),
+            };
+        }
+        let Some(control) = self.grid.control else { return };
+        let started = self.next.load(Ordering::Relaxed).min(self.grid.blocks());
+        let under_way = started - self.finished.load(Ordering::Relaxed);
+        let all = idle && self.idle.load(Ordering::Relaxed) == under_way;
+        control.set_waits(all);
+        if all {
+            std::thread::sleep(WAITING_PAUSE);
+        }
     }
 
     fn pause(&self, block: Box<Block<O>>) {
@@ -443,10 +483,14 @@ impl<O: Observer> Queue<'_, O> {
             }
             match block.run(self.grid, &mut scratch) {
                 Ok(Progress::Finished) => {
+                    self.note(&mut block, false);
                     self.finished.fetch_add(1, Ordering::Relaxed);
                     spare = Some(block);
                 }
-                Ok(Progress::Paused) => self.pause(block),
+                Ok(progress) => {
+                    self.note(&mut block, progress == Progress::Waiting);
+                    self.pause(block);
+                }
                 Err(report) => return self.fail(report),
             }
         }
@@ -464,6 +508,7 @@ pub(super) fn run<O: Observer + Send>(
         grid,
         next: AtomicU64::new(0),
         finished: AtomicU64::new(0),
+        idle: AtomicU64::new(0),
         paused: Mutex::new(Paused { waiting: Vec::new(), done: Vec::new(), upwards: false }),
         failed: AtomicBool::new(false),
         failure: Mutex::default(),

@@ -12,6 +12,7 @@ mod atomics;
 mod barrier;
 mod block;
 mod call;
+mod control;
 mod convert;
 mod deadlock;
 mod definedness;
@@ -23,6 +24,7 @@ pub mod half;
 mod halves;
 mod heap;
 mod host;
+mod idleness;
 mod integer;
 mod interpret;
 mod lanes;
@@ -57,6 +59,7 @@ use crate::occupancy::active_blocks;
 use crate::profile::{LaunchProfile, Shape};
 use crate::ptx;
 use crate::report::{Class, Report};
+pub use control::Control;
 use definedness::{Definedness, Plans, Watch};
 use grid::Grid;
 pub use heap::DEFAULT_HEAP_BYTES;
@@ -65,7 +68,7 @@ use printf::Output;
 use profile::Profiler;
 use races::Races;
 use registers::reported_registers;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Where the shared memory of a block begins among generic addresses. The windows are no addresses of the host.
 pub(crate) const SHARED_WINDOW: u64 = 1 << 60;
@@ -162,6 +165,8 @@ pub struct Module {
     device: Description,
     /// Device memory in which the blocks of a cooperative launch meet, where a kernel asks for it.
     workspace: Option<u64>,
+    /// Held by the cooperative launch that has the workspace.
+    meeting: Mutex<()>,
     /// For modules that call `malloc`.
     heap: Option<Heap>,
 }
@@ -224,7 +229,8 @@ impl Module {
         }
         let device = device.clone();
         let plans = kernels.iter().map(|_| OnceLock::new()).collect();
-        Ok(Module { text: ptx.to_owned(), kernels, programs, plans, variables, device, workspace, heap })
+        let meeting = Mutex::default();
+        Ok(Module { text: ptx.to_owned(), kernels, programs, plans, variables, device, workspace, meeting, heap })
     }
 
     /// The kernels, in the order that `Launch::kernel` indexes.
@@ -285,7 +291,23 @@ impl Module {
     /// # Errors
     /// The first fault that a thread of the host meets; memory is then as far as the kernel came.
     pub fn run(&self, launch: &Launch, memory: &Memory, options: Options) -> Result<(), Report> {
-        self.execute(&self.grid(launch, memory, options)?, options, None)
+        self.run_under(&Control::default(), launch, memory, options)
+    }
+
+    /// As [`Module::run`], under a control that other threads hold, too.
+    ///
+    /// # Errors
+    /// As [`Module::run`].
+    pub fn run_under(
+        &self,
+        control: &Control,
+        launch: &Launch,
+        memory: &Memory,
+        options: Options,
+    ) -> Result<(), Report> {
+        let _meeting = self.meeting(launch);
+        let grid = self.grid(launch, memory, options)?;
+        self.execute(&grid.under(control), options, None)
     }
 
     /// Runs one launch as [`Module::run`] does and counts what it does on the module's device. With `sample` only so many
@@ -302,7 +324,23 @@ impl Module {
         options: Options,
         sample: Option<u32>,
     ) -> Result<LaunchProfile, Report> {
-        let mut grid = self.grid(launch, memory, options)?;
+        self.profile_under(&Control::default(), launch, memory, options, sample)
+    }
+
+    /// As [`Module::profile`], under a control that other threads hold, too.
+    ///
+    /// # Errors
+    /// As [`Module::run`].
+    pub fn profile_under(
+        &self,
+        control: &Control,
+        launch: &Launch,
+        memory: &Memory,
+        options: Options,
+        sample: Option<u32>,
+    ) -> Result<LaunchProfile, Report> {
+        let _meeting = self.meeting(launch);
+        let mut grid = self.grid(launch, memory, options)?.under(control);
         let (info, device) = (&self.kernels[launch.kernel], &self.device);
         let shape = Shape::of(device, info, launch);
         let wave = u64::from(shape.occupancy.blocks.max(1)) * u64::from(device.multiprocessors);
@@ -314,6 +352,11 @@ impl Module {
         Ok(LaunchProfile::new(&info.name, device, shape, ran, &profiler.counters()))
     }
 
+    /// Keeps the workspace for a cooperative launch: those of one module that run at the same time take turns.
+    fn meeting(&self, launch: &Launch) -> Option<MutexGuard<'_, ()>> {
+        launch.cooperative.then(|| self.meeting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// What the blocks of a launch share.
     fn grid<'a>(&'a self, launch: &'a Launch, memory: &'a Memory, options: Options) -> Result<Grid<'a>, Report> {
         let program = self.programs[launch.kernel].as_ref().map_err(Report::clone)?;
@@ -323,7 +366,7 @@ impl Module {
         let resident = u64::from(active) * u64::from(self.device.multiprocessors);
         let workspace = self.workspace.filter(|_| launch.cooperative).unwrap_or(0);
         if workspace != 0 {
-            // SAFETY: the workspace is this module's allocation, and launches of a context run one after the other.
+            // SAFETY: the workspace is this module's allocation, and only one launch has it at a time.
             unsafe { std::ptr::write_bytes(workspace as *mut u8, 0, WORKSPACE_BYTES as usize) };
         }
         let name = (&info.name[..], &self.text[..]);
@@ -345,6 +388,7 @@ impl Module {
     /// Runs the blocks of a grid under the observers that are asked for.
     fn execute(&self, grid: &Grid, options: Options, profiler: Option<&Profiler>) -> Result<(), Report> {
         let checks = options.checks;
+        let _visit = grid.memory.visit();
         let outcome = match profiler {
             _ if checks.watch_instructions() => {
                 let options = Options { threads: 1, ..options };

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-use super::{AddressSpace, Allocation, Backing, Entry, Memory, PAGE_BYTES, State, map_pages};
+use super::{Allocation, Entry, Memory, PAGE_BYTES, Retired, State};
 
 /// Memory without an address: a file that lives as long as this value.
 #[derive(Debug)]
@@ -16,10 +16,7 @@ pub struct Physical {
 impl Memory {
     /// Reserves `bytes` of address space at a multiple of `alignment`.
     pub fn reserve_range(&mut self, bytes: u64, alignment: u64) -> Option<u64> {
-        if self.space.is_none() {
-            self.space = AddressSpace::new().ok();
-        }
-        self.space.as_mut()?.take(bytes, alignment.max(PAGE_BYTES))
+        self.change().space()?.take(bytes, alignment.max(PAGE_BYTES))
     }
 
     /// Takes `bytes` of the device's memory without an address; `None` when the device is full. Its content is zeros.
@@ -35,13 +32,13 @@ impl Memory {
         // SAFETY: the descriptor was just created and belongs to nobody else.
         let file = File::from(unsafe { OwnedFd::from_raw_fd(descriptor) });
         file.set_len(bytes).ok()?;
-        self.used += bytes;
+        self.change().used += bytes;
         Some(Physical { file: file.into(), bytes })
     }
 
     /// Gives the memory back; mappings of it keep its content as long as they last.
     pub fn release_physical(&mut self, physical: &Physical) {
-        self.used -= physical.bytes;
+        self.change().used -= physical.bytes;
     }
 
     /// Lets addresses from `start` on, which must be reserved, mean `bytes` of `physical`. Nobody may touch them before
@@ -54,23 +51,27 @@ impl Memory {
         let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_FIXED);
         // SAFETY: the range was reserved by the program, so that no other mapping is replaced.
         let mapped = unsafe { libc::mmap(address, bytes, protection, flags, physical.file.as_raw_fd(), 0) };
-        if mapped == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+        if mapped == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        self.change().replace_mapping(Allocation { start, bytes: bytes as u64 });
+        Ok(())
     }
 
     /// Ends what [`Memory::map_physical`] began.
     pub fn unmap_physical(&mut self, start: u64, bytes: u64) {
-        // If even this mapping is refused the pages stay readable, which costs memory and nothing else.
-        let _ = map_pages(start, bytes, Backing::Nothing);
+        self.change().retire(Retired::Mapping(Allocation { start, bytes }));
     }
 
     /// Makes exactly `runs`, sorted parts of a reserved range `[start, start + bytes)`, the memory that may be touched
     /// there. Neighbouring mappings make one run, so that copies may cross from one to the other.
     pub fn set_accessible(&mut self, start: u64, bytes: u64, runs: &[Allocation]) {
         let range = Allocation { start, bytes };
-        self.entries.retain(|entry| !range.holds(entry.allocation.start, 1));
-        let place = self.entries.partition_point(|entry| entry.allocation.start < start);
-        let serial = self.serial;
+        let mut table = self.change();
+        table.entries.retain(|entry| !range.holds(entry.allocation.start, 1));
+        let place = table.entries.partition_point(|entry| entry.allocation.start < start);
+        let serial = table.serial;
         let entries = runs.iter().map(|&allocation| Entry { allocation, state: State::Live, serial, written: None });
-        self.entries.splice(place..place, entries);
+        table.entries.splice(place..place, entries);
     }
 }

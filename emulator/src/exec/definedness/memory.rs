@@ -10,7 +10,7 @@ use crate::exec::memory::addresses;
 use crate::exec::observe::{Access, AccessKind, Seen};
 use crate::exec::stack;
 use crate::isa::*;
-use crate::memory::Memory;
+use crate::memory::{Hint, Memory};
 
 /// A bit for each undefined byte that a lane accesses, lowest address first.
 type Bytes = [u32; 32];
@@ -25,7 +25,7 @@ pub(super) struct Stores<'a> {
     /// First thread of the warp.
     pub first_thread: u64,
     /// Where the global accesses of the instruction were found last.
-    pub hint: &'a mut u32,
+    pub hint: &'a mut Hint,
 }
 
 impl Stores<'_> {

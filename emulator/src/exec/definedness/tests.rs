@@ -7,7 +7,7 @@ use crate::exec::grid::Grid;
 use crate::exec::observe::{Observer, Seen};
 use crate::exec::{Launch, Module, Options, grid, tests};
 use crate::isa::{Op, Width};
-use crate::memory::Memory;
+use crate::memory::{Hint, Memory};
 use std::sync::Mutex;
 
 /// More instructions for the registers of [`tests::INSTRUCTIONS`].
@@ -111,7 +111,8 @@ fn run(memory: &mut Memory, instruction: &str, input: &[u8], defined: &[u32]) ->
     let [from, to] = [0, 0].map(|_| memory.allocate(1024).expect("room on the device"));
     // SAFETY: the allocation holds the input.
     unsafe { input.as_ptr().copy_to_nonoverlapping(from as *mut u8, 1024) };
-    let (start, written) = memory.written(&mut 0, from, 1024).expect("an account of the input");
+    let mut hint = Hint::default();
+    let (start, written) = memory.written(&mut hint, from, 1024).expect("an account of the input");
     defined.iter().enumerate().for_each(|(lane, bits)| written.set_bits(start + 32 * lane as u64, 32, *bits));
     let parameters = [from.to_le_bytes(), to.to_le_bytes()].concat();
     let launch =
