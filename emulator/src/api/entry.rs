@@ -131,7 +131,7 @@ fn find(
 
 /// As [`call_uninitialised`], for what is asked to learn whether there is something. That there is not is an answer, given
 /// by its code, and no failed call to explain.
-fn ask(name: &str, body: impl FnOnce(&mut Driver) -> Result<CUresult>) -> CUresult {
+fn ask(name: &'static str, body: impl FnOnce(&mut Driver) -> Result<CUresult>) -> CUresult {
     let mut answer = CUresult::SUCCESS;
     let code = call_uninitialised(name, |driver| {
         answer = body(driver)?;
