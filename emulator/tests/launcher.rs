@@ -98,6 +98,27 @@ fn refused_calls_are_explained_where_it_is_asked_for() {
     assert!(!text(&run(&[], "absent").stderr).contains(reason));
 }
 
+/// The emulator's functions must not take the place of a program's variables.
+#[test]
+fn a_library_may_have_variables_of_the_same_names() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("loader");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/loader.c");
+    let compile = |output: &Path, arguments: &[&std::ffi::OsStr]| {
+        let mut compiler = Command::new("cc");
+        compiler.args(["-std=c11", "-Wall", "-Werror"]).arg(&source).args(arguments).arg("-o").arg(output);
+        let output = compiler.output().expect("a C compiler");
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    };
+    let (library, program) = (folder.join("libloader.so"), folder.join("program"));
+    compile(&library, &["-shared".as_ref(), "-fPIC".as_ref(), "-ldl".as_ref()]);
+    let mut path = std::ffi::OsString::from("-Wl,-rpath,");
+    path.push(&folder);
+    compile(&program, &["-DPROGRAM".as_ref(), library.as_ref(), path.as_ref()]);
+    let output = launcher().args(["run", "--"]).arg(&program).output().expect("the launcher");
+    assert_eq!(text(&output.stdout), "1 device\n", "{:?} {}", output.status, text(&output.stderr));
+}
+
 #[test]
 fn the_status_is_that_of_the_program() {
     let status = |arguments: &[&str]| launcher().args(arguments).output().expect("the launcher").status.code();

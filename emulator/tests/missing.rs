@@ -44,6 +44,15 @@ fn every_declared_function_is_exported() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
+/// Programs look for all of them before they use any.
+#[test]
+fn functions_of_graphics_libraries_are_there_to_be_refused() {
+    let exported: BTreeSet<&str> = cuda_emulator::api::symbols().map(|symbol| symbol.name.to_str().unwrap()).collect();
+    for name in ["cuGLGetDevices_v2", "cuGraphicsGLRegisterBuffer", "cuEGLStreamConsumerConnect", "cuVDPAUGetDevice"] {
+        assert!(exported.contains(name), "{name}");
+    }
+}
+
 #[test]
 fn a_call_is_refused_and_named() {
     let _context = TestContext::new();

@@ -166,10 +166,7 @@ pub unsafe extern "C" fn cuGetProcAddress_v2(
 /// Tables of functions that are not published, for NVIDIA's own libraries: there are none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuGetExportTable(table: Out<usize>, _id: In<[u8; 16]>) -> CUresult {
-    call_uninitialised("cuGetExportTable", |_| {
-        table.set(0)?;
-        refused(CUresult::NOT_FOUND, "there are no tables of functions that are not published")
-    })
+    ask("cuGetExportTable", |_| table.set(0).map(|()| CUresult::NOT_FOUND))
 }
 
 /// Begins a profile, which is nobody's.

@@ -229,9 +229,12 @@ impl Observer for Races<'_> {
             | Op::Redux { .. }
             | Op::Elect { .. } => self.clocks.meet(seen.number, seen.mask),
             Op::Fence { device } => self.clocks.fence(seen.number, *device),
-            Op::Barrier { kind: BarrierKind::Arrive, id, .. } => {
-                let id = seen.file.get(*id)[seen.mask.trailing_zeros() as usize & 31];
-                self.clocks.arrive(seen.number, id as usize & 15);
+            Op::Barrier { kind, id, count, .. } => {
+                let id = seen.file.get(*id)[seen.mask.trailing_zeros() as usize & 31] as usize & 15;
+                self.clocks.barrier(id, count.is_some());
+                if matches!(kind, BarrierKind::Arrive) {
+                    self.clocks.arrive(seen.number, id);
+                }
             }
             Op::CopyWait { pending, all } => self.complete_copies(seen, *pending, *all),
             Op::Exit => self.clocks.leave(seen.number, seen.mask),

@@ -42,7 +42,6 @@ fn start(arguments: &super::Run) -> Result<ExitCode, String> {
     let mut command = Command::new(&arguments.program[0]);
     command.args(&arguments.program[1..]);
     command.env("LD_LIBRARY_PATH", before("LD_LIBRARY_PATH", folder.0.as_os_str()));
-    command.env("LD_PRELOAD", before("LD_PRELOAD", library.as_os_str()));
     command.env("CUDA_EMULATOR_REPORT", &report);
     settings(arguments).into_iter().for_each(|(name, value)| {
         command.env(name, value);

@@ -99,6 +99,10 @@ pub(super) struct Clocks {
     warps: Vec<WarpClock>,
     /// What arrived at barriers that nobody has passed since.
     arrivals: [Option<Box<(Clock, Fenced)>>; BARRIERS],
+    /// What warps did that have left the kernel: barriers of all threads wait for them no more, as if they had arrived.
+    left: (Clock, Fenced),
+    /// Barriers that wait for a number of threads, each a bit.
+    counted: u16,
     /// What was published inside the block: by shared address, and by global address.
     published: [HashMap<u64, Clock>; 2],
 }
@@ -119,6 +123,7 @@ impl Clocks {
         let known = Clock { warps: [1; 32], others: None };
         self.warps.extend(live.map(|live| WarpClock { live, known: known.clone(), floor: 1, ..WarpClock::default() }));
         self.arrivals = Default::default();
+        (self.left, self.counted) = Default::default();
         self.published.iter_mut().for_each(HashMap::clear);
     }
 
@@ -141,6 +146,16 @@ impl Clocks {
     /// Lanes leave the kernel.
     pub(super) fn leave(&mut self, warp: usize, mask: u32) {
         self.warps[warp].live &= !mask;
+        if self.warps[warp].live == 0 {
+            let clock = self.everything(warp);
+            self.left.0.join(&clock);
+            self.left.1.join(&self.warps[warp].fenced);
+        }
+    }
+
+    /// Barrier `id` waits for a number of threads, or for all that there are.
+    pub(super) fn barrier(&mut self, id: usize, counted: bool) {
+        self.counted = self.counted & !(1 << id) | u16::from(counted) << id;
     }
 
     /// Whether the warp, whatever the lane, knows of an access by another warp.
@@ -203,6 +218,10 @@ impl Clocks {
     /// Barrier `id` lets go of the lanes that waited, warp by warp.
     pub(super) fn pass_barrier(&mut self, id: usize, lanes: &[u32]) {
         let (mut joined, mut fenced) = self.arrivals[id].take().map(|arrived| *arrived).unwrap_or_default();
+        if self.counted >> id & 1 == 0 {
+            joined.join(&self.left.0);
+            fenced.join(&self.left.1);
+        }
         let waited = || lanes.iter().enumerate().filter(|(_, lanes)| **lanes != 0);
         for (warp, _) in waited() {
             joined.join(&self.everything(warp));
