@@ -1,5 +1,6 @@
 //! Loads, stores, atomics, asynchronous copies and matrix loads.
 
+use super::bulk;
 use super::convert::space;
 use super::mbarrier::arrive_after_copies;
 use super::{Builder, Modifiers, Result, is_signed, take, width};
@@ -427,8 +428,11 @@ fn generic_to_shared(b: &mut Builder, address: Address) -> Result<Address> {
 
 /// `cp.async` and its groups.
 fn copy(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> {
-    if !m.flag("async") || m.has("bulk") {
+    if !m.flag("async") {
         return Err("form of cp".into());
+    }
+    if m.flag("bulk") {
+        return bulk::copy(b, m, operands);
     }
     if m.flag("mbarrier") {
         return arrive_after_copies(b, m, operands);
