@@ -224,7 +224,16 @@ const MEMORY: &[Form] = &[
             "cp.async.bulk.wait_group.read 0;",
         ],
     ),
-    form(&["membar", "fence"], "all scopes", &["membar.gl;", "fence.acq_rel.cluster;"]),
+    form(
+        &["membar", "fence"],
+        "all scopes; `.proxy.async`, `.mbarrier_init`",
+        &[
+            "membar.gl;",
+            "fence.acq_rel.cluster;",
+            "fence.proxy.async.shared::cta;",
+            "fence.mbarrier_init.release.cluster;",
+        ],
+    ),
     form(
         &["prefetch", "prefetchu", "applypriority", "discard", "createpolicy"],
         "hints, whose addresses are not looked at",

@@ -16,9 +16,11 @@ pub(super) fn decode(b: &mut Builder, opcode: &str, m: &mut Modifiers, operands:
         "red" if !m.has("async") => atomic(b, m, operands, false)?,
         "ldmatrix" | "stmatrix" => matrix(b, opcode, m, operands)?,
         "cp" => copy(b, m, operands)?,
+        // Asynchronous copies see memory as their thread does.
+        "fence" if m.has("proxy") && m.has("async") => m.ignore_where(|_| true),
         "membar" | "fence" => {
             let device = !m.has("cta");
-            m.ignore_where(|word| !word.starts_with("proxy") && word != "mbarrier_init");
+            m.ignore_where(|word| !word.starts_with("proxy"));
             b.emit(Op::Fence { device });
         }
         "prefetch" | "prefetchu" | "applypriority" | "discard" => m.ignore_where(|word| !word.starts_with("tensormap")),
