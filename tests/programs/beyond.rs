@@ -23,7 +23,7 @@ fn missing_instructions_are_named() {
                     continue;
                 }
                 "texture" => "tex.1d",
-                _ => "cp.async.bulk",
+                _ => "cp.async.bulk.tensor",
             };
             let report = module.unsupported(index).unwrap_or_else(|| panic!("{missing} is new: test what it does"));
             let line = text.lines().nth(report.ptx_line.expect("a line") as usize - 1).expect("of the text");

@@ -119,7 +119,7 @@ impl<'m> Builder<'m> {
     }
 
     /// Builds something for the lanes of the guard only, without guarding each operation.
-    fn unguarded(&mut self, build: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+    pub(super) fn unguarded(&mut self, build: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         if self.guard == PredSource::TRUE {
             return build(self);
         }

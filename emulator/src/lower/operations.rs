@@ -214,7 +214,26 @@ const MEMORY: &[Form] = &[
             "cp.async.mbarrier.arrive.noinc.shared.b64 [%r1];",
         ],
     ),
-    form(&["membar", "fence"], "all scopes", &["membar.gl;", "fence.acq_rel.cluster;"]),
+    form(
+        &["cp.async.bulk"],
+        "between global memory and the block's own shared memory; no tensors",
+        &[
+            "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%r1], [%d1], %r2, [%r3];",
+            "cp.async.bulk.global.shared::cta.bulk_group.L2::cache_hint [%d1], [%r1], 64, %d2;",
+            "cp.async.bulk.commit_group;",
+            "cp.async.bulk.wait_group.read 0;",
+        ],
+    ),
+    form(
+        &["membar", "fence"],
+        "all scopes; `.proxy.async`, `.mbarrier_init`",
+        &[
+            "membar.gl;",
+            "fence.acq_rel.cluster;",
+            "fence.proxy.async.shared::cta;",
+            "fence.mbarrier_init.release.cluster;",
+        ],
+    ),
     form(
         &["prefetch", "prefetchu", "applypriority", "discard", "createpolicy"],
         "hints, whose addresses are not looked at",

@@ -9,7 +9,7 @@ const BEGIN: &str = "\t.reg .b64 %out, %s<8>, %g, %place;
 	.reg .b32 %o, %t, %r<8>, %count;
 	.reg .pred %p, %q;
 	.shared .align 8 .b64 object;
-	.shared .align 4 .b32 values[64];
+	.shared .align 16 .b32 values[64];
 	ld.param.u64 %out, [out];
 	mov.u32 %t, %tid.x;
 	mov.u32 %o, object;
@@ -134,6 +134,42 @@ READ:
     }
 }
 
+/// One thread copies for all: in with a phase that waits for the bytes, out as a group.
+#[test]
+fn bulk_copies_come_and_go() {
+    let body = format!(
+        "{BEGIN}	.reg .b64 %in;
+	ld.param.u64 %in, [in];
+	setp.ne.u32 %q, %t, 0;
+	mov.u32 %r2, values;
+	@!%q mbarrier.init.shared.b64 [%o], 1;
+	bar.sync 0;
+	@!%q mbarrier.arrive.expect_tx.shared.b64 _, [%o], 256;
+	@!%q cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%r2], [%in], 192, [%o];
+	mov.u32 %r0, 64;
+	@!%q cp.async.bulk.shared::cta.global.mbarrier::complete_tx::bytes [%r2+192], [%in+192], %r0, [%o];
+COME:
+	mbarrier.try_wait.parity.shared.b64 %p, [%o], 0;
+	@!%p bra COME;
+	sub.u32 %r3, 63, %t;
+	mad.lo.u32 %r3, %r3, 4, %r2;
+	ld.shared.b32 %r4, [%r3];
+	mad.lo.u32 %r4, %r4, 3, %t;
+	bar.sync 0;
+	st.shared.b32 [%r3], %r4;
+	fence.proxy.async.shared::cta;
+	bar.sync 0;
+	@!%q cp.async.bulk.global.shared::cta.bulk_group [%out+16], [%r2], 240;
+	cp.async.bulk.commit_group;
+	cp.async.bulk.wait_group.read 0;"
+    );
+    let (mut out, mut input) = (vec![7; 64], (0..64).map(|i| i * i).collect::<Vec<u32>>());
+    let arguments = &mut [Argument::Buffer(&mut out), Argument::Buffer(&mut input)];
+    launch(&module(&["out", "in"], &body), Shape::line(1, 64), arguments).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(out[..4], [7; 4]);
+    assert!(out[4..].iter().zip(0..).all(|(found, i)| *found == 3 * i * i + 63 - i), "{out:?}");
+}
+
 #[test]
 fn wrong_uses_are_faults() {
     for (body, message) in [
@@ -152,6 +188,9 @@ fn wrong_uses_are_faults() {
             "mbarrier.init.shared.b64 [%o], 1; mbarrier.arrive.noComplete.shared.b64 %s0, [%o], 1;",
             "must not end the phase",
         ),
+        ("cp.async.bulk.global.shared::cta.bulk_group [%out], [%o], 24;", "trap"),
+        ("cp.async.bulk.global.shared::cta.bulk_group [%out+8], [%o], 16;", "misaligned access of 16 bytes"),
+        ("cp.async.bulk.global.shared::cta.bulk_group [%out], [%o+224], 64;", "but the block has"),
         ("add.u32 %o, %o, 4; mbarrier.init.shared.b64 [%o], 1;", "misaligned access of 8 bytes"),
     ] {
         let ptx = module(&["out"], &format!("{BEGIN}\t{body}"));

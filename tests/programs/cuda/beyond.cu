@@ -1,4 +1,4 @@
-// Beyond what the emulator has: textures and bulk copies. The plain kernel beside them runs.
+// Beyond what the emulator has: textures and tensor copies. The plain kernel beside them runs.
 
 extern "C" __global__ void plain(int* output) { output[threadIdx.x] = threadIdx.x + 1; }
 
@@ -10,11 +10,12 @@ extern "C" __global__ void texture(unsigned long long object, float* output) {
 }
 
 #if __CUDA_ARCH__ >= 900
-extern "C" __global__ void bulk_copy(const int* input) {
+extern "C" __global__ void tensor_copy(unsigned long long map) {
     __shared__ __align__(16) int room[64];
     __shared__ unsigned long long barrier;
     unsigned to = (unsigned)__cvta_generic_to_shared(room), signal = (unsigned)__cvta_generic_to_shared(&barrier);
-    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], 256, [%2];" ::"r"(to),
-                 "l"(input), "r"(signal) : "memory");
+    asm volatile("cp.async.bulk.tensor.1d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2}], [%3];" ::"r"(
+                     to),
+                 "l"(map), "r"(0), "r"(signal) : "memory");
 }
 #endif

@@ -108,6 +108,16 @@ fn pending_count(b: &mut Builder, operands: &[Operand]) -> Result<()> {
     Ok(())
 }
 
+/// The bytes of a bulk copy have come to the object at `address`, with what they brought.
+pub(super) fn complete(b: &mut Builder, address: &Operand, bytes: Reg) -> Result<()> {
+    let (address, symbol) = b.address(address)?;
+    let space = resolve_space(Space::Shared, symbol)?;
+    b.emit(Op::Fence { device: false });
+    let action = MbarrierAction::Complete;
+    b.emit(Op::Mbarrier(Box::new(Mbarrier { action, space, address, a: bytes, d: None, p: None })));
+    Ok(())
+}
+
 /// `cp.async.mbarrier.arrive`: an arrival once the thread's copies are done. They are done here, which is as early as a
 /// copy may be; one that `noinc` does not ask for was expected by nobody and changes nothing.
 pub(super) fn arrive_after_copies(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Loads, stores, atomics, asynchronous copies and matrix loads.
 
+use super::bulk;
 use super::convert::space;
 use super::mbarrier::arrive_after_copies;
 use super::{Builder, Modifiers, Result, is_signed, take, width};
@@ -15,9 +16,11 @@ pub(super) fn decode(b: &mut Builder, opcode: &str, m: &mut Modifiers, operands:
         "red" if !m.has("async") => atomic(b, m, operands, false)?,
         "ldmatrix" | "stmatrix" => matrix(b, opcode, m, operands)?,
         "cp" => copy(b, m, operands)?,
+        // Asynchronous copies see memory as their thread does.
+        "fence" if m.has("proxy") && m.has("async") => m.ignore_where(|_| true),
         "membar" | "fence" => {
             let device = !m.has("cta");
-            m.ignore_where(|word| !word.starts_with("proxy") && word != "mbarrier_init");
+            m.ignore_where(|word| !word.starts_with("proxy"));
             b.emit(Op::Fence { device });
         }
         "prefetch" | "prefetchu" | "applypriority" | "discard" => m.ignore_where(|word| !word.starts_with("tensormap")),
@@ -427,8 +430,11 @@ fn generic_to_shared(b: &mut Builder, address: Address) -> Result<Address> {
 
 /// `cp.async` and its groups.
 fn copy(b: &mut Builder, m: &mut Modifiers, operands: &[Operand]) -> Result<()> {
-    if !m.flag("async") || m.has("bulk") {
+    if !m.flag("async") {
         return Err("form of cp".into());
+    }
+    if m.flag("bulk") {
+        return bulk::copy(b, m, operands);
     }
     if m.flag("mbarrier") {
         return arrive_after_copies(b, m, operands);

@@ -1,6 +1,7 @@
 //! Instructions of the syntax tree to operations, one function a family.
 
 mod arithmetic;
+mod bulk;
 mod control;
 mod convert;
 mod float;
