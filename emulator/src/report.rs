@@ -14,6 +14,8 @@ pub enum Class {
     KernelBug,
     /// PTX that the emulator does not implement.
     UnsupportedPtx,
+    /// PTX that no assembler takes.
+    InvalidPtx,
     /// A driver call with arguments that the driver refuses.
     BadApiCall,
     /// The emulator contradicts itself.
@@ -172,6 +174,7 @@ impl fmt::Display for Report {
         let class = match self.class {
             Class::KernelBug => "kernel bug",
             Class::UnsupportedPtx => "unsupported PTX",
+            Class::InvalidPtx => "invalid PTX",
             Class::BadApiCall => "bad API call",
             Class::EmulatorBug => "emulator bug",
         };

@@ -144,7 +144,8 @@ fn complaint(text: &str) -> Option<String> {
     reports.into_iter().find_map(|report| {
         let lines = text.lines().count() as u32 + 1;
         let placed = report.ptx_line.is_none_or(|line| (1..=lines).contains(&line));
-        let clear = report.class == Class::UnsupportedPtx && !report.message.is_empty() && placed;
+        let refusal = matches!(report.class, Class::UnsupportedPtx | Class::InvalidPtx);
+        let clear = refusal && !report.message.is_empty() && placed;
         (!clear).then(|| format!("the report {report:?}"))
     })
 }

@@ -185,6 +185,16 @@ fn images() {
     let (code, log) = load(b".version 9.5\n.target sm_80\n.address_size 64\n\0");
     assert_eq!(code, CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION);
     assert!(log.contains("9.5") && log.contains("12.9"), "{log}");
+    let kernel = |body: &str| {
+        let text = format!(".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry k() {{\n{body} ret;\n}}\0");
+        load(text.as_bytes())
+    };
+    for (body, name) in [("mov.u32 %r1, 2;", "%r1"), ("bra X;", "X"), (".reg .b32 a; add.s32 a, a, %r7;", "%r7")] {
+        let (code, log) = kernel(body);
+        assert_eq!(code, CUresult::CUDA_ERROR_INVALID_PTX, "{body}");
+        assert!(log.contains(&format!("line 5; error   : unknown symbol {name}")), "{log}");
+    }
+    assert_eq!(kernel("frob.u32 %r1, 2;").0, SUCCESS, "what the emulator lacks is refused at launch");
     let mut module = std::ptr::null_mut();
     assert_eq!(result!(cuModuleLoadData(&mut module, std::ptr::null())), INVALID_VALUE);
     assert_eq!(result!(cuModuleLoad(&mut module, c"/nowhere.ptx".as_ptr())), CUresult::CUDA_ERROR_FILE_NOT_FOUND);

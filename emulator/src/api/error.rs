@@ -202,6 +202,7 @@ pub fn refused<T>(code: CUresult, why: impl Into<String>) -> Result<T> {
 pub fn fault_code(report: &Report) -> CUresult {
     match (report.class, report.fault) {
         (Class::UnsupportedPtx, _) => CUresult::NOT_SUPPORTED,
+        (Class::InvalidPtx, _) => CUresult::INVALID_PTX,
         (Class::EmulatorBug, _) => CUresult::UNKNOWN,
         (_, Some(Fault::IllegalAddress)) => CUresult::ILLEGAL_ADDRESS,
         (_, Some(Fault::MisalignedAddress)) => CUresult::MISALIGNED_ADDRESS,

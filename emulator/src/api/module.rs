@@ -262,7 +262,7 @@ impl Driver {
 fn refusal(report: Report) -> Failure {
     let code = match report.class {
         Class::EmulatorBug => CUresult::UNKNOWN,
-        Class::KernelBug | Class::BadApiCall | Class::UnsupportedPtx => CUresult::INVALID_PTX,
+        Class::KernelBug | Class::BadApiCall | Class::UnsupportedPtx | Class::InvalidPtx => CUresult::INVALID_PTX,
     };
     failed_with(code)(report)
 }

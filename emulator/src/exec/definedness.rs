@@ -4,7 +4,7 @@
 //! padding, and vectors are loaded past the end of what counts. A value that came from memory which nobody wrote is
 //! reported at its first use in arithmetic once its effect leaves the thread (a store, an atomic operation), chooses a
 //! way or an address; a register that nobody wrote is reported when it chooses one: compilers compute with undefined
-//! registers whose results they throw away.
+//! registers whose results they throw away. What a shuffle takes from a lane that is not active counts as such memory.
 
 mod memory;
 mod plan;
@@ -16,7 +16,7 @@ mod tests;
 pub(super) use plan::Plans;
 
 use super::grid::Grid;
-use super::lanes::lanes_of;
+use super::lanes::{FULL, lanes_of};
 use super::mma::sparse::metadata_lanes;
 use super::observe::{Observer, Seen};
 use crate::check::Check;
@@ -118,8 +118,9 @@ impl Definedness<'_> {
         match plan.touch {
             Touch::Memory => self.access(seen),
             Touch::Call => self.call_or_return(seen),
-            Touch::Nothing if touched => propagate::propagate(&mut self.warps[seen.number], seen, plan),
-            Touch::Nothing => {}
+            Touch::Nothing | Touch::Lanes if touched => propagate::propagate(&mut self.warps[seen.number], seen, plan),
+            Touch::Lanes if seen.mask != FULL => propagate::propagate(&mut self.warps[seen.number], seen, plan),
+            Touch::Nothing | Touch::Lanes => {}
         }
     }
 
@@ -259,7 +260,10 @@ impl Definedness<'_> {
         }
         let place = seen.grid.place(seen.block, seen.number, Some(lane), position);
         let used = if origin.used == NONE { "" } else { "is computed with, and the result " };
-        let message = format!("a value from {} memory that was never written {used}{what}", space_name(origin.space));
+        let message = match origin.inactive {
+            Some(lane) => format!("a value that a shuffle took from lane {lane}, which was not active, {used}{what}"),
+            None => format!("a value from {} memory that was never written {used}{what}", space_name(origin.space)),
+        };
         let mut found = report::Report::of_check(check, message).at(kernel, place);
         found.other = Some(seen.grid.place(seen.block, seen.number, Some(origin.lane.into()), origin.load));
         found.nearby = self.nearby(seen, origin);

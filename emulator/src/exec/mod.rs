@@ -188,7 +188,8 @@ pub struct Launch {
 impl Module {
     /// Parses and lowers PTX for a device and allocates its variables.
     ///
-    /// A kernel that uses PTX which the emulator lacks does not fail the others: its report is that of its launch.
+    /// A kernel that uses PTX which the emulator lacks does not fail the others: its report is that of its launch. One
+    /// that no assembler takes fails the module.
     ///
     /// # Errors
     /// Malformed PTX, or variables that do not fit.
@@ -209,7 +210,10 @@ impl Module {
         let mut programs = Vec::new();
         let registers = reported_registers(ptx);
         for function in module.functions.iter().filter(|f| f.entry && f.body.is_some()) {
-            let program = lower::kernel(&module, function, &variables, ptx);
+            let program = match lower::kernel(&module, function, &variables, ptx) {
+                Err(report) if report.class == Class::InvalidPtx => return Err(report),
+                program => program,
+            };
             let registers = registers.get(&function.name).copied();
             kernels
                 .push(KernelInfo { registers_per_thread: registers, ..kernel_info(function, program.as_ref().ok()) });

@@ -152,7 +152,7 @@ impl<'m> Builder<'m> {
     fn statement(&mut self, statement: &'m Statement) -> Result<()> {
         match statement {
             Statement::Registers { line, ty, names } => {
-                self.registers(*ty, names).map_err(|message| Problem { message, line: Some(*line) })
+                self.registers(*ty, names).map_err(|message| Problem { line: Some(*line), ..Problem::new(message) })
             }
             Statement::Variable(variable) => {
                 self.variable(variable).map_err(|p| Problem { line: p.line.or(Some(variable.line)), ..p })
@@ -327,14 +327,26 @@ impl<'m> Builder<'m> {
     pub(super) fn predicate_named(&self, name: &str) -> Result<Pred> {
         match self.find(name) {
             Some(Symbol::Predicate(pred)) => Ok(pred),
-            _ => Err(format!("{name} is not a predicate").into()),
+            _ => Err(self.not(name, "a predicate")),
         }
+    }
+
+    /// The problem of `name`, which is not `wanted`: whether there is one of that name at all decides whose it is.
+    fn not(&self, name: &str, wanted: &str) -> Problem {
+        let module = self.module;
+        let declared = name == "_"
+            || self.find(name).is_some()
+            || self.scopes.table(name).is_some()
+            || special_register(name).is_some()
+            || module.variables.iter().any(|variable| variable.name == name)
+            || module.functions.iter().any(|function| function.name == name);
+        if declared { Problem::new(format!("{name} is not {wanted}")) } else { Problem::undeclared(name) }
     }
 
     pub(super) fn label_named(&self, name: &str) -> Result<u32> {
         match self.find(name) {
             Some(Symbol::Label(label)) => Ok(label),
-            _ => Err(format!("{name} is not a label").into()),
+            _ => Err(self.not(name, "a label")),
         }
     }
 
@@ -374,7 +386,7 @@ impl<'m> Builder<'m> {
                 if let Some(Symbol::Local(start)) = self.find(name) {
                     return self.local_value(i64::from(start) + offset, width);
                 }
-                let symbol = self.find(name).and_then(address_bits).ok_or_else(|| format!("unknown name {name}"))?;
+                let symbol = self.find(name).and_then(address_bits).ok_or_else(|| self.not(name, "an address"))?;
                 constant(self, symbol.wrapping_add_signed(*offset))
             }
             _ => Err(format!("operand {operand:?} is not a value").into()),
@@ -383,7 +395,9 @@ impl<'m> Builder<'m> {
 
     fn special(&mut self, name: &str, width: Width) -> Result<(Reg, Width)> {
         let Some(kind) = special_register(name) else {
-            return Err(format!("unknown name {name}").into());
+            // A name like `%r7` is a register's; the system's own registers may be more than are known here.
+            let special = name.starts_with('%') && !name.ends_with(|last: char| last.is_ascii_digit());
+            return Err(if special { format!("unknown name {name}").into() } else { self.not(name, "a value") });
         };
         let (reg, natural) = match kind {
             SpecialKind::Launch(LaunchSpecial::GridNumber) if width == Width::W64 => {
@@ -423,7 +437,7 @@ impl<'m> Builder<'m> {
             Operand::Name(name) if name == "_" => Ok((self.new_register(width), width)),
             Operand::Name(name) => match self.find(name) {
                 Some(Symbol::Register(reg, width)) => Ok((reg, width)),
-                _ => Err(format!("{name} is not a register").into()),
+                _ => Err(self.not(name, "a register")),
             },
             _ => Err(format!("destination {operand:?} is not a register").into()),
         }
@@ -496,7 +510,7 @@ impl<'m> Builder<'m> {
                 let start = address_bits(symbol).ok_or_else(|| format!("{base} is not an address"))?;
                 Ok((absolute(self, start.wrapping_add_signed(*offset)), Some(symbol)))
             }
-            None => Err(format!("unknown name {base}").into()),
+            None => Err(self.not(base, "an address")),
         }
     }
 

@@ -28,11 +28,18 @@ use std::cell::RefCell;
 pub(crate) struct Problem {
     pub message: String,
     pub line: Option<u32>,
+    /// Whether no assembler takes it either.
+    pub invalid: bool,
 }
 
 impl Problem {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Problem { message: message.into(), line: None }
+        Problem { message: message.into(), line: None, invalid: false }
+    }
+
+    /// `name` is declared nowhere.
+    pub(crate) fn undeclared(name: &str) -> Self {
+        Problem { invalid: true, ..Problem::new(format!("unknown symbol {name}")) }
     }
 
     /// What is said of the kernel `function` of the PTX `text`.
@@ -42,7 +49,7 @@ impl Problem {
             ptx_line: self.line,
             instruction: self.line.and_then(|line| source_line(text, line)),
             source: self.line.and_then(|line| crate::ptx::location::source(text, line)),
-            ..Report::new(Class::UnsupportedPtx, self.message)
+            ..Report::new(if self.invalid { Class::InvalidPtx } else { Class::UnsupportedPtx }, self.message)
         }
     }
 }

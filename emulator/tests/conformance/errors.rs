@@ -30,6 +30,12 @@ fn unsupported(text: &str) -> Report {
     report
 }
 
+fn invalid(text: &str) -> Report {
+    let report = report(text, Shape::line(1, 32));
+    assert_eq!(report.class, Class::InvalidPtx, "{report}");
+    report
+}
+
 fn kernel_bug(text: &str, shape: Shape) -> Report {
     let report = report(text, shape);
     assert_eq!(report.class, Class::KernelBug, "{report}");
@@ -56,11 +62,16 @@ fn unknown_instructions_are_named() {
 fn names_must_be_declared() {
     for (text, name) in [
         ("mov.b32 %nobody, %r1; // here", "%nobody"),
+        ("add.s32 %r2, %r1, %r9; // here", "%r9"),
+        ("@%q bra END; END: // here", "%q"),
         ("bra NOWHERE; // here", "NOWHERE"),
-        ("call.uni missing; // here", "missing"),
         ("ld.param.u64 %base, [nothing]; // here", "nothing"),
-        ("mov.u32 %r2, %tid.w; // here", "%tid.w"),
     ] {
+        let report = invalid(text);
+        assert!(report.to_string().contains(name), "{report}");
+    }
+    // What links, and what the system's registers are called, is not for the text alone to say.
+    for (text, name) in [("call.uni missing; // here", "missing"), ("mov.u32 %r2, %tid.w; // here", "%tid.w")] {
         let report = unsupported(text);
         assert!(report.to_string().contains(name), "{report}");
     }

@@ -474,3 +474,26 @@ fn blocks_are_transposed() {
         assert_eq!(found, expected, "lane {lane}");
     }
 }
+
+/// Vector registers, constant expressions and the address of an array's first element.
+#[test]
+fn registers_and_constants_are_spelled_as_in_the_manual() {
+    let body = "	.reg .b64 %p, %l;
+	.reg .b32 %t;
+	.reg .v4 .u32 v;
+	.reg .v2 .u32 w;
+	.local .align 16 .b8 local0[4*4];
+	ld.param.u64 %p, [out];
+	mov.u64 %l, local0[0];
+	mov.u32 v.x, (1<<4)|3;
+	mov.u32 v.y, (3>2)?5:6;
+	mov.u32 v.b, WARP_SZ-1;
+	sub.u32 v.w, v.z, 2*(1+1);
+	st.local.v4.u32 [%l], v;
+	ld.local.v2.u32 w, [local0+2*4];
+	mov.u32 %t, v.g;
+	st.global.v4.u32 [%p], v;
+	st.global.v2.u32 [%p+4*4], w;
+	st.global.u32 [%p+24], %t;";
+    assert_eq!(fill(&module(&["out"], body), Shape::line(1, 1), 7), [19, 5, 31, 27, 31, 27, 5]);
+}

@@ -126,7 +126,7 @@ fn bytes_of(bits: u64) -> u32 {
 fn origin(seen: &Seen, access: &Access, undefined: &Bytes) -> Origin {
     let lane = undefined.iter().position(|bytes| *bytes != 0).unwrap_or(0);
     let address = access.addresses[lane] + u64::from(undefined[lane].trailing_zeros());
-    Origin { load: seen.position, used: NONE, lane: lane as u8, space: access.space, address }
+    Origin { load: seen.position, used: NONE, lane: lane as u8, inactive: None, space: access.space, address }
 }
 
 /// The first bytes of each row of a matrix operation, as [`Access`] shows them, and where in them half `half` of what

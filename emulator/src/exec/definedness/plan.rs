@@ -22,6 +22,8 @@ pub(super) enum Operand {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Touch {
     Nothing,
+    /// Nothing, but it may read lanes that are not active.
+    Lanes,
     Memory,
     /// A call or a return, which keep registers in memory of their own.
     Call,
@@ -62,6 +64,7 @@ impl Plans {
             let touch = match op {
                 _ if memory => Touch::Memory,
                 Op::CallFunction { .. } | Op::Return => Touch::Call,
+                Op::Shuffle { .. } => Touch::Lanes,
                 _ => Touch::Nothing,
             };
             Plan { touch, operands: collect.operands.into() }

@@ -5,7 +5,7 @@
 //! `if` that the compiler turned into a selection, nothing happened.
 
 use super::plan::{Operand, Plan};
-use super::shadow::{Bits, Origin, Shadow};
+use super::shadow::{Bits, NONE, Origin, Shadow};
 use crate::exec::lanes::{FULL, File, lanes_of};
 use crate::exec::observe::Seen;
 use crate::exec::{half, integer, shuffle};
@@ -489,8 +489,17 @@ impl Step<'_> {
                 shuffle::sources(mode, self.seen.file.get(b), self.seen.file.get(c), &mut from, &mut inside);
                 let (a, b, c) = (self.get(a, false), self.get(b, false), self.get(c, false));
                 let unknown = lanes(|lane| b[lane] | c[lane] != 0);
-                let bits =
-                    |lane: usize| if unknown >> lane & 1 != 0 { all(Width::W32) } else { a[from[lane] as usize & 31] };
+                // The lanes that take part name each other as members, so that those left out are not active here.
+                let inactive = lanes(|lane| mask >> (from[lane] & 31) & 1 == 0) & mask & !unknown;
+                if let Some(lane) = lanes_of(inactive).next()
+                    && self.origin.load == NONE
+                {
+                    self.origin = Origin::of_lane(self.seen.position, lane as u8, from[lane] as u8);
+                }
+                let bits = |lane: usize| {
+                    let whole = (unknown | inactive) >> lane & 1 != 0;
+                    if whole { all(Width::W32) } else { a[from[lane] as usize & 31] }
+                };
                 self.put(d, false, bits);
                 p.iter().for_each(|p| self.put_predicate(*p, unknown));
             }

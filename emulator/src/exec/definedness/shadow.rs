@@ -13,19 +13,28 @@ pub(super) type Bits = [u64; 32];
 /// Where undefined bits come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Origin {
-    /// The instruction that read memory which was never written; `NONE` for a register that was never written.
+    /// The instruction that read memory which was never written, or a lane that was not active; `NONE` for a register
+    /// that was never written.
     pub load: u32,
     /// The first instruction that did more than move the bits, or `NONE`.
     pub used: u32,
     /// What was read, where something was: a lane, its address and the space.
     pub lane: u8,
+    /// The lane that was read though it was not active, instead of memory.
+    pub inactive: Option<u8>,
     pub space: Space,
     pub address: u64,
 }
 
 impl Origin {
     /// A register that was never written.
-    pub(super) const REGISTER: Origin = Origin { load: NONE, used: NONE, lane: 0, space: Space::Generic, address: 0 };
+    pub(super) const REGISTER: Origin =
+        Origin { load: NONE, used: NONE, lane: 0, inactive: None, space: Space::Generic, address: 0 };
+
+    /// What the instruction at `position` gave `lane`, which read a lane that was not active.
+    pub(super) fn of_lane(position: u32, lane: u8, inactive: u8) -> Origin {
+        Origin { load: position, lane, inactive: Some(inactive), ..Self::REGISTER }
+    }
 
     /// The same, used at `position` if not before.
     pub(super) fn used_at(self, position: u32) -> Origin {

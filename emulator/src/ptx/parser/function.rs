@@ -18,6 +18,7 @@ impl Parser<'_> {
         let name = self.word("a function's name")?.to_owned();
         let params = self.parameters()?;
         let directives = self.performance_directives()?;
+        self.vectors.clear();
         let body = if self.accept(b';') { None } else { Some(self.block()?) };
         Ok(Function { line, entry, linking, name, returns, params, directives, body })
     }
@@ -137,9 +138,10 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// `.reg .b32 %r<10>, a, b;`
+    /// `.reg .b32 %r<10>, a, b;` and `.reg .v4 .f32 corner;`, which declares `corner.x` and so on.
     fn registers(&mut self) -> Parsed<Statement> {
         let line = self.bump().line;
+        let components = self.register_components();
         let ty = self.register_type()?;
         let mut names = Vec::new();
         loop {
@@ -154,7 +156,17 @@ impl Parser<'_> {
             } else {
                 None
             };
-            names.push((name, count));
+            match components {
+                0 => {
+                    self.vectors.remove(&name);
+                    names.push((name, count));
+                }
+                _ if count.is_some() => return self.failure("numbered vector registers are not supported"),
+                _ => {
+                    names.extend(component_names(&name, components).map(|component| (component, None)));
+                    self.vectors.insert(name, components);
+                }
+            }
             if !self.accept(b',') {
                 break;
             }
@@ -163,9 +175,19 @@ impl Parser<'_> {
         Ok(Statement::Registers { line, ty, names })
     }
 
+    /// How many registers a vector has; 0 where none is declared.
+    fn register_components(&mut self) -> usize {
+        if self.accept_dotted("v2") {
+            2
+        } else if self.accept_dotted("v4") {
+            4
+        } else {
+            0
+        }
+    }
+
     fn register_type(&mut self) -> Parsed<Type> {
         match self.peek_dotted() {
-            Some("v2" | "v4" | "v8") => self.failure("vector registers are not supported"),
             Some(name) => match Type::named(name) {
                 Some(ty) => {
                     self.bump();
@@ -212,7 +234,13 @@ impl Parser<'_> {
             self.bump();
             modifiers.push(modifier.to_owned());
         }
-        let operands = self.separated(b';', Self::operand)?;
+        let operand = if opcode == "call" { Self::call_operand } else { Self::operand };
+        let operands = self.separated(b';', operand)?;
         Ok(Instruction { line, guard, opcode: opcode.to_owned(), modifiers, operands })
     }
+}
+
+/// What the registers of the vector `name` are called.
+pub(super) fn component_names(name: &str, components: usize) -> impl Iterator<Item = String> {
+    ["x", "y", "z", "w"].into_iter().take(components).map(move |component| format!("{name}.{component}"))
 }

@@ -1,5 +1,6 @@
 //! Recursive descent over the tokens, one token ahead.
 
+mod constant;
 mod function;
 mod operand;
 mod variable;
@@ -7,6 +8,7 @@ mod variable;
 use super::ast::{Linking, Module};
 use super::lexer::{Kind, Lexer, Token, number};
 use crate::ptx::ast::Immediate;
+use std::collections::HashMap;
 
 /// Scopes, vectors and initialisers nest no deeper; keeps hostile text off the stack's end.
 const DEPTH_LIMIT: u32 = 100;
@@ -37,13 +39,15 @@ struct Parser<'s> {
     /// Where the token before it ended.
     previous_end: usize,
     depth: u32,
+    /// The vector registers of the function so far, with how many registers each is.
+    vectors: HashMap<String, usize>,
 }
 
 impl<'s> Parser<'s> {
     fn new(source: &'s str) -> Self {
         let mut lexer = Lexer::new(source);
         let token = lexer.token();
-        Parser { lexer, token, previous_end: 0, depth: 0 }
+        Parser { lexer, token, previous_end: 0, depth: 0, vectors: HashMap::new() }
     }
 
     /// Steps over the token under the cursor and returns it.
@@ -126,7 +130,7 @@ impl<'s> Parser<'s> {
         value.ok_or_else(|| Failure { line: token.line, message: format!("`{}` is out of range here", token.text) })
     }
 
-    /// A sum of signed integers after a base: `+16`, `+-8`, `-4+2`; 0 where there is none.
+    /// A sum of signed integers after a base: `+16`, `+-8`, `-4+2*8`; 0 where there is none.
     fn offset(&mut self) -> Parsed<i64> {
         let mut sum = 0i64;
         loop {
@@ -139,8 +143,7 @@ impl<'s> Parser<'s> {
             } else {
                 return Ok(sum);
             }
-            let magnitude: u64 = self.integer()?;
-            let value = magnitude as i64;
+            let value = self.constant_product()?;
             sum = sum.wrapping_add(if negative { value.wrapping_neg() } else { value });
         }
     }

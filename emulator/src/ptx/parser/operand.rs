@@ -1,46 +1,46 @@
 //! Operands of instructions.
 
+use super::constant::WARP_SIZE;
+use super::function::component_names;
 use super::{Kind, Parsed, Parser};
-use crate::ptx::ast::{Immediate, Operand};
-
-/// What PTX predefines as the lanes of a warp.
-const WARP_SIZE: i128 = 32;
+use crate::ptx::ast::Operand;
 
 impl<'s> Parser<'s> {
     /// One operand.
     pub(super) fn operand(&mut self) -> Parsed<Operand> {
         match self.token.kind {
-            Kind::Word => self.named_operand(),
-            Kind::Number | Kind::Punctuation(b'-' | b'+') => Ok(Operand::Immediate(self.signed_literal()?)),
+            Kind::Word if self.token.text != WARP_SIZE => self.named_operand(),
+            Kind::Word | Kind::Number | Kind::Punctuation(b'-' | b'+' | b'~' | b'(') => {
+                Ok(Operand::Immediate(self.constant()?))
+            }
             Kind::Punctuation(b'!') => {
                 self.bump();
-                Ok(Operand::Not(self.word("a predicate")?.to_owned()))
+                if self.token.kind == Kind::Word && self.token.text != WARP_SIZE {
+                    return Ok(Operand::Not(self.bump().text.to_owned()));
+                }
+                Ok(Operand::Immediate(self.constant_complement()?))
             }
             Kind::Punctuation(b'[') => self.address(),
             Kind::Punctuation(b'{') => self.vector(),
-            Kind::Punctuation(b'(') => {
-                self.bump();
-                self.nested(|parser| parser.separated(b')', Self::operand)).map(Operand::List)
-            }
             _ => self.expected("an operand"),
         }
     }
 
-    /// A literal with its sign applied.
-    pub(super) fn signed_literal(&mut self) -> Parsed<Immediate> {
-        let mut negative = false;
-        while self.at(b'-') || self.at(b'+') {
-            negative ^= self.at(b'-');
-            self.bump();
+    /// One operand of a call, where parentheses hold the returns or the arguments.
+    pub(super) fn call_operand(&mut self) -> Parsed<Operand> {
+        if !self.accept(b'(') {
+            return self.operand();
         }
-        let value = self.literal()?;
-        Ok(if negative { negate(value) } else { value })
+        self.nested(|parser| parser.separated(b')', Self::operand)).map(Operand::List)
     }
 
     fn named_operand(&mut self) -> Parsed<Operand> {
         let name = self.member_name()?;
-        if name == "WARP_SZ" {
-            return Ok(Operand::Immediate(Immediate::Integer(WARP_SIZE)));
+        if self.accept(b'[') {
+            return self.first_element(name);
+        }
+        if let Some(component) = self.colour_component(name) {
+            return Ok(Operand::Name(component));
         }
         if self.accept(b'|') {
             return Ok(Operand::Pair(name.to_owned(), self.word("a register after `|`")?.to_owned()));
@@ -48,7 +48,27 @@ impl<'s> Parser<'s> {
         if self.at(b'+') || self.at(b'-') {
             return Ok(Operand::NameOffset(name.to_owned(), self.offset()?));
         }
+        Ok(match self.vectors.get(name) {
+            Some(&components) => Operand::Vector(component_names(name, components).map(Operand::Name).collect()),
+            None => Operand::Name(name.to_owned()),
+        })
+    }
+
+    /// After `name[`: the address of an array's first element, which is that of the array. Which bytes another index
+    /// means depends on the type of the array.
+    fn first_element(&mut self, name: &str) -> Parsed<Operand> {
+        if self.constant_integer::<u64>()? != 0 {
+            return self.failure("the address of an element other than the first is not supported");
+        }
+        self.expect(b']')?;
         Ok(Operand::Name(name.to_owned()))
+    }
+
+    /// The name of a vector register's component that is written as a colour: `v.r` is `v.x`.
+    fn colour_component(&self, name: &str) -> Option<String> {
+        let (vector, colour) = name.rsplit_once('.').filter(|(vector, _)| self.vectors.contains_key(*vector))?;
+        let index = ["r", "g", "b", "a"].iter().position(|known| *known == colour)?;
+        component_names(vector, index + 1).last()
     }
 
     /// A name with its components: `%tid.x`, `%v.y`.
@@ -90,13 +110,5 @@ impl<'s> Parser<'s> {
             return Ok(self.integer::<u64>()? as i64);
         }
         if self.at(b'-') || self.at(b'+') { Ok(0) } else { self.expected("an address") }
-    }
-}
-
-fn negate(value: Immediate) -> Immediate {
-    match value {
-        Immediate::Integer(value) => Immediate::Integer(-value),
-        Immediate::F32(bits) => Immediate::F32(bits ^ 0x8000_0000),
-        Immediate::F64(bits) => Immediate::F64(bits ^ 0x8000_0000_0000_0000),
     }
 }

@@ -277,6 +277,67 @@ fn operands_in_every_form() {
 }
 
 #[test]
+fn constant_expressions_have_the_values_of_the_ptx_manual() {
+    let value = |text: &str| instruction(&format!("mov.b64 %rd1, {text};")).operands[1].clone();
+    for (text, expected) in [
+        ("(1<<4)|3", 19),
+        ("(3>2)?5:6", 5),
+        ("3 < 2 ? 5 : 1 ? 7 : 8", 7),
+        ("WARP_SZ-1", 31),
+        ("1 + 2 * 3 - 8 / 4 % 3", 5),
+        ("10 - 4 - 3", 3),
+        ("~0", u64::MAX.into()),
+        ("!5 + 2", 2),
+        ("!(2 > 3) && 1 != 2 || 0", 1),
+        ("-(2 + 3)", -5),
+        ("-7 / 2", -3),
+        ("-1 < 1", 1),
+        ("-1 < 1U", 0),
+        ("(.u64)-1 > 1", 1),
+        ("-8 >> 1", -4),
+        ("0x8000000000000000 >> 63", 1),
+        ("1 << 64", 0),
+        ("1 ^ 3 & 6", 3),
+        ("0xFFFFFFFFFFFFFFFF + 1", 0),
+        ("2.5 > 2", 1),
+    ] {
+        assert_eq!(value(text), integer(expected), "{text}");
+    }
+    assert_eq!(value("1.5 * 2"), Operand::Immediate(Immediate::F64(3f64.to_bits())));
+    assert_eq!(instruction("ld.u32 %r1, [%rd1+4*8-(1<<2)];").operands[1], address("%rd1", 28));
+    let variables = module(".global .u32 a[2*2] = {(1<<4)|3, WARP_SZ, 7-8}; .global .u64 b = 2*(1+1);").variables;
+    assert_eq!(variables[0].count, Some(4));
+    let numbers = [19, 32, -1].map(|value| Init::Number(Immediate::Integer(value)));
+    assert_eq!(
+        (&variables[0].init[..], &variables[1].init[..]),
+        (&numbers[..], &[Init::Number(Immediate::Integer(4))][..])
+    );
+    for wrong in ["1 / 0", "1 << ", "(1", "1.5 & 1", "0f3F800000 + 1", "1 ? 2", "1 < < 2"] {
+        assert!(statements(&format!("mov.b64 %rd1, {wrong};")).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_vector_register_is_its_components() {
+    let list = statements(".reg .v2 .f32 v; .reg .f32 s; ld.v2.f32 v, [p]; add.f32 s, v.x, v.g;").expect("valid");
+    let names = ["v.x", "v.y"];
+    let declared = names.map(|component| (component.to_owned(), None));
+    assert!(matches!(&list[0], Statement::Registers { names, .. } if names[..] == declared));
+    let operands = |index: usize| match &list[index] {
+        Statement::Instruction(instruction) => instruction.operands.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(operands(2)[0], Operand::Vector(names.map(name).to_vec()));
+    assert_eq!(operands(3), [name("s"), name("v.x"), name("v.y")]);
+}
+
+#[test]
+fn the_first_element_of_an_array_is_its_address() {
+    assert_eq!(instruction("mov.u64 %rd1, table[0];").operands[1], name("table"));
+    assert!(statements("mov.u64 %rd1, table[1];").expect_err("refused").message.contains("element"));
+}
+
+#[test]
 fn failures_carry_line_and_text() {
     let failure = |body: &str| {
         let report = statements(body).expect_err(body);
@@ -287,7 +348,7 @@ fn failures_carry_line_and_text() {
     assert_eq!((line, text.as_deref()), (Some(7), Some("mov.u32 %r1, 0fABC;")));
     assert!(message.contains("0fABC"), "{message}");
     assert!(failure("add.s32 %r1 %r2;").1.contains("`;`"));
-    assert!(failure(".reg .v4 .f32 v;").1.contains("vector registers"));
+    assert!(failure(".reg .v4 .f32 v<2>;").1.contains("vector registers"));
     assert!(failure(".reg .q32 v;").1.contains("q32"));
     assert!(failure("mov.u32 %r1, \u{fc};").1.contains("unreadable"));
     assert!(failure(".local .align 3 .b8 x[4];").1.contains("power of two"));

@@ -1,5 +1,6 @@
 //! Declarations of variables and parameters, and their initialisers.
 
+use super::constant::WARP_SIZE;
 use super::{Failure, Kind, Parsed, Parser};
 use crate::ptx::ast::{Immediate, Init, Linking, Space, Type, Variable};
 
@@ -140,7 +141,7 @@ impl Parser<'_> {
         let name = self.word("a variable's name")?.to_owned();
         let mut dimensions = Vec::new();
         while self.accept(b'[') {
-            dimensions.push(if self.at(b']') { 0 } else { self.integer()? });
+            dimensions.push(if self.at(b']') { 0 } else { self.constant_integer()? });
             self.expect(b']')?;
         }
         let Some(count) = dimensions.iter().try_fold(1u64, |product, &size| product.checked_mul(size)) else {
@@ -204,10 +205,10 @@ impl Parser<'_> {
 
     /// A number, an address, or a part of one: `5`, `sym+8`, `generic(sym)+8`, `0xFF00(generic(sym))`.
     fn initial_value(&mut self) -> Parsed<Init> {
-        if self.token.kind == Kind::Word {
+        if self.token.kind == Kind::Word && self.token.text != WARP_SIZE {
             return self.initial_address(None);
         }
-        let value = self.signed_literal()?;
+        let value = self.constant()?;
         if !self.accept(b'(') {
             return Ok(Init::Number(value));
         }
