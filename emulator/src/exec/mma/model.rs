@@ -103,6 +103,11 @@ fn scaled(x: f32, minimum_exponent: i32) -> Scaled {
     Scaled { significand: if x.is_sign_negative() { -significand } else { significand }, exponent: exponent + below }
 }
 
+/// A column of a matrix in rows of `columns`.
+fn column_of(matrix: &[f32], columns: usize, column: usize) -> Vec<f32> {
+    matrix.iter().skip(column).step_by(columns).copied().collect()
+}
+
 impl Arithmetic {
     /// `c += a * b`, all in rows, A of `depth` columns.
     pub fn multiply(&self, level: SimdLevel, depth: usize, a: &[f32], b: &[f32], c: &mut [f32]) {
@@ -113,8 +118,7 @@ impl Arithmetic {
         }
         for (a, c) in a.chunks_exact(depth).zip(c.chunks_exact_mut(columns)) {
             for (column, c) in c.iter_mut().enumerate() {
-                let b: Vec<f32> = b.iter().skip(column).step_by(columns).copied().collect();
-                *c = self.dot(a, &b, *c);
+                *c = self.dot(a, &column_of(b, columns, column), *c);
             }
         }
     }

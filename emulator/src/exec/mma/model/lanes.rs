@@ -4,7 +4,7 @@
 //! kept 1, it is cut off by rounding to an integer towards zero; such integers have fewer than 28 bits, so that their
 //! sum is exact too.
 
-use super::{Arithmetic, Precision, power_of_two};
+use super::{Arithmetic, Precision, column_of, power_of_two};
 use crate::exec::simd::SimdLevel;
 
 /// Columns that go together.
@@ -71,8 +71,7 @@ fn rows(arithmetic: &Arithmetic, depth: usize, a: &[f32], b: &[f32], c: &mut [f3
             }
             // What overflowed on the way, or was to stay infinite.
             for (lane, c) in c.iter_mut().enumerate() {
-                let b: Vec<f32> = b.iter().skip(tile * LANES + lane).step_by(columns).copied().collect();
-                *c = arithmetic.dot(a, &b, *c);
+                *c = arithmetic.dot(a, &column_of(b, columns, tile * LANES + lane), *c);
             }
         }
     }
@@ -177,7 +176,7 @@ mod tests {
         let columns = 2 * LANES;
         let expected: Vec<u32> = (0..2 * columns)
             .map(|index| {
-                let column: Vec<f32> = (0..DEPTH).map(|k| b[k * columns + index % columns]).collect();
+                let column = column_of(b, columns, index % columns);
                 arithmetic.dot(&a[index / columns * DEPTH..][..DEPTH], &column, c[index]).to_bits()
             })
             .collect();
