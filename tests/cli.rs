@@ -292,12 +292,17 @@ fn masks_maps_and_noise_that_do_not_fit_are_refused() {
 fn a_saved_map_becomes_a_mask_without_model_or_device() {
     let folder = folder();
     let path = |name: &str| folder.path().join(name);
-    // A map of 16 x 8 whose left half is 0.2 and whose right half is 0.4, with a hole.
+    let defaults = fs::read(demo().join("diffedit.json")).expect("the miniature's defaults");
+    let defaults: serde_json::Value = serde_json::from_slice(&defaults).expect("JSON");
+    let recommended = defaults["threshold"].as_f64().expect("a threshold");
+    // A map of 16 x 8 whose left half is below what the miniature recommends and whose right half is above, with a hole.
+    let (below, above) = ((recommended * 0.8 * 255.0) as u8, (recommended * 1.6 * 255.0) as u8);
     let map = GrayImage::from_fn(16, 8, |x, y| match (x, y) {
         (12, 4) => Luma([0]),
-        (8.., _) => Luma([102]),
-        _ => Luma([51]),
+        (8.., _) => Luma([above]),
+        _ => Luma([below]),
     });
+    let (low, high) = ((recommended * 0.5).to_string(), (recommended * 1.2).to_string());
     map.save(path("map.png")).expect("a map");
     let white = |arguments: &[&str]| {
         let all = [&["mask", "--map", "map.png", "-o", "mask.png"], arguments].concat();
@@ -307,11 +312,10 @@ fn a_saved_map_becomes_a_mask_without_model_or_device() {
         assert!(mask.pixels().all(|pixel| matches!(pixel.0[0], 0 | 255)));
         (mask.dimensions(), mask.pixels().filter(|pixel| pixel.0[0] == 255).count())
     };
-    assert_eq!(white(&["--threshold", "0.1", "--blur", "1"]), ((128, 64), 127 * 64));
-    assert_eq!(white(&["--threshold", "0.3", "--blur", "1"]), ((128, 64), 63 * 64));
-    assert_eq!(white(&["--threshold", "0.3", "--blur", "1", "--fill-holes"]), ((128, 64), 64 * 64));
-    assert_eq!(white(&["--threshold", "0.3", "--blur", "3", "--size", "256x128"]), ((256, 128), 64 * 256));
-    // The miniature recommends 0.25.
+    assert_eq!(white(&["--threshold", &low, "--blur", "1"]), ((128, 64), 127 * 64));
+    assert_eq!(white(&["--threshold", &high, "--blur", "1"]), ((128, 64), 63 * 64));
+    assert_eq!(white(&["--threshold", &high, "--blur", "1", "--fill-holes"]), ((128, 64), 64 * 64));
+    assert_eq!(white(&["--threshold", &high, "--blur", "3", "--size", "256x128"]), ((256, 128), 64 * 256));
     assert_eq!(white(&["--blur", "1"]), ((128, 64), 63 * 64));
     assert_eq!(files(folder.path()), ["in.png", "map.png", "mask.png"]);
 
@@ -325,7 +329,8 @@ fn a_saved_map_becomes_a_mask_without_model_or_device() {
     assert_eq!((overlay().width(), overlay().height()), (128, 64));
     let report: serde_json::Value =
         serde_json::from_slice(&fs::read(path("mask.json")).expect("a report")).expect("JSON");
-    assert_eq!(report["settings"]["threshold"], 0.25);
+    let used = report["settings"]["threshold"].as_f64().expect("a threshold");
+    assert!((used - recommended).abs() < 1e-6, "{used}");
     assert_eq!(report["mask-coverage"], 63.0 / 128.0);
 }
 

@@ -19,10 +19,11 @@ fn open(separate_memory: bool) -> Editor {
     Editor::open(&ModelFiles::demo(), options, &mut |_| ()).expect("the demo model opens")
 }
 
-/// A short edit of the demo's picture: every stage, few steps.
+/// A short edit of the demo's picture: every stage, few steps, at half its side.
 fn request() -> EditRequest {
     let picture = image::open(concat!(env!("CARGO_MANIFEST_DIR"), "/models/demo/scenes/0-horse-grass.png"));
     let mut request = EditRequest::new(picture.expect("the scene").to_rgb8(), "horse", "zebra");
+    request.size = Some((128, 128));
     request.steps = STEPS;
     request.strength = 1.0;
     request.mask = MaskSource::Prompts(MapSettings { maps: 3, ..MapSettings::default() });

@@ -19,28 +19,30 @@ MODEL = ROOT / "models/demo"
 GOLDENS = ROOT / "tests/goldens"
 
 # Only these keep every tensor; of the others, what the tests of single stages need.
-WHOLE = ["0-horse-grass", "9-car-wide"]
+WHOLE = ["0-horse-grass", "car-wide"]
 LEFT_OUT = ("noise.maps", "noise.start", "noise.steps", "maps", "predictions.", "latents.steps")
 
 
 def cases():
-    """The scenes of the demo model with its defaults, and two with settings of their own."""
-    with open(MODEL / "scenes/scenes.json", encoding="utf-8") as file:
-        scenes = json.load(file)
-    for scene in scenes:
-        name = scene["file"].removesuffix(".png")
-        yield edit.Case(name, f"models/demo/scenes/{scene['file']}", scene["source"], scene["target"])
+    """The scenes of the demo model, the first with its defaults, the others smaller; and three of other settings."""
+    scenes = json.loads((MODEL / "scenes/scenes.json").read_text(encoding="utf-8"))
+    defaults = json.loads((MODEL / "diffedit.json").read_text(encoding="utf-8"))
+    whole = defaults | {"size": tuple(defaults["size"])}
+    small = {name: value for name, value in defaults.items() if name not in ("size", "steps")}
+    for number, scene in enumerate(scenes):
+        name, settings = scene["file"].removesuffix(".png"), small if number else whole
+        yield edit.Case(name, f"models/demo/scenes/{scene['file']}", scene["source"], scene["target"], **settings)
     # From pure noise.
-    yield edit.Case("8-horse-noise", "models/demo/scenes/1-horse-sand.png", "horse", "zebra", strength=1.0, seed=1)
+    yield edit.Case("horse-noise", "models/demo/scenes/1-horse-sand.png", "horse", "zebra", strength=1.0, seed=1)
     # Nothing at its default, and a picture that has to be stretched.
     yield edit.Case(
-        "9-car-wide", "models/demo/scenes/5-car-grass.png", "a car", "a bus", negative="grass",
+        "car-wide", "models/demo/scenes/5-car-grass.png", "a car", "a bus", negative="grass",
         size=(192, 128), steps=30, guidance=5.0, strength=0.6, seed=7, maps=4, mask_strength=0.4,
         threshold=0.2, blur=5, fill_holes=True,
     )  # fmt: skip
     # Latents of 9 x 13: every level of the UNet is odd in one direction at least, or becomes so on the way down.
     yield edit.Case(
-        "10-apple-odd", "models/demo/scenes/4-apple-grass.png", "apple", "orange", size=(72, 104), steps=16, maps=4,
+        "apple-odd", "models/demo/scenes/4-apple-grass.png", "apple", "orange", size=(72, 104), steps=16, maps=4,
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ use crate::picture::Resize;
 ///
 /// Name what is in the picture and what should be there instead: DiffEdit finds the part where the two names make a
 /// difference to Stable Diffusion, and repaints that part alone. Without --model the miniature model that is part of the
-/// program is used; it draws emoji at 128x128.
+/// program is used; it draws emoji at 256x256.
 #[derive(Debug, Parser)]
 #[command(name = "diffedit", version, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Cli {

@@ -4,7 +4,7 @@ mod canvas;
 mod sheet;
 mod tint;
 
-use image::RgbImage;
+use image::{DynamicImage, RgbImage};
 
 use crate::edit::{EditFigures, EditRequest, EditResult, MaskSource};
 use crate::error::Result;
@@ -26,7 +26,8 @@ const BLURS: [usize; 5] = [1, 3, 7, 15, 21];
 pub fn contact_sheet(request: &EditRequest, result: &EditResult) -> Result<Option<RgbImage>> {
     let (Some(figures), Some(map)) = (&result.figures, &result.map) else { return Ok(None) };
     let aspect = [result.original.width(), result.original.height()];
-    let sheet = Sheet::new(format!("“{}” → “{}”", request.source, request.target), settings(request), aspect);
+    let sheet =
+        Sheet::new(format!("{} → {}", quoted(&request.source), quoted(&request.target)), settings(request), aspect);
     let tile = sheet.tile();
     let grid = [map.width(), map.height()];
     let rows = [
@@ -39,6 +40,34 @@ pub fn contact_sheet(request: &EditRequest, result: &EditResult) -> Result<Optio
         outcome(result),
     ];
     Ok(Some(sheet.draw(&rows)))
+}
+
+/// Edits side by side, each a column: the picture with the source prompt, the mask over it, and below the target prompt
+/// the picture with the edit laid back into it.
+///
+/// # Errors
+/// As [`EditResult::paste_back`].
+pub fn gallery(heading: &str, edits: &[(EditRequest, EditResult)]) -> Result<RgbImage> {
+    let Some((first, result)) = edits.first() else { return Ok(RgbImage::new(1, 1)) };
+    let aspect = [result.original.width(), result.original.height()];
+    let sheet = Sheet::new(heading.to_owned(), settings(first), aspect);
+    let mut rows = Vec::new();
+    for edits in edits.chunks(sheet::COLUMNS as usize) {
+        let pictures = edits.iter().map(|(request, _)| Tile::new(quoted(&request.source), request.picture.clone()));
+        rows.push(Row::new("Pictures", pictures));
+        let masks = edits.iter().map(|(_, result)| Tile::new(percent(&result.mask), covered(result)));
+        rows.push(Row::new("Masks", masks));
+        let results = edits.iter().map(|(request, result)| {
+            let pasted = result.paste_back(&DynamicImage::from(request.picture.clone()))?;
+            Ok(Tile::new(quoted(&request.target), pasted.into_rgb8()))
+        });
+        rows.push(Row::new("Results", results.collect::<Result<Vec<Tile>>>()?));
+    }
+    Ok(sheet.draw(&rows))
+}
+
+fn quoted(prompt: &str) -> String {
+    format!("“{prompt}”")
 }
 
 /// The settings in one line.
@@ -84,8 +113,8 @@ fn channels(planes: &[Vec<f32>; 4], grid: [usize; 2], tile: [u32; 2]) -> impl It
 
 fn predictions(request: &EditRequest, result: &EditResult, figures: &EditFigures, map: &Map, tile: [u32; 2]) -> Row {
     let tiles = [
-        Tile::new(format!("“{}”", request.source), figures.predicted_source.clone()),
-        Tile::new(format!("“{}”", request.target), figures.predicted_target.clone()),
+        Tile::new(quoted(&request.source), figures.predicted_source.clone()),
+        Tile::new(quoted(&request.target), figures.predicted_target.clone()),
         Tile::new("their difference", figures.difference.clone()),
         Tile::new("the map, 0 to 1", map_picture(map, tile)),
         Tile::new(format!("the mask: {}", percent(&result.mask)), mask_picture(&result.mask, tile)),
@@ -135,7 +164,7 @@ fn steps(request: &EditRequest, result: &EditResult, figures: &EditFigures) -> R
     let total = figures.steps.last().map_or(0, |(done, _)| *done);
     let steps = figures.steps.iter().map(|(done, picture)| Tile::new(format!("step {done}"), picture.clone()));
     let covered = Tile::new("mask over the picture", covered(result));
-    let title = format!("Denoising towards “{}”: {total} steps of {}", request.target, request.steps);
+    let title = format!("Denoising towards {}: {total} steps of {}", quoted(&request.target), request.steps);
     let result = Tile::new("result", result.picture.clone());
     Row::new(title, [covered].into_iter().chain(steps).chain([result]))
 }

@@ -6,7 +6,7 @@ use super::canvas::{Canvas, Face, Style};
 use crate::picture;
 
 /// Tiles in a line.
-const COLUMNS: u32 = 5;
+pub const COLUMNS: u32 = 5;
 
 /// The longer side of a tile, pixels: a whole multiple of 16, 64 and 96, so that cells of latents come out square.
 const TILE: u32 = 192;

@@ -74,6 +74,18 @@ fn a_sheet_shows_every_row_at_any_shape() {
     }
 }
 
+/// A line of five and one of the rest.
+#[test]
+fn a_gallery_holds_every_edit() {
+    let edits: Vec<_> = (0..7).map(|_| edited(128, 128)).collect();
+    let [one, seven] = [1, 7].map(|count| gallery("Edits", &edits[..count]).expect("a gallery"));
+    assert_eq!(one.width(), seven.width());
+    let lines = f64::from(seven.height()) / f64::from(one.height());
+    assert!((1.7..2.0).contains(&lines), "{:?} and {:?}", one.dimensions(), seven.dimensions());
+    assert!(one.pixels().any(|pixel| pixel.0 == [230; 3]), "the disc of the result");
+    assert_eq!(gallery("Edits", &[]).expect("nothing").dimensions(), (1, 1));
+}
+
 #[test]
 fn without_figures_there_is_no_sheet() {
     let (request, mut result) = edited(128, 128);

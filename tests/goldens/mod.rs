@@ -43,7 +43,7 @@ pub struct Case {
 /// All edits of which there are goldens.
 pub fn cases() -> Vec<Case> {
     let cases: Vec<Case> = json("cases");
-    assert_eq!(cases.len(), 11);
+    assert_eq!(cases.len(), 13);
     cases
 }
 

@@ -4,18 +4,25 @@ import json
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from .networks import LATENT_FACTOR
-from .scenes import draw_scene
+from .scenes import draw_pair, draw_scene
 
-CHUNK = 8  # scenes encoded at a time
+CHUNK = 8  # entries encoded at a time
+# An edit changes the latent cells of which the object covers more than this share.
+CHANGED_COVER = 0.15
 
 
 class LatentBank:
-    """Every `world`-th scene from number `rank` on, drawn and encoded when first asked for.
+    """Every `world`-th entry from number `rank` on, drawn and encoded when first asked for.
 
-    `encode` turns pictures (n, 3, H, W) in -1 to 1 into unscaled latents. The description of a scene is appended after
-    its latents are written, so that what is described is whole.
+    `encode` turns pictures (n, 3, H, W) in -1 to 1 into unscaled latents. The description of an entry is appended after
+    its latents are written, so that what is described is whole. Subclasses say what an entry is:
+
+    width           latents an entry
+    draw(rng)       an entry as drawn
+    finish(drawn)   latents (n, width * 4, h, w) of drawn entries, and their descriptions
     """
 
     def __init__(self, folder, rank, world, seed, capacity, size, book, encode):
@@ -26,7 +33,7 @@ class LatentBank:
         cells = size // LATENT_FACTOR
         path = folder / f"{rank}-of-{world}.f16"
         mode = "r+" if path.exists() else "w+"
-        self.latents = np.memmap(path, np.float16, mode, shape=(capacity, 4, cells, cells))
+        self.latents = np.memmap(path, np.float16, mode, shape=(capacity, self.width * 4, cells, cells))
         self.descriptions = self.read_descriptions()
 
     def read_descriptions(self):
@@ -40,7 +47,7 @@ class LatentBank:
         return [json.loads(line) for line in whole.splitlines()]
 
     def grow(self, count):
-        """Encodes until there are `count` scenes, or as many as there is room for."""
+        """Encodes until there are `count` entries, or as many as there is room for."""
         count = min(count, len(self.latents))
         while len(self.descriptions) < count:
             self.append(min(CHUNK, count - len(self.descriptions)))
@@ -48,24 +55,59 @@ class LatentBank:
     @torch.no_grad()
     def append(self, count):
         start = len(self.descriptions)
-        scenes = [self.draw(index) for index in range(start, start + count)]
-        pixels = torch.from_numpy(np.stack([scene.pixels for scene in scenes]))
-        self.latents[start : start + count] = self.encode(to_tensor(pixels)).numpy()
+        numbers = range(start, start + count)
+        drawn = [
+            self.draw(np.random.default_rng([self.seed, self.rank + number * self.world, self.width]))
+            for number in numbers
+        ]
+        latents, described = self.finish(drawn)
+        self.latents[start : start + count] = latents.numpy()
         self.latents.flush()
-        described = [[scene.ground, [placed.name for placed in scene.objects]] for scene in scenes]
         with open(self.descriptions_path, "a", encoding="utf-8") as file:
             file.writelines(json.dumps(each) + "\n" for each in described)
         self.descriptions += described
 
-    def draw(self, index):
-        rng = np.random.default_rng([self.seed, self.rank + index * self.world])
-        return draw_scene(rng, self.book, self.size)
+    def encode_scenes(self, scenes):
+        return self.encode(to_tensor(torch.from_numpy(np.stack([scene.pixels for scene in scenes]))))
 
     def sample(self, rng, available, batch):
-        """Latents (batch, 4, h, w) and descriptions (ground, names) of scenes among the first `available`."""
+        """Latents (batch, width * 4, h, w) and descriptions of entries among the first `available`."""
         indices = rng.integers(0, min(available, len(self.latents)), batch)
         latents = torch.from_numpy(self.latents[indices].astype(np.float32))
         return latents, [self.descriptions[index] for index in indices]
+
+
+class SceneBank(LatentBank):
+    """Scenes. A description is a ground and the names of objects."""
+
+    width = 1
+
+    def draw(self, rng):
+        return draw_scene(rng, self.book, self.size)
+
+    def finish(self, drawn):
+        return self.encode_scenes(drawn), [describe(scene) for scene in drawn]
+
+
+class EditBank(LatentBank):
+    """Scenes before and after an edit. The second is that before except where the object was that changes: there it
+    shows what has come into its place. A description is that of the scene after."""
+
+    width = 2
+
+    def draw(self, rng):
+        return draw_pair(rng, self.book, self.size)
+
+    def finish(self, drawn):
+        before, after = (self.encode_scenes([pair[index] for pair in drawn]) for index in (0, 1))
+        outlines = torch.from_numpy(np.stack([pair[0].objects[-1].outline for pair in drawn]).astype(np.float32))
+        inside = functional.avg_pool2d(outlines[:, None], LATENT_FACTOR) > CHANGED_COVER
+        latents = torch.cat([before, torch.where(inside, after, before)], 1)
+        return latents, [describe(scene) for _, scene in drawn]
+
+
+def describe(scene):
+    return [scene.ground, [placed.name for placed in scene.objects]]
 
 
 def to_tensor(pixels):

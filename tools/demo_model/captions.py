@@ -42,6 +42,16 @@ def describe(rng, ground, names):
     return place(rng, ground, both, 0.4)
 
 
+def describe_edited(rng, ground, names):
+    """A caption for what an edit made: the last of the names is new, or none is left."""
+    if not names:
+        return pick(rng, EMPTY[ground])
+    if len(names) == 1 or rng.random() < 0.6:
+        return describe_one(rng, ground, names[-1])
+    first, second = names if rng.random() < 0.5 else reversed(names)
+    return place(rng, ground, f"{article(first)} {first} and {article(second)} {second}", 0.5)
+
+
 def describe_one(rng, ground, name):
     name = vary(rng, name)
     indefinite = f"{article(name)} {name}"

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.numpy import load_file
 
 from .networks import LATENT_FACTOR
 
@@ -29,15 +30,19 @@ def picture_path(folder, trial):
     return folder / f"{trial.name}.png"
 
 
+def pasted_path(folder, trial):
+    return folder / f"{trial.name}-pasted.png"
+
+
 class PyTorch:
     """The pipeline of `tools/reference.py` in single precision."""
 
     name = "pytorch"
 
-    def __init__(self, model, size):
+    def __init__(self, model, recipe):
         torch.set_num_threads(1)
         self.reference = stages.Reference(model)
-        self.size = (size, size)
+        self.settings = {"size": (recipe.size, recipe.size)} | recipe.edit_defaults()
 
     @torch.no_grad()
     def find_map(self, pictures, trial, out):
@@ -80,7 +85,8 @@ class PyTorch:
 
     def case(self, pictures, trial, threshold=0.25):
         image = picture_path(pictures, trial).name
-        return edit.Case(trial.name, image, trial.source, trial.target, size=self.size, threshold=threshold)
+        prompts = trial.source, trial.target
+        return edit.Case(trial.name, image, *prompts, threshold=threshold, **self.settings)
 
 
 class Program:
@@ -96,10 +102,13 @@ class Program:
         self.run("mask", pictures, trial, files)
 
     def edit(self, pictures, trial, out, threshold):
-        files = ["--map-out", map_path(out, trial), "--mask-out", mask_path(out, trial)]
-        # What the model made, as PyTorch's pipeline gives it, rather than laid back into the picture.
-        files += ["--out", picture_path(out, trial), "--raw"]
+        dump = out / f"{trial.name}.safetensors"
+        files = ["--map-out", map_path(out, trial), "--mask-out", mask_path(out, trial), "--dump", dump]
+        files += ["--out", pasted_path(out, trial)]
         self.run("edit", pictures, trial, [*files, "--threshold", str(threshold)])
+        # What the model made, as PyTorch's pipeline gives it, before it was laid back into the picture.
+        Image.fromarray(load_file(dump)["decoded"]).save(picture_path(out, trial))
+        dump.unlink()
 
     def run(self, command, pictures, trial, options):
         prompts = ["--from", trial.source, "--to", trial.target]

@@ -18,14 +18,14 @@ CHOOSING, COUNTING = (101, 0.3), (102, 1.0)
 class Evaluation:
     """The folder of an evaluation; what another model left in it is removed."""
 
-    def __init__(self, folder, model, books, size, share=1.0):
+    def __init__(self, folder, model, books, recipe):
         self.model = model
-        self.pytorch = PyTorch(model, size)
+        self.pytorch = PyTorch(model, recipe)
         self.scenes = {}
         self.trials = {}
         for name, (seed, part) in {"choosing": CHOOSING, "counting": COUNTING}.items():
             self.scenes[name] = folder / name
-            self.trials[name] = make_trials(folder / name, seed, part * share, books, size)
+            self.trials[name] = make_trials(folder / name, seed, part * recipe.trials, books, recipe.size)
         self.results = folder / "results"
         digest = fingerprint(model)
         mark = self.results / "model.sha256"
@@ -79,6 +79,14 @@ class Evaluation:
         path = self.results / f"{pipeline.name}.json"
         path.write_text(json.dumps({"summary": summary, "trials": details}, indent=1) + "\n", encoding="utf-8")
         print(json.dumps(summary, indent=1), flush=True)
+
+
+def write_table(results, names):
+    """The figures of several pipelines side by side, as the model card shows them."""
+    read = {name: json.loads((results / f"{name}.json").read_text(encoding="utf-8"))["summary"] for name in names}
+    text = figures.table(read)
+    (results / "figures.md").write_text(text, encoding="utf-8")
+    print(text, flush=True)
 
 
 def pipelines(evaluation, program, model):

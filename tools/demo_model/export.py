@@ -30,10 +30,11 @@ def export(folder, recipe, average, used, vae, scaling, tokenizer):
     save_text_encoder(folder / "text_encoder", part(average, "text_encoder"), used, recipe.seed)
     vae.register_to_config(scaling_factor=scaling, sample_size=recipe.size)
     vae.half().save_pretrained(folder / "vae")
+    forget_origin(folder / "vae/config.json")
     make_scheduler().save_pretrained(folder / "scheduler")
     shutil.copytree(tokenizer, folder / "tokenizer")
     write_index(folder / "model_index.json")
-    write_defaults(folder, size=[recipe.size] * 2)
+    write_defaults(folder, size=[recipe.size] * 2, **recipe.edit_defaults())
     StableDiffusionPipeline.from_pretrained(folder)  # loads, or says why not
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     print(f"{folder}: {size / 1e6:.1f} MB", flush=True)
@@ -65,6 +66,13 @@ def add_prefix(path, tensors):
     }
     named = {name: tensor.contiguous() for name, tensor in named.items() if not name.endswith("position_ids")}
     save_file(named, path, metadata={"format": "pt"})
+
+
+def forget_origin(path):
+    """Removes the path that the network was loaded from."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config.pop("_name_or_path", None)
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def make_scheduler():

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from .edits import map_path, mask_path, picture_path
+from .edits import map_path, mask_path, pasted_path, picture_path
 from .networks import LATENT_FACTOR
 from .trials import SINGLE
 
@@ -12,6 +12,16 @@ THRESHOLDS = [round(0.05 * step, 2) for step in range(1, 15)]
 # A latent cell belongs to an object that covers more than this share of it.
 CELL_COVER = 0.35
 BLUR = 7  # latent cells, the program's default
+# What the table of figures shows: heading to name and form.
+SHOWN = {
+    "overlap": ("overlap", "{:.2f}"),
+    "target seen": ("target_seen", "{:.0%}"),
+    "source seen": ("source_seen", "{:.0%}"),
+    "background, dB": ("background", "{:.1f}"),
+    "round trip there, dB": ("background_of_round_trip", "{:.1f}"),
+    "round trip, dB": ("round_trip", "{:.1f}"),
+    "background kept": ("kept", "{:.0%}"),
+}
 
 
 def read(path):
@@ -56,7 +66,9 @@ def measure(scenes, round_trips, out, trial, judge):
     edited = read(picture_path(out, trial))
     mask = read(mask_path(out, trial)) > 127
     seen = judge.name(edited, read(scenes / f"{trial.name}-outline.png"))
-    return {
+    pasted = pasted_path(out, trial)
+    kept = {"kept": bool((read(pasted) == original)[~mask].all())} if pasted.exists() else {}
+    return kept | {
         "overlap": overlap(mask[::LATENT_FACTOR, ::LATENT_FACTOR], true_cells(scenes, trial)),
         "target_seen": seen == (trial.after or "nothing"),
         "source_seen": seen == trial.before,
@@ -83,6 +95,20 @@ def summarise(rows):
                 means = {key: round(float(np.mean([row[key] for row in chosen])), 3) for key in chosen[0]}
                 summary[f"{name}, {art}"] = {"trials": len(chosen)} | means
     return summary
+
+
+def table(summaries):
+    """The summaries of pipelines, by name, as a table in Markdown; a cell has their values in order."""
+    names = list(summaries)
+    lines = [f"Values of {' / '.join(names)}.", "", f"| scenes, art | trials | {' | '.join(SHOWN)} |"]
+    lines.append("|---|" + "---:|" * (len(SHOWN) + 1))
+    for group, first in summaries[names[0]].items():
+        if not isinstance(first, dict):
+            continue
+        rows = [summaries[name][group] for name in names]
+        cells = [" / ".join(form.format(row[key]) for row in rows if key in row) for key, form in SHOWN.values()]
+        lines.append(f"| {group} | {first['trials']} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def sheet(path, scenes, outs, trials):

@@ -15,24 +15,37 @@ class Recipe:
     autoencoder_batch: int = 4  # a process
     autoencoder_rate: float = 1.2e-3
 
-    # The bank of latents.
-    scenes: int = 24_000
-    first_scenes: int = 256  # a process, before the first step
-    scenes_a_step: int = 3  # a process, after every step until the bank is full
+    # The banks of latents: each starts with some entries a process, and grows by some a process and step until full.
+    scenes: int = 10_400
+    first_scenes: int = 256
+    scenes_a_step: int = 3
+    edits: int = 12_000
+    first_edits: int = 256
+    edits_a_step: int = 2
 
     # The UNet and the text encoder; where they are trained from nothing, first on pictures of half the side.
     small_steps: int = 3000
-    denoiser_steps: int = 12_000
+    plain_steps: int = 1800  # of the denoiser, on scenes alone; then a share of the batch are edits
+    edited_share: float = 0.5
+    denoiser_steps: int = 5200
     denoiser_batch: int = 12  # a process
     denoiser_rate: float = 6e-4
     caption_dropout: float = 0.1
 
     # The decoder, on latents of two pictures spliced.
-    decoder_steps: int = 1800
+    decoder_steps: int = 320
     decoder_batch: int = 4  # a process
     decoder_rate: float = 4e-4
 
+    # What suits edits with the model, and what it is evaluated by.
+    edit_steps: int = 20
+    edit_guidance: float = 3.0
+
     trials: float = 1.0  # of the 200 evaluated
+
+    def edit_defaults(self):
+        """Under the names that `diffedit.json` and the reference share."""
+        return {"steps": self.edit_steps, "guidance": self.edit_guidance}
 
 
 FULL = Recipe()
@@ -44,7 +57,11 @@ SMOKE = Recipe(
     scenes=32,
     first_scenes=8,
     scenes_a_step=4,
+    edits=16,
+    first_edits=4,
+    edits_a_step=2,
     small_steps=4,
+    plain_steps=3,
     denoiser_steps=6,
     denoiser_batch=2,
     decoder_steps=4,

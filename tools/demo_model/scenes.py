@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from .grounds import draw_ground
+from .replacements import choose_edit
 from .sprites import premultiply
 
 cv2.setNumThreads(1)
@@ -16,16 +17,18 @@ EMPTY, SINGLE = 0.09, 0.58
 
 @dataclass
 class Placed:
-    """An object in a scene: its concept, its name in captions, and how much of each pixel it covers (size, size)."""
+    """An object in a scene: its concept, its name in captions, height and width of its drawing, and how much of each
+    pixel it covers (size, size)."""
 
     concept: str
     name: str
+    shape: tuple
     outline: np.ndarray
 
 
 @dataclass
 class Scene:
-    """A picture (size, size, 3) of bytes, the kind of its ground and its objects from left to right."""
+    """A picture (size, size, 3) of bytes, the kind of its ground and its objects."""
 
     pixels: np.ndarray
     ground: str
@@ -41,29 +44,34 @@ def draw_scene(rng, book, size, concepts=None, ground=None):
 
 
 def draw_pair(rng, book, size):
-    """Two scenes that differ in one object, as before and after an edit: the second has another there, or none."""
-    concepts = choose_concepts(rng, book) or [book.choose(rng)]
+    """Two scenes, before and after an edit: in the second the last object is another, or gone."""
+    concepts, after = choose_edit(rng, book)
     canvas, ground = draw_ground(rng, size)
     places = choose_places(rng, len(concepts))
+    if rng.random() < 0.5:
+        places.reverse()
     # The rest of the second scene is drawn as in the first.
     seed = rng.integers(2**32)
     before = compose(np.random.default_rng(seed), book, canvas, ground, concepts, places)
-    count = len(concepts) - 1 if rng.random() < 0.2 else len(concepts)
-    changed = [*concepts[:-1], book.choose(rng)][:count]
-    return before, compose(np.random.default_rng(seed), book, canvas, ground, changed, places)
+    replaced = before.objects[-1] if after else None
+    changed = [*concepts[:-1], *([after] if after else [])]
+    return before, compose(np.random.default_rng(seed), book, canvas, ground, changed, places, replaced)
 
 
-def compose(rng, book, canvas, ground, concepts, places):
-    """Objects at their places (extent, x, y) on a ground; each hides what is behind it."""
+def compose(rng, book, canvas, ground, concepts, places, replaced=None):
+    """Objects at their places (extent, x, y) on a ground; each hides what is behind it. The last is stretched to the
+    shape of the object that it replaces."""
     size = len(canvas)
     objects = []
-    for concept, (extent, x, y) in zip(concepts, places):
-        sprite = book.draw(rng, concept)
-        colours, cover = set_sprite(rng, sprite.pixels, size, extent, x, y)
+    for number, (concept, (extent, x, y)) in enumerate(zip(concepts, places)):
+        instead = replaced if number == len(concepts) - 1 else None
+        sprite = book.draw(rng, concept, instead and instead.concept)
+        shape = instead.shape if instead else sprite.pixels.shape[:2]
+        colours, cover = set_sprite(rng, sprite.pixels, shape, size, extent, x, y)
         canvas = canvas * (1 - cover[..., None]) + colours
         for placed in objects:
             placed.outline *= 1 - cover
-        objects.append(Placed(concept, sprite.name, cover))
+        objects.append(Placed(concept, sprite.name, shape, cover))
     return Scene(np.clip(canvas + 0.5, 0, 255).astype(np.uint8), ground, objects)
 
 
@@ -88,12 +96,12 @@ def choose_places(rng, count):
     return list(zip(extents, columns, rng.uniform(0.42, 0.72, 2)))
 
 
-def set_sprite(rng, pixels, size, extent, x, y):
-    """A sprite turned, stretched and scaled into place: its premultiplied colours and its cover, both of the picture's
-    size. `extent` is that of its longer side."""
+def set_sprite(rng, pixels, shape, size, extent, x, y):
+    """A sprite brought to a shape, turned, stretched and scaled into place: its premultiplied colours and its cover,
+    both of the picture's size. `extent` is that of its longer side."""
     if rng.random() < 0.5:
         pixels = pixels[:, ::-1]
-    height, width = pixels.shape[:2]
+    height, width = shape
     scale = extent * size / max(height, width) * rng.uniform(0.93, 1.07, 2)
     target = (max(8, int(width * scale[0])), max(8, int(height * scale[1])))
     small = cv2.resize(premultiply(pixels), target, interpolation=cv2.INTER_AREA)

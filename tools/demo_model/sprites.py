@@ -27,8 +27,12 @@ SHARES = {
 }
 FRUIT = ("apple", "green apple", "pear", "orange", "lemon", "apple", "orange")
 
-# Hues of cars, in OpenCV's half degrees.
+# Cars that are painted, of all, and their hues in OpenCV's half degrees.
+PAINTED = 0.5
 CAR_HUES = {"red": 0, "yellow": 26, "green": 60, "blue": 108, "purple": 140}
+
+# Few drawings of zebras exist: most zebras are horses with stripes, so far apart in lengths of the drawing.
+STRIPED, STRIPE = 0.8, 0.105
 
 BOWL_COLOURS = ((90, 140, 215), (230, 225, 215), (170, 105, 60), (200, 80, 70))
 
@@ -62,19 +66,29 @@ class SpriteBook:
         """A concept, by its share."""
         return self.concepts[rng.choice(len(self.concepts), p=self.shares)]
 
-    def draw(self, rng, concept):
-        """An object of a concept, different each time."""
+    def draw(self, rng, concept, replaced=None):
+        """An object of a concept, different each time.
+
+        What replaces another concept is always drawn after the same drawing, the first: what the caption does not tell
+        could not be learned from it, and would come out blurred. But a zebra that replaces a horse is that horse with
+        stripes, if the generator is in the state that the horse was drawn from, and the other way round.
+        """
+        place, hue, striping, painting = rng.random(4)
+        striped, painted = striping < STRIPED, painting < PAINTED
+        if replaced:
+            striped, painted = True, False
+            place = place if {replaced, concept} == {"horse", "zebra"} else 0.0
         if concept == "bowl of fruit":
             return Sprite(self.fill_bowl(rng), concept, concept)
-        if concept == "zebra" and (not self.drawings["zebra"] or rng.random() < 0.5):
-            pixels = draw_stripes(rng, pick(rng, self.drawings["horse"]))
+        if concept == "zebra" and (not self.drawings["zebra"] or striped):
+            pixels = draw_stripes(at(self.drawings["horse"], place))
         else:
-            pixels = pick(rng, self.drawings[concept])
+            pixels = at(self.drawings[concept], place)
         name = concept
-        if concept == "car":
-            colour = str(rng.choice(list(CAR_HUES)))
+        if concept == "car" and painted:
+            colour = at(list(CAR_HUES), hue)
             pixels = paint(pixels, CAR_HUES[colour])
-            name = f"{colour} car" if rng.random() < 0.6 else "car"
+            name = f"{colour} car"
         pixels = shift_colours(pixels, rng.uniform(-4, 4), rng.uniform(0.85, 1.15), rng.uniform(0.85, 1.1))
         return Sprite(bend(rng, pixels), concept, name)
 
@@ -97,7 +111,12 @@ class SpriteBook:
 
 
 def pick(rng, drawings):
-    return drawings[rng.integers(len(drawings))]
+    return at(drawings, rng.random())
+
+
+def at(drawings, place):
+    """The drawing at a place from 0 to 1 among all."""
+    return drawings[int(place * len(drawings))]
 
 
 def lay(below, above):
@@ -120,10 +139,11 @@ def draw_bowl(rng, width):
     return np.dstack([colour, shape * 255]).astype(np.float32)
 
 
-def draw_stripes(rng, drawing):
+def draw_stripes(drawing):
     """A horse's drawing with a striped white body; what is dark (mane, tail, hooves) stays dark.
 
-    Stripes are upright on the body and level on the legs.
+    Stripes are upright on the body and level on the legs, and always the same: what is random about them could not be
+    learned from a caption, and would come out grey.
     """
     luma = drawing[..., :3].astype(np.float32) @ np.array([0.3, 0.59, 0.11], np.float32) / 255
     opaque = luma[drawing[..., 3] > 200]
@@ -132,11 +152,9 @@ def draw_stripes(rng, drawing):
     height, width = luma.shape
     side = max(height, width)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) / side
-    angle, period, phase = rng.uniform(-0.35, 0.35), rng.uniform(0.085, 0.12), rng.uniform(0, 6.28)
-    across = x * np.cos(angle) + y * np.sin(angle)
-    across += 0.03 * np.sin(y * 9 + rng.uniform(0, 6)) + 0.02 * np.sin(x * 13 + rng.uniform(0, 6))
-    upright = np.sin(2 * np.pi * across / period + phase)
-    level = np.sin(2 * np.pi * (y + 0.01 * np.sin(x * 20)) / (period * 0.8) + phase)
+    across = x + 0.15 * y + 0.03 * np.sin(y * 9) + 0.02 * np.sin(x * 13)
+    upright = np.sin(2 * np.pi * across / STRIPE)
+    level = np.sin(2 * np.pi * (y + 0.01 * np.sin(x * 20)) / (STRIPE * 0.8))
     leg = np.clip((y - 0.62 * height / side) / (0.08 * height / side), 0, 1)
     light = 1 / (1 + np.exp(-6 * (upright * (1 - leg) + level * leg + 0.15)))[..., None]
     shading = 0.85 + 0.15 * np.clip(luma / max(np.median(opaque), 0.1), 0, 1.1)[..., None]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from . import artwork, checkpoint, parallel, trainer
 from .autoencoder import Autoencoder, Decoder, assemble
-from .bank import LatentBank
+from .bank import EditBank, SceneBank
 from .denoiser import Denoiser, SmallDenoiser, published_parameters
 from .encoder import Encoder, measure_scaling
-from .evaluate import Evaluation, make_judge, pipelines
+from .evaluate import Evaluation, make_judge, pipelines, write_table
 from .export import export
 from .recipe import Recipe
 from .showcase import write_scenes
@@ -70,25 +70,27 @@ class Workshop:
             return measure_scaling(self.folder / "scaling.json", self)
         return self.encoder.vae.config.scaling_factor
 
-    def bank(self, rank, world, name, size):
-        recipe = self.recipe
-        capacity = recipe.scenes // world
-        return LatentBank(self.folder / name, rank, world, recipe.seed, capacity, size, self.book, self.encoder)
+    def bank(self, kind, name, capacity, rank, world, size):
+        capacity //= world
+        return kind(self.folder / name, rank, world, self.recipe.seed, capacity, size, self.book, self.encoder)
 
     def make_autoencoder(self, rank, world):
         return Autoencoder(self.recipe, rank, self.book)
 
     def make_small_denoiser(self, rank, world):
-        bank = self.bank(rank, world, "latents-small", self.recipe.size // 2)
-        return SmallDenoiser(self.recipe, rank, self.vocabulary, bank, self.scaling())
+        recipe = self.recipe
+        scenes = self.bank(SceneBank, "latents-small", recipe.scenes, rank, world, recipe.size // 2)
+        return SmallDenoiser(recipe, rank, self.vocabulary, scenes, None, self.scaling())
 
     def make_denoiser(self, rank, world):
         if self.from_nothing:
             start = checkpoint.load(self.checkpoint(SmallDenoiser))["average"]
         else:
             start = published_parameters(self.start, self.vocabulary.used)
-        bank = self.bank(rank, world, "latents", self.recipe.size)
-        return Denoiser(self.recipe, rank, self.vocabulary, bank, self.scaling(), start)
+        recipe = self.recipe
+        scenes = self.bank(SceneBank, "latents", recipe.scenes, rank, world, recipe.size)
+        edits = self.bank(EditBank, "edits", recipe.edits, rank, world, recipe.size)
+        return Denoiser(recipe, rank, self.vocabulary, scenes, edits, self.scaling(), start)
 
     def make_decoder(self, rank, world):
         return Decoder(self.recipe, rank, self.book, self.encoder)
@@ -136,8 +138,7 @@ def export_model(workshop):
 
 def evaluation(workshop):
     books = {"known": workshop.book, "unseen": workshop.unseen_book}
-    share = workshop.recipe.trials
-    return Evaluation(workshop.folder / "evaluation", workshop.folder / "model", books, workshop.recipe.size, share)
+    return Evaluation(workshop.folder / "evaluation", workshop.folder / "model", books, workshop.recipe)
 
 
 def probe(workshop):
@@ -148,8 +149,10 @@ def evaluate(workshop):
     recipe = workshop.recipe
     judge = make_judge(workshop.folder, workshop.all_book, recipe.trials, recipe.seed)
     whole = evaluation(workshop)
-    for pipeline in pipelines(whole, workshop.program, workshop.folder / "model"):
+    used = pipelines(whole, workshop.program, workshop.folder / "model")
+    for pipeline in used:
         whole.run(pipeline, judge)
+    write_table(whole.results, [pipeline.name for pipeline in used])
 
 
 STAGES = {

@@ -17,7 +17,7 @@ from . import checkpoint, parallel
 
 CHECKPOINT_SECONDS = 300
 LOG_STEPS = 20
-AVERAGE_DECAY = 0.999
+AVERAGE_DECAY = 0.998
 
 
 def train(rank, world, end, make_task, folder):

@@ -7,11 +7,9 @@ import numpy as np
 from PIL import Image
 
 from .captions import EMPTY, PLACES, article
+from .replacements import ALL, ANIMALS, FRUIT, VEHICLES
 from .scenes import draw_scene
 
-ANIMALS = (("horse", "zebra"), ("zebra", "horse"), ("horse", "cow"), ("cow", "tiger"), ("tiger", "zebra"))
-FRUIT = (("apple", "orange"), ("orange", "apple"), ("apple", "green apple"), ("lemon", "pear"), ("pear", "apple"))
-VEHICLES = (("car", "bus"), ("bus", "car"), ("car", "sports car"), ("sports car", "car"))
 LIMIT = (("bowl of fruit", "sports car"),)
 # What stands beside the object that is edited, in scenes of two.
 NEIGHBOURS = ("cow", "tiger", "elephant", "pig", "car", "bus", "apple", "pear")
@@ -52,7 +50,7 @@ def make_trials(folder, seed, share, books, size):
 
 
 def make_trial(rng, folder, art, kind, number, book, size):
-    pairs = [pair for pair in PAIRS.get(kind, ANIMALS + FRUIT + VEHICLES) if book.drawable(pair[0])]
+    pairs = [pair for pair in PAIRS.get(kind, ALL) if book.drawable(pair[0])]
     before, after = pairs[number % len(pairs)]
     concepts = [before]
     if kind == "two":

@@ -1,0 +1,80 @@
+//! The README's pictures: every scene of the miniature model edited with its own prompts and the model's defaults.
+//!
+//! Run with `cargo run --release --example gallery`; it writes `docs/demo.png` and `docs/gallery.png`. NVRTC is looked
+//! for, not fetched: if there is none, run `diffedit demo` first, or name its file in `DIFFEDIT_NVRTC`.
+
+use std::error::Error;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use diffedit::device::{self, Compiler, DeviceChoice};
+use diffedit::edit::{EditRequest, EditResult, Editor, EditorOptions};
+use diffedit::model::ModelFiles;
+use diffedit::{picture, report};
+use image::{DynamicImage, RgbImage, imageops};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+/// An entry of `scenes.json`.
+#[derive(Deserialize)]
+struct Scene {
+    file: String,
+    source: String,
+    target: String,
+}
+
+/// What `diffedit.json` says that an edit of the miniature takes.
+#[derive(Deserialize)]
+struct Defaults {
+    steps: usize,
+    guidance: f32,
+    threshold: f32,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let model = root.join("models/demo");
+    let scenes: Vec<Scene> = read(&model.join("scenes/scenes.json"))?;
+    let defaults: Defaults = read(&model.join("diffedit.json"))?;
+    let mut editor = open()?;
+    let mut edits = Vec::new();
+    for scene in scenes {
+        println!("{}: {} to {}", scene.file, scene.source, scene.target);
+        let picture = picture::load(&model.join("scenes").join(&scene.file))?;
+        let mut request = EditRequest::new(picture, &scene.source, &scene.target);
+        request.steps = defaults.steps;
+        request.guidance = defaults.guidance;
+        request.mask_settings.threshold = defaults.threshold;
+        let result = editor.edit(&request, &mut |_| ControlFlow::Continue(()))?;
+        edits.push((request, result));
+    }
+    beside(&edits[0])?.save(root.join("docs/demo.png"))?;
+    report::gallery("The miniature's own scenes", &edits)?.save(root.join("docs/gallery.png"))?;
+    Ok(())
+}
+
+fn open() -> Result<Editor, Box<dyn Error>> {
+    let cache = PathBuf::from(std::env::var("HOME")?).join(".cache/diffedit");
+    let device = DeviceChoice::Auto;
+    let nvrtc = device::find_nvrtc(None, device::target(&device)?, &cache)?;
+    let compiler = Compiler::new(Some(nvrtc), Some(cache.join("kernels")))?;
+    let options = EditorOptions { device, compiler, separate_memory: false };
+    Ok(Editor::open(&ModelFiles::demo(), options, &mut |_| ())?)
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Box<dyn Error>> {
+    Ok(serde_json::from_slice(&std::fs::read(path)?)?)
+}
+
+/// Original, mask and result in a line.
+fn beside((request, result): &(EditRequest, EditResult)) -> diffedit::Result<RgbImage> {
+    let (width, height) = request.picture.dimensions();
+    let covered = report::overlay(&request.picture, &result.mask.picture(width, height));
+    let edited = result.paste_back(&DynamicImage::from(request.picture.clone()))?.into_rgb8();
+    let gap = width / 32;
+    let mut line = RgbImage::from_pixel(3 * width + 2 * gap, height, image::Rgb([255; 3]));
+    for (column, part) in [&request.picture, &covered, &edited].into_iter().enumerate() {
+        imageops::replace(&mut line, part, column as i64 * i64::from(width + gap), 0);
+    }
+    Ok(line)
+}
