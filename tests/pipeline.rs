@@ -249,7 +249,8 @@ fn a_sampled_posterior_matches_the_reference() {
     let case = &goldens::cases()[0];
     let goldens = Goldens::open(&case.name);
     let size = goldens.f32("latents").len();
-    let mask = Mask::new(16, 16, vec![1; 256]).expect("a mask");
+    let [width, height] = case.size.map(|side| side / 8);
+    let mask = Mask::new(width, height, vec![1; width * height]).expect("a mask");
     let request = EditRequest {
         posterior: Posterior::Sample { seed: 99 },
         mask: MaskSource::Mask(mask),

@@ -33,7 +33,9 @@ def cases():
         name, settings = scene["file"].removesuffix(".png"), small if number else whole
         yield edit.Case(name, f"models/demo/scenes/{scene['file']}", scene["source"], scene["target"], **settings)
     # From pure noise.
-    yield edit.Case("horse-noise", "models/demo/scenes/1-horse-sand.png", "horse", "zebra", strength=1.0, seed=1)
+    yield edit.Case(
+        "horse-noise", "models/demo/scenes/1-horse-sand.png", "horse", "zebra", strength=1.0, seed=1, **small,
+    )  # fmt: skip
     # Nothing at its default, and a picture that has to be stretched.
     yield edit.Case(
         "car-wide", "models/demo/scenes/5-car-grass.png", "a car", "a bus", negative="grass",
@@ -42,7 +44,7 @@ def cases():
     )  # fmt: skip
     # Latents of 9 x 13: every level of the UNet is odd in one direction at least, or becomes so on the way down.
     yield edit.Case(
-        "apple-odd", "models/demo/scenes/4-apple-grass.png", "apple", "orange", size=(72, 104), steps=16, maps=4,
+        "apple-odd", "models/demo/scenes/4-apple-grass.png", "apple", "orange", size=(72, 104), steps=16, maps=4, **small,
     )  # fmt: skip
 
 

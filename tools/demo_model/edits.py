@@ -79,7 +79,7 @@ class PyTorch:
     @torch.no_grad()
     def round_trip(self, pictures, trial, out):
         """The picture encoded and decoded, with no edit between."""
-        picture = stages.to_tensor(stages.load_picture(picture_path(pictures, trial), self.size))
+        picture = stages.to_tensor(stages.load_picture(picture_path(pictures, trial), self.settings["size"]))
         decoded = self.reference.decode(self.reference.moments(picture)[0])
         Image.fromarray(stages.to_pixels(decoded).numpy()).save(picture_path(out, trial))
 
