@@ -15,6 +15,9 @@ use image::{DynamicImage, RgbImage, imageops};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+/// The scene that `diffedit demo` edits.
+const DEMO: usize = 2;
+
 /// An entry of `scenes.json`.
 #[derive(Deserialize)]
 struct Scene {
@@ -48,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let result = editor.edit(&request, &mut |_| ControlFlow::Continue(()))?;
         edits.push((request, result));
     }
-    beside(&edits[0])?.save(root.join("docs/demo.png"))?;
+    beside(&edits[DEMO])?.save(root.join("docs/demo.png"))?;
     report::gallery("The miniature's own scenes", &edits)?.save(root.join("docs/gallery.png"))?;
     Ok(())
 }

@@ -18,12 +18,12 @@ pub fn run(args: &DemoArgs) -> Result<()> {
     use crate::edit::EditRequest;
     use crate::picture::Original;
 
-    /// A horse on grass.
-    const SCENE: &[u8] = include_bytes!("../../models/demo/scenes/0-horse-grass.png");
+    const SCENE: &[u8] = include_bytes!("../../models/demo/scenes/2-horse-snow.png");
+    const PROMPTS: [&str; 2] = ["a horse on snow", "a zebra on snow"];
 
     let original = Original::decode(SCENE).map_err(anyhow::Error::msg)?;
     let files = settings::model_files(&ModelArgs::default(), args.device.offline)?;
-    let mut request = EditRequest::new(original.rgb(), "horse", "zebra");
+    let mut request = EditRequest::new(original.rgb(), PROMPTS[0], PROMPTS[1]);
     settings::defaults(&files)?.apply(&mut request)?;
     request.figures = true;
     let mut job = Job::new(request, original, files, &CommonArgs::default(), &PictureArgs::default())?;
