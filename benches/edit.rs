@@ -17,11 +17,12 @@ fn editor() -> Editor {
     Editor::open(&ModelFiles::demo(), options, &mut |_| ()).expect("the demo model opens")
 }
 
-/// The demo's own edit; in the tests the least of one.
+/// An edit with the model's own settings; in the tests the least of one.
 fn request() -> EditRequest {
     let picture = image::open(concat!(env!("CARGO_MANIFEST_DIR"), "/models/demo/scenes/0-horse-grass.png"));
     let mut request = EditRequest::new(picture.expect("a picture").to_rgb8(), "horse", "zebra");
-    request.mask_settings.threshold = 0.25;
+    request.mask_settings.threshold = 0.15;
+    request.guidance = 3.0;
     request.steps = sized(20, 3);
     request.mask = MaskSource::Prompts(MapSettings { maps: sized(10, 1), ..MapSettings::default() });
     request

@@ -44,7 +44,8 @@ def cases():
     )  # fmt: skip
     # Latents of 9 x 13: every level of the UNet is odd in one direction at least, or becomes so on the way down.
     yield edit.Case(
-        "apple-odd", "models/demo/scenes/4-apple-grass.png", "apple", "orange", size=(72, 104), steps=16, maps=4, **small,
+        "apple-odd", "models/demo/scenes/4-apple-grass.png", "apple", "orange",
+        size=(72, 104), steps=16, maps=4, **small,
     )  # fmt: skip
 
 

@@ -43,7 +43,7 @@ pub fn contact_sheet(request: &EditRequest, result: &EditResult) -> Result<Optio
 }
 
 /// Edits side by side, each a column: the picture with the source prompt, the mask over it, and below the target prompt
-/// the picture with the edit laid back into it.
+/// the picture with the edit laid back into it. The settings below the heading are those of the first edit.
 ///
 /// # Errors
 /// As [`EditResult::paste_back`].

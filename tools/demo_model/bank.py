@@ -55,12 +55,10 @@ class LatentBank:
     @torch.no_grad()
     def append(self, count):
         start = len(self.descriptions)
-        numbers = range(start, start + count)
-        drawn = [
-            self.draw(np.random.default_rng([self.seed, self.rank + number * self.world, self.width]))
-            for number in numbers
-        ]
-        latents, described = self.finish(drawn)
+        numbers = (self.rank + index * self.world for index in range(start, start + count))
+        latents, described = self.finish(
+            [self.draw(np.random.default_rng([self.seed, number, self.width])) for number in numbers]
+        )
         self.latents[start : start + count] = latents.numpy()
         self.latents.flush()
         with open(self.descriptions_path, "a", encoding="utf-8") as file:

@@ -37,9 +37,8 @@ def describe(rng, ground, names):
         return place(rng, ground, both, 0.35)
     if rng.random() < 0.45:
         return describe_one(rng, ground, pick(rng, names))
-    first, second = names if rng.random() < 0.5 else reversed(names)
-    both = pick(rng, (f"{article(first)} {first} and {article(second)} {second}", f"{first} and {second}"))
-    return place(rng, ground, both, 0.4)
+    names = names if rng.random() < 0.5 else names[::-1]
+    return place(rng, ground, pick(rng, (with_articles(names), " and ".join(names))), 0.4)
 
 
 def describe_edited(rng, ground, names):
@@ -48,13 +47,13 @@ def describe_edited(rng, ground, names):
         return pick(rng, EMPTY[ground])
     if len(names) == 1 or rng.random() < 0.6:
         return describe_one(rng, ground, names[-1])
-    first, second = names if rng.random() < 0.5 else reversed(names)
-    return place(rng, ground, f"{article(first)} {first} and {article(second)} {second}", 0.5)
+    names = names if rng.random() < 0.5 else names[::-1]
+    return place(rng, ground, with_articles(names), 0.5)
 
 
 def describe_one(rng, ground, name):
     name = vary(rng, name)
-    indefinite = f"{article(name)} {name}"
+    indefinite = with_articles([name])
     chance = rng.random()
     if chance < 0.38:
         return name
@@ -79,6 +78,10 @@ def place(rng, ground, text, chance):
 
 def pick(rng, choices):
     return choices[rng.integers(len(choices))]
+
+
+def with_articles(names):
+    return " and ".join(f"{article(name)} {name}" for name in names)
 
 
 def article(name):

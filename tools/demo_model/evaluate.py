@@ -55,7 +55,7 @@ class Evaluation:
         do_all(trials, lambda trial: map_path(out, trial), find, f"maps by {pipeline.name}")
 
     def run(self, pipeline, judge):
-        """All edits by a pipeline, and their summary."""
+        """All edits by a pipeline; returns the means over their kinds."""
         choosing = [trial for trial in self.trials["choosing"] if trial.kind in SINGLE]
         out = self.out(pipeline.name, "choosing")
         self.find_maps(pipeline, choosing, self.scenes["choosing"], out)
@@ -74,19 +74,13 @@ class Evaluation:
         do_all(trials, lambda trial: picture_path(returned, trial), round_trip, "round trips")
         rows = [(trial, figures.measure(scenes, returned, out, trial, judge)) for trial in trials]
         figures.sheet(self.results / f"{pipeline.name}.png", scenes, [out], trials[:: max(1, len(trials) // 20)])
-        summary = {"threshold": threshold, "judge_accuracy": judge.accuracy} | figures.summarise(rows)
+        means = figures.summarise(rows)
+        summary = {"threshold": threshold, "judge_accuracy": judge.accuracy} | means
         details = {trial.name: row for trial, row in rows}
         path = self.results / f"{pipeline.name}.json"
         path.write_text(json.dumps({"summary": summary, "trials": details}, indent=1) + "\n", encoding="utf-8")
         print(json.dumps(summary, indent=1), flush=True)
-
-
-def write_table(results, names):
-    """The figures of several pipelines side by side, as the model card shows them."""
-    read = {name: json.loads((results / f"{name}.json").read_text(encoding="utf-8"))["summary"] for name in names}
-    text = figures.table(read)
-    (results / "figures.md").write_text(text, encoding="utf-8")
-    print(text, flush=True)
+        return means
 
 
 def pipelines(evaluation, program, model):

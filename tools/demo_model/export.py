@@ -72,7 +72,7 @@ def forget_origin(path):
     """Removes the path that the network was loaded from."""
     config = json.loads(path.read_text(encoding="utf-8"))
     config.pop("_name_or_path", None)
-    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    write_json(path, config)
 
 
 def make_scheduler():
@@ -91,11 +91,15 @@ def write_index(path):
     index = {"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.33.1"}
     index |= {"feature_extractor": [None, None], "safety_checker": [None, None]}
     index |= PARTS | {"requires_safety_checker": False}
-    path.write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    write_json(path, index)
 
 
 def write_defaults(folder, **defaults):
     """Adds to the defaults that suit the model: `diffedit` takes its options' defaults from this file."""
     path = folder / "diffedit.json"
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    path.write_text(json.dumps(known | defaults, indent=2) + "\n", encoding="utf-8")
+    write_json(path, known | defaults)
+
+
+def write_json(path, value):
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

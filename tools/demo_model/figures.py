@@ -97,15 +97,12 @@ def summarise(rows):
     return summary
 
 
-def table(summaries):
-    """The summaries of pipelines, by name, as a table in Markdown; a cell has their values in order."""
-    names = list(summaries)
-    lines = [f"Values of {' / '.join(names)}.", "", f"| scenes, art | trials | {' | '.join(SHOWN)} |"]
+def table(pipelines):
+    """The means of pipelines, by name, as a table in Markdown for the model card; a cell has their values in order."""
+    lines = [f"Values of {' / '.join(pipelines)}.", "", f"| scenes, art | trials | {' | '.join(SHOWN)} |"]
     lines.append("|---|" + "---:|" * (len(SHOWN) + 1))
-    for group, first in summaries[names[0]].items():
-        if not isinstance(first, dict):
-            continue
-        rows = [summaries[name][group] for name in names]
+    for group, first in next(iter(pipelines.values())).items():
+        rows = [means[group] for means in pipelines.values()]
         cells = [" / ".join(form.format(row[key]) for row in rows if key in row) for key, form in SHOWN.values()]
         lines.append(f"| {group} | {first['trials']} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from . import artwork, checkpoint, parallel, trainer
+from . import artwork, checkpoint, figures, parallel, trainer
 from .autoencoder import Autoencoder, Decoder, assemble
 from .bank import EditBank, SceneBank
 from .denoiser import Denoiser, SmallDenoiser, published_parameters
 from .encoder import Encoder, measure_scaling
-from .evaluate import Evaluation, make_judge, pipelines, write_table
+from .evaluate import Evaluation, make_judge, pipelines
 from .export import export
 from .recipe import Recipe
 from .showcase import write_scenes
@@ -150,9 +150,9 @@ def evaluate(workshop):
     judge = make_judge(workshop.folder, workshop.all_book, recipe.trials, recipe.seed)
     whole = evaluation(workshop)
     used = pipelines(whole, workshop.program, workshop.folder / "model")
-    for pipeline in used:
-        whole.run(pipeline, judge)
-    write_table(whole.results, [pipeline.name for pipeline in used])
+    table = figures.table({pipeline.name: whole.run(pipeline, judge) for pipeline in used})
+    (whole.results / "figures.md").write_text(table, encoding="utf-8")
+    print(table, flush=True)
 
 
 STAGES = {

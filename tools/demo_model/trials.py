@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from PIL import Image
 
-from .captions import EMPTY, PLACES, article
+from .captions import EMPTY, PLACES, with_articles
 from .replacements import ALL, ANIMALS, FRUIT, VEHICLES
 from .scenes import draw_scene
 
@@ -64,7 +64,7 @@ def make_trial(rng, folder, art, kind, number, book, size):
     names = [edited.name if placed is edited else placed.name for placed in scene.objects]
     position = scene.objects.index(edited)
     if kind == "removal":
-        after, source, target = "", f"{article(before)} {before} {PLACES[scene.ground][0]}", EMPTY[scene.ground][0]
+        after, source, target = "", f"{with_articles([before])} {PLACES[scene.ground][0]}", EMPTY[scene.ground][0]
     else:
         source, target = replacing_prompts(rng, scene.ground, names, position, before, after)
     return Trial(name, art, kind, scene.ground, before, after, source.strip(), target.strip())
@@ -79,5 +79,5 @@ def replacing_prompts(rng, ground, names, position, before, after):
     prompts = []
     for concept in (before, after):
         shown = [concept] if form == 1 else [*names[:position], concept, *names[position + 1 :]]
-        prompts.append(" and ".join(f"{article(name)} {name}" for name in shown) + f" {place}")
+        prompts.append(f"{with_articles(shown)} {place}")
     return prompts
