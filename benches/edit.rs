@@ -21,9 +21,8 @@ fn editor() -> Editor {
 fn request() -> EditRequest {
     let picture = image::open(concat!(env!("CARGO_MANIFEST_DIR"), "/models/demo/scenes/0-horse-grass.png"));
     let mut request = EditRequest::new(picture.expect("a picture").to_rgb8(), "horse", "zebra");
-    request.mask_settings.threshold = 0.15;
-    request.guidance = 3.0;
-    request.steps = sized(20, 3);
+    request.take_defaults(&ModelFiles::demo()).expect("the model's defaults");
+    request.steps = sized(request.steps, 3);
     request.mask = MaskSource::Prompts(MapSettings { maps: sized(10, 1), ..MapSettings::default() });
     request
 }

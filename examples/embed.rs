@@ -18,15 +18,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let nvrtc = device::find_nvrtc(None, device::target(&choice)?, &cache)?;
     let compiler = Compiler::new(Some(nvrtc), Some(cache.join("kernels")))?;
     let options = EditorOptions { device: choice, compiler, separate_memory: false };
-    let mut editor = Editor::open(&ModelFiles::demo(), options, &mut |part| println!("loading {part}"))?;
+    let model = ModelFiles::demo();
+    let mut editor = Editor::open(&model, options, &mut |part| println!("loading {part}"))?;
 
     let scene = concat!(env!("CARGO_MANIFEST_DIR"), "/models/demo/scenes/0-horse-grass.png");
     let original = Original::load(scene.as_ref())?;
     let mut request = EditRequest::new(original.rgb(), "horse", "zebra");
-    // What the model's `diffedit.json` recommends.
-    request.mask_settings.threshold = 0.15;
-    request.guidance = 3.0;
-    request.steps = 20;
+    request.take_defaults(&model)?;
 
     // The first edit plans and compiles; the second one, of the same size and steps, only runs.
     for (seed, name) in [(3, "zebra-3.png"), (4, "zebra-4.png")] {

@@ -13,7 +13,6 @@ use diffedit::model::ModelFiles;
 use diffedit::{picture, report};
 use image::{DynamicImage, RgbImage, imageops};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 /// The scene that `diffedit demo` edits.
 const DEMO: usize = 2;
@@ -26,28 +25,18 @@ struct Scene {
     target: String,
 }
 
-/// What `diffedit.json` says that an edit of the miniature takes.
-#[derive(Deserialize)]
-struct Defaults {
-    steps: usize,
-    guidance: f32,
-    threshold: f32,
-}
-
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let model = root.join("models/demo");
-    let scenes: Vec<Scene> = read(&model.join("scenes/scenes.json"))?;
-    let defaults: Defaults = read(&model.join("diffedit.json"))?;
-    let mut editor = open()?;
+    let folder = root.join("models/demo/scenes");
+    let scenes: Vec<Scene> = serde_json::from_slice(&std::fs::read(folder.join("scenes.json"))?)?;
+    let model = ModelFiles::demo();
+    let mut editor = open(&model)?;
     let mut edits = Vec::new();
     for scene in scenes {
         println!("{}: {} to {}", scene.file, scene.source, scene.target);
-        let picture = picture::load(&model.join("scenes").join(&scene.file))?;
+        let picture = picture::load(&folder.join(&scene.file))?;
         let mut request = EditRequest::new(picture, &scene.source, &scene.target);
-        request.steps = defaults.steps;
-        request.guidance = defaults.guidance;
-        request.mask_settings.threshold = defaults.threshold;
+        request.take_defaults(&model)?;
         let result = editor.edit(&request, &mut |_| ControlFlow::Continue(()))?;
         edits.push((request, result));
     }
@@ -56,17 +45,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn open() -> Result<Editor, Box<dyn Error>> {
+fn open(model: &ModelFiles) -> Result<Editor, Box<dyn Error>> {
     let cache = PathBuf::from(std::env::var("HOME")?).join(".cache/diffedit");
     let device = DeviceChoice::Auto;
     let nvrtc = device::find_nvrtc(None, device::target(&device)?, &cache)?;
     let compiler = Compiler::new(Some(nvrtc), Some(cache.join("kernels")))?;
     let options = EditorOptions { device, compiler, separate_memory: false };
-    Ok(Editor::open(&ModelFiles::demo(), options, &mut |_| ())?)
-}
-
-fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Box<dyn Error>> {
-    Ok(serde_json::from_slice(&std::fs::read(path)?)?)
+    Ok(Editor::open(model, options, &mut |_| ())?)
 }
 
 /// Original, mask and result in a line.

@@ -16,7 +16,7 @@ use crate::error::Result;
 
 pub use original::{MAX_SIDE, Metadata, Original};
 pub use paste::{BAND, paste_back};
-pub(crate) use placement::SIDES;
+pub(crate) use placement::{SIDE_UNIT, SIDES};
 pub use placement::{Placement, Resize, size_of_area};
 pub use resize::resize;
 

@@ -239,7 +239,7 @@ fn models_that_are_not_whole_are_refused() {
 
     copy(&demo(), &model);
     for (file, contents, part) in [
-        ("diffedit.json", r#"{"steps": 0}"#, "1 to 1000"),
+        ("diffedit.json", r#"{"steps": 0}"#, "1..=1000"),
         ("diffedit.json", r#"{"stepz": 5}"#, "stepz"),
         ("unet/config.json", "{", "unet/config.json"),
         ("vae/config.json", "{}", "vae/config.json"),

@@ -29,7 +29,7 @@ pub fn run(args: &CompileArgs) -> Result<()> {
     let mut progress = Progress::new();
     let model = Model::describe(&files)?;
     let mut request = EditRequest::new(image::RgbImage::new(1, 1), "", "");
-    settings::defaults(&files)?.apply(&mut request)?;
+    request.take_defaults(&files)?;
     let sizes = match args.size {
         Some(size) => vec![size],
         None => usual_sizes(&mut request, &files)?,

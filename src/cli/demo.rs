@@ -24,7 +24,7 @@ pub fn run(args: &DemoArgs) -> Result<()> {
     let original = Original::decode(SCENE).map_err(anyhow::Error::msg)?;
     let files = settings::model_files(&ModelArgs::default(), args.device.offline)?;
     let mut request = EditRequest::new(original.rgb(), PROMPTS[0], PROMPTS[1]);
-    settings::defaults(&files)?.apply(&mut request)?;
+    request.take_defaults(&files)?;
     request.figures = true;
     let mut job = Job::new(request, original, files, &CommonArgs::default(), &PictureArgs::default())?;
     output::make_folder(&args.out)?;

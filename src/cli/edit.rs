@@ -40,7 +40,7 @@ pub fn repaint(
     let files = settings::model_files(&args.common.model, args.device.offline)?;
     let original = Original::load(image)?;
     let mut request = EditRequest::new(original.rgb(), source, target);
-    settings::defaults(&files)?.apply(&mut request)?;
+    request.take_defaults(&files)?;
     request.negative = negative.unwrap_or(request.negative);
     args.denoising.apply(&mut request);
     args.maps.apply(&mut request);

@@ -31,7 +31,7 @@ fn from_prompts(args: &MaskArgs) -> Result<()> {
     let files = settings::model_files(&args.common.model, args.device.offline)?;
     let original = Original::load(image)?;
     let mut request = EditRequest::new(original.rgb(), from.clone(), to.clone());
-    settings::defaults(&files)?.apply(&mut request)?;
+    request.take_defaults(&files)?;
     request.steps = args.steps.unwrap_or(request.steps);
     args.maps.apply(&mut request);
     args.cut.apply(&mut request.mask_settings);
@@ -48,7 +48,7 @@ fn from_map(args: &MaskArgs, path: &Path) -> Result<()> {
     ensure!(common.dump.is_none() && common.noise.is_none(), "--dump and --noise do not go with --map");
     let mut request = EditRequest::new(image::RgbImage::new(1, 1), "", "");
     if common.model.model.is_some() || cfg!(feature = "demo-model") {
-        settings::defaults(&settings::model_files(&common.model, args.device.offline)?)?.apply(&mut request)?;
+        request.take_defaults(&settings::model_files(&common.model, args.device.offline)?)?;
     }
     args.cut.apply(&mut request.mask_settings);
     let outputs: Vec<&Path> = [Some(&args.out), args.overlay.as_ref(), common.json.as_ref()]

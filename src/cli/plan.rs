@@ -16,7 +16,7 @@ pub fn run(args: &PlanArgs) -> Result<()> {
     }
     let files = settings::model_files(&args.model, args.offline)?;
     let mut request = EditRequest::new(image::RgbImage::new(1, 1), "", "");
-    settings::defaults(&files)?.apply(&mut request)?;
+    request.take_defaults(&files)?;
     MapsArgs { maps: args.maps, batch: args.batch, ..MapsArgs::default() }.apply(&mut request);
     request.steps = args.steps.unwrap_or(request.steps);
     request.figures = args.sheet;

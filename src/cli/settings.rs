@@ -2,35 +2,14 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, anyhow};
-use serde::Deserialize;
+use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::args::{CutArgs, DenoisingArgs, MapsArgs, ModelArgs};
-use super::{hub, values};
-use crate::edit::{EditRequest, MapSettings, MaskSettings, MaskSource};
+use super::hub;
+use crate::edit::{EditRequest, MaskSettings, MaskSource, set};
 use crate::model::{Configs, ModelFiles, Parts, VaeConfig};
 use crate::picture;
-
-/// The file of a model folder that holds its defaults, under the names of the command line's long options.
-const FILE: &str = "diffedit.json";
-
-/// What a model's author recommends.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Defaults {
-    size: Option<[Value; 2]>,
-    negative_prompt: Option<String>,
-    steps: Option<Value>,
-    guidance: Option<Value>,
-    strength: Option<Value>,
-    seed: Option<Value>,
-    maps: Option<Value>,
-    mask_strength: Option<Value>,
-    threshold: Option<Value>,
-    blur: Option<Value>,
-    fill_holes: Option<bool>,
-}
 
 /// The model that is asked for, or the miniature. A model of the hub is fetched if it is not there, unless `offline`.
 pub fn model_files(args: &ModelArgs, offline: bool) -> Result<ModelFiles> {
@@ -61,54 +40,6 @@ pub fn check(files: &ModelFiles) -> Result<()> {
     Ok(())
 }
 
-/// The model's defaults; none where it has no such file.
-pub fn defaults(files: &ModelFiles) -> Result<Defaults> {
-    let Some(bytes) = files.read_optional(FILE)? else { return Ok(Defaults::default()) };
-    let wrong = || files.path(FILE).display().to_string();
-    // A derived struct would take a list too.
-    let object: serde_json::Map<String, Value> = serde_json::from_slice(&bytes).with_context(wrong)?;
-    let defaults: Defaults = serde_json::from_value(Value::Object(object)).with_context(wrong)?;
-    // Every value is checked, whichever of them a command needs.
-    defaults.apply(&mut EditRequest::new(image::RgbImage::new(1, 1), "", "")).with_context(wrong)?;
-    Ok(defaults)
-}
-
-/// A value of `diffedit.json`, held to the range of the option of its name.
-fn value<T>(name: &str, value: &Value, parse: fn(&str) -> Result<T, String>) -> Result<T> {
-    parse(&value.to_string()).map_err(|message| anyhow!("{name} {value}: {message}"))
-}
-
-impl Defaults {
-    /// Sets what the model's author recommends.
-    pub fn apply(&self, request: &mut EditRequest) -> Result<()> {
-        fn set<T>(slot: &mut T, name: &str, given: &Option<Value>, parse: fn(&str) -> Result<T, String>) -> Result<()> {
-            if let Some(given) = given {
-                *slot = value(name, given, parse)?;
-            }
-            Ok(())
-        }
-        let mut maps = MapSettings::default();
-        let cut = &mut request.mask_settings;
-        set(&mut maps.maps, "maps", &self.maps, values::maps)?;
-        set(&mut maps.strength, "mask-strength", &self.mask_strength, values::strength)?;
-        set(&mut cut.threshold, "threshold", &self.threshold, values::threshold)?;
-        set(&mut cut.blur, "blur", &self.blur, values::blur)?;
-        cut.fill_holes = self.fill_holes.unwrap_or(cut.fill_holes);
-        set(&mut request.steps, "steps", &self.steps, values::steps)?;
-        set(&mut request.guidance, "guidance", &self.guidance, values::guidance)?;
-        set(&mut request.strength, "strength", &self.strength, values::strength)?;
-        set(&mut request.seed, "seed", &self.seed, values::seed)?;
-        if let Some([width, height]) = &self.size {
-            request.size = Some((value("size", width, values::side)?, value("size", height, values::side)?));
-        }
-        if let Some(negative) = &self.negative_prompt {
-            request.negative.clone_from(negative);
-        }
-        request.mask = MaskSource::Prompts(maps);
-        Ok(())
-    }
-}
-
 impl DenoisingArgs {
     /// Sets what was given.
     pub fn apply(&self, request: &mut EditRequest) {
@@ -137,12 +68,6 @@ impl CutArgs {
         set(&mut settings.threshold, self.threshold);
         set(&mut settings.blur, self.blur);
         settings.fill_holes |= self.fill_holes;
-    }
-}
-
-fn set<T>(slot: &mut T, given: Option<T>) {
-    if let Some(given) = given {
-        *slot = given;
     }
 }
 
@@ -220,44 +145,22 @@ pub fn as_parameters(request: &EditRequest, (width, height): (usize, usize), mod
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edit::MapSettings;
 
     fn request() -> EditRequest {
         EditRequest::new(image::RgbImage::new(1, 1), "horse", "zebra")
     }
 
-    fn folder(text: &str) -> (tempfile::TempDir, ModelFiles) {
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::create_dir(folder.path().join("unet")).expect("a folder");
-        std::fs::write(folder.path().join(FILE), text).expect("a file");
-        let files = ModelFiles::folder(folder.path()).expect("a model");
-        (folder, files)
-    }
-
     #[test]
-    fn flags_win_over_the_models_defaults_which_win_over_the_articles() {
-        let (_kept, files) = folder(r#"{"size": [128, 64], "threshold": 0.25, "steps": 30, "mask-strength": 0.4}"#);
-        let mut request = request();
-        defaults(&files).expect("valid defaults").apply(&mut request).expect("valid defaults");
+    fn flags_win_over_what_was_set() {
+        let mut request = EditRequest { steps: 30, guidance: 3.0, ..request() };
         DenoisingArgs { steps: Some(20), ..DenoisingArgs::default() }.apply(&mut request);
         MapsArgs { maps: Some(4), ..MapsArgs::default() }.apply(&mut request);
-        assert_eq!((request.steps, request.size, request.seed), (20, Some((128, 64)), 3));
-        assert_eq!((request.mask_settings.threshold, request.mask_settings.blur), (0.25, 7));
+        CutArgs { blur: Some(9), ..CutArgs::default() }.apply(&mut request.mask_settings);
+        assert_eq!((request.steps, request.guidance, request.seed), (20, 3.0, 3));
+        assert_eq!((request.mask_settings.threshold, request.mask_settings.blur), (0.1, 9));
         let MaskSource::Prompts(maps) = &request.mask else { panic!("the mask is found") };
-        assert_eq!(*maps, MapSettings { maps: 4, strength: 0.4, batch: None });
-    }
-
-    #[test]
-    fn defaults_are_held_to_the_options_ranges() {
-        for (text, part) in [
-            (r#"{"threshold": 2}"#, "threshold 2: must be 0 to 1"),
-            (r#"{"size": [100, 128]}"#, "size 100: must be a multiple of 8"),
-            (r#"{"treshold": 0.2}"#, "treshold"),
-            ("[]", FILE),
-        ] {
-            let (_kept, files) = folder(text);
-            let message = format!("{:#}", defaults(&files).expect_err("refused"));
-            assert!(message.contains(part) && message.contains(FILE), "{message}");
-        }
+        assert_eq!(*maps, MapSettings { maps: 4, ..MapSettings::default() });
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Values of arguments, and the ranges they lie in. The model folder's `diffedit.json` is held to the same ranges.
+//! Values of arguments, and the ranges they lie in.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -7,10 +7,7 @@ use std::str::FromStr;
 
 use crate::edit::VaeTiling;
 use crate::mask::MAX_BLUR;
-use crate::picture::SIDES;
-
-/// What sides that are edited are multiples of, pixels.
-const SIDE_UNIT: usize = 8;
+use crate::picture::{SIDE_UNIT, SIDES};
 
 pub fn steps(text: &str) -> Result<usize, String> {
     in_range(number(text)?, 1..=1000)

@@ -53,13 +53,7 @@ impl Settings {
         let (width, height) = request
             .size
             .unwrap_or_else(|| picture::size_of_area(request.picture.dimensions(), trained * trained, scale));
-        if [width, height].iter().any(|side| !SIDES.contains(side) || side % scale != 0) {
-            return Err(Error::Request(format!(
-                "size {width}x{height}: both must be multiples of {scale} from {} to {}",
-                SIDES.start(),
-                SIDES.end()
-            )));
-        }
+        check_size((width, height), scale)?;
         let map = match &request.mask {
             MaskSource::Prompts(map) => Some(MapStage {
                 maps: map.maps,
@@ -102,6 +96,15 @@ impl Settings {
     pub fn pixels(&self) -> usize {
         self.height * self.width
     }
+}
+
+/// Fails if a picture cannot be edited at a width and height: they are multiples of `unit`, pixels.
+pub fn check_size((width, height): (usize, usize), unit: usize) -> Result<()> {
+    if [width, height].iter().all(|side| SIDES.contains(side) && side % unit == 0) {
+        return Ok(());
+    }
+    let (least, most) = SIDES.into_inner();
+    Err(Error::Request(format!("size {width}x{height}: both must be multiples of {unit} from {least} to {most}")))
 }
 
 /// The step of the schedule that a strength starts from, as the seed article counts it.

@@ -39,8 +39,9 @@ impl fmt::Display for Resize {
     }
 }
 
-/// Sides that are edited, pixels.
+/// Sides that are edited, pixels; multiples of [`SIDE_UNIT`].
 pub(crate) const SIDES: std::ops::RangeInclusive<usize> = 64..=2048;
+pub(crate) const SIDE_UNIT: usize = 8;
 
 /// Width and height of about `area` pixels in the aspect ratio of `picture`, multiples of `unit` from 64 to 2048.
 ///
