@@ -16,6 +16,15 @@ PRIOR_WEIGHT = 2e-4
 OBJECT_WEIGHT = 2.0  # of an object's pixels, that of the ground being 1
 SMALL_SHARE = 0.7  # of the steps from nothing, at half the size
 PLAIN_SHARE = 0.3  # of the decoder's pictures that are not spliced
+# How edits overdo a replacement: guidance carries latents up to this much beyond those of what is new, and leaves them
+# off by waves of up to so many deviations.
+OVERSHOOT, DRIFT = 0.6, 0.5
+WAVE_CELLS = 4  # from crest to trough
+# How many masks are rough, and by how much of a cell's cover waves move their outlines.
+ROUGH_SHARE, ROUGHNESS = 0.6, 0.25
+BORDER_WEIGHT = 3.0  # of the pixels of cells beside a mask
+# Of squared errors, that of absolute ones being 1. The decoder is judged by the former.
+SQUARED, DECODER_SQUARED = 3.0, 10.0
 
 
 class Autoencoder:
@@ -46,7 +55,7 @@ class Autoencoder:
         with torch.autocast("cpu", torch.bfloat16):
             posterior = self.vae.encode(pictures).latent_dist
             decoded = self.vae.decode(disturb(rng, posterior.sample())).sample
-        error, metrics = picture_loss(decoded.float(), pictures, torch.ones_like(pictures[:, :1]))
+        error, metrics = picture_loss(decoded.float(), pictures, torch.ones_like(pictures[:, :1]), SQUARED)
         mean, logvar = posterior.mean.float(), posterior.logvar.float()
         prior = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
         return error + PRIOR_WEIGHT * prior, metrics | {"prior": prior.item()}
@@ -57,14 +66,17 @@ class Decoder:
 
     Group norms and attention see the whole picture and convolutions see across the mask's edge: a decoder that only
     ever saw one picture's latents lets a change of the object show everywhere. The encoder is frozen.
+
+    First the latents are spliced of those of two pictures, one in the object's place. Then half of them are edits by the
+    trained denoiser, of which the decoder learns the part outside the masks alone: `repaints` are those.
     """
 
     name = "decoder"
     betas = (0.9, 0.99)
     weight_decay = 0.0
 
-    def __init__(self, recipe, rank, book, encoder):
-        self.recipe, self.rank, self.book, self.encoder = recipe, rank, book, encoder
+    def __init__(self, recipe, rank, book, encoder, repaints):
+        self.recipe, self.rank, self.book, self.encoder, self.repaints = recipe, rank, book, encoder, repaints
         self.steps = recipe.decoder_steps
         self.vae = encoder.vae
         for module in (self.vae.decoder, self.vae.post_quant_conv):
@@ -72,27 +84,65 @@ class Decoder:
         self.parameters = {name: value for name, value in self.vae.named_parameters() if value.requires_grad}
 
     def learning_rate(self, step):
-        return cosine(self.recipe.decoder_rate, step, self.steps)
+        """A cosine for the splices alone, and one of half the rate for what follows."""
+        recipe = self.recipe
+        if step < recipe.spliced_steps:
+            return cosine(recipe.decoder_rate, step, recipe.spliced_steps)
+        return cosine(recipe.decoder_rate / 2, step - recipe.spliced_steps, self.steps - recipe.spliced_steps)
 
     def loss(self, step):
         recipe = self.recipe
         rng = np.random.default_rng([recipe.seed, 4, step, self.rank])
-        pairs = [draw_pair(rng, self.book, recipe.size) for _ in range(recipe.decoder_batch)]
+        repainted = round(recipe.repainted_share * recipe.decoder_batch) if step >= recipe.spliced_steps else 0
+        parts = [self.draw_spliced(rng, recipe.decoder_batch - repainted)]
+        if repainted:
+            parts.append(self.draw_repainted(rng, step, repainted))
+        latents, wanted, weight = (torch.cat(each) for each in zip(*parts))
+        with torch.autocast("cpu", torch.bfloat16):
+            decoded = self.vae.decode(disturb(rng, latents)).sample
+        return picture_loss(decoded.float(), wanted, weight, DECODER_SQUARED)
+
+    def draw_spliced(self, rng, count):
+        """Latents, the pictures they are to become, and weights of the pixels."""
+        pairs = [draw_pair(rng, self.book, self.recipe.size) for _ in range(count)]
         masks = torch.stack([draw_mask(rng, *pair) for pair in pairs])
         before, after = (
             to_tensor(torch.from_numpy(np.stack([pair[index].pixels for pair in pairs]))) for index in (0, 1)
         )
         with torch.no_grad():
-            latents = torch.lerp(self.encoder(before), self.encoder(after), masks)
-        wanted = torch.lerp(before, after, enlarge(masks))
+            latents = splice(rng, self.encoder(before), self.encoder(after), masks)
         weight = torch.from_numpy(np.stack([object_weight(*pair) for pair in pairs]))[:, None]
-        with torch.autocast("cpu", torch.bfloat16):
-            decoded = self.vae.decode(disturb(rng, latents)).sample
-        return picture_loss(decoded.float(), wanted, weight)
+        return latents, torch.lerp(before, after, enlarge(masks)), weight * border_weight(masks)
+
+    def draw_repainted(self, rng, step, count):
+        """The same of edits; pixels inside masks have no weight."""
+        recipe = self.recipe
+        available = recipe.first_repaints + recipe.repaints_a_step * (step - recipe.spliced_steps)
+        self.repaints.grow(available)
+        latents, masks, before = self.repaints.sample_edits(rng, available, count)
+        return latents, before, border_weight(masks) * enlarge(1 - masks)
 
 
 def cosine(rate, step, steps, warm_up=50):
     return rate * min(1, (step + 1) / warm_up) * (0.02 + 0.98 * (1 + math.cos(math.pi * step / steps)) / 2)
+
+
+def splice(rng, before, after, masks):
+    """Latents (n, 4, h, w) of pictures before an edit, and in the masks (n, 1, h, w) those after it, as guidance leaves
+    them: in half of the pictures as encoded, in the others overdone."""
+    count = len(before)
+    overdone = torch.from_numpy(rng.integers(0, 2, (count, 1, 1, 1)).astype(np.float32))
+    strength, drift = torch.from_numpy(rng.random((2, count, 1, 1, 1), np.float32)) * overdone
+    waves = draw_waves(rng, before.shape)
+    edited = torch.lerp(before, after, 1 + OVERSHOOT * strength) + DRIFT * after.std() * drift * waves
+    return torch.lerp(before, edited, masks)
+
+
+def draw_waves(rng, shape):
+    """Smooth noise."""
+    count, channels, height, width = shape
+    coarse = rng.standard_normal((count, channels, height // WAVE_CELLS, width // WAVE_CELLS), np.float32)
+    return functional.interpolate(torch.from_numpy(coarse), size=(height, width), mode="bilinear")
 
 
 def disturb(rng, latents):
@@ -102,28 +152,45 @@ def disturb(rng, latents):
     return latents + noise * amount * BLUR * latents.detach().std()
 
 
-def picture_loss(decoded, pictures, weight):
-    """Absolute error of values and of differences between neighbours, and squared error."""
+def picture_loss(decoded, pictures, weight, squares):
+    """Absolute error of values and of differences between neighbours, and `squares` times the squared error."""
     weight = weight / weight.mean()
     error = decoded - pictures
     across, down = error[..., 1:] - error[..., :-1], error[..., 1:, :] - error[..., :-1, :]
     absolute = (error.abs() * weight).mean()
     edges = (across.abs() * weight[..., 1:]).mean() + (down.abs() * weight[..., 1:, :]).mean()
     squared = (error.square() * weight).mean()
-    loss = absolute + 0.5 * edges + 3 * squared
+    loss = absolute + 0.5 * edges + squares * squared
     plain = error.detach().square().mean().item()
     return loss, {"loss": loss.item(), "psnr": 10 * math.log10(4 / plain)}
 
 
 def draw_mask(rng, before, after):
-    """A mask (1, h, w) as an edit may find it: nothing, or what changes and up to three cells around it, or less."""
-    changed = np.abs(before.pixels.astype(np.float32) - after.pixels).max(-1)[None, None] > 8
-    cells = functional.avg_pool2d(torch.from_numpy(changed).float(), LATENT_FACTOR)
-    if rng.random() < PLAIN_SHARE:
+    """A mask (1, h, w) as an edit may find it: nothing, a rough one, or what changes and up to three cells around it."""
+    cells = changed_cells(before, after)
+    chance = rng.random()
+    if chance < PLAIN_SHARE:
         return torch.zeros_like(cells[0])
-    margin = int(rng.integers(0, 4))
-    mask = (cells > rng.uniform(0.05, 0.5)).float()
-    return functional.max_pool2d(mask, 2 * margin + 1, stride=1, padding=margin)[0]
+    if chance < PLAIN_SHARE + (1 - PLAIN_SHARE) * ROUGH_SHARE:
+        return draw_rough_mask(rng, cells)[0]
+    return widen((cells > rng.uniform(0.05, 0.5)).float(), int(rng.integers(0, 4)))[0]
+
+
+def draw_rough_mask(rng, cells):
+    """A mask (1, 1, h, w) of roughly the cells that change, which cuts into them here and there."""
+    rounded = functional.avg_pool2d(cells, 3, stride=1, padding=1)
+    return (rounded + ROUGHNESS * draw_waves(rng, cells.shape) > rng.uniform(0.2, 0.6)).float()
+
+
+def changed_cells(before, after):
+    """How much of each cell (1, 1, h, w) differs between two scenes."""
+    changed = np.abs(before.pixels.astype(np.float32) - after.pixels).max(-1)[None, None] > 8
+    return functional.avg_pool2d(torch.from_numpy(changed).float(), LATENT_FACTOR)
+
+
+def widen(masks, margin):
+    """Masks and so many cells around them."""
+    return functional.max_pool2d(masks, 2 * margin + 1, stride=1, padding=margin)
 
 
 def enlarge(masks):
@@ -136,6 +203,11 @@ def object_weight(before, after):
     outlines = [placed.outline for scene in (before, after) for placed in scene.objects]
     cover = np.max(outlines, axis=0) if outlines else np.zeros(before.pixels.shape[:2])
     return (1 + (OBJECT_WEIGHT - 1) * cover).astype(np.float32)
+
+
+def border_weight(masks):
+    """More weight to the pixels of cells beside masks, where an edit is seen first."""
+    return enlarge(1 + (BORDER_WEIGHT - 1) * (widen(masks, 1) - masks))
 
 
 def assemble(folder, size, state):

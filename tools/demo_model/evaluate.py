@@ -19,7 +19,7 @@ class Evaluation:
     """The folder of an evaluation; what another model left in it is removed."""
 
     def __init__(self, folder, model, books, recipe):
-        self.model = model
+        self.model, self.blur = model, recipe.edit_blur
         self.pytorch = PyTorch(model, recipe)
         self.scenes = {}
         self.trials = {}
@@ -45,7 +45,7 @@ class Evaluation:
         trials, scenes = self.trials["choosing"], self.scenes["choosing"]
         self.find_maps(self.pytorch, trials, scenes, out)
         for label, kinds in {"single": SINGLE, "two": ("two",), "removal": ("removal",)}.items():
-            means = figures.sweep(scenes, out, [trial for trial in trials if trial.kind in kinds])
+            means = figures.sweep(scenes, out, [trial for trial in trials if trial.kind in kinds], self.blur)
             print(label, " ".join(f"{threshold}: {mean:.2f}" for threshold, mean in means.items()), flush=True)
 
     def find_maps(self, pipeline, trials, scenes, out):
@@ -59,7 +59,7 @@ class Evaluation:
         choosing = [trial for trial in self.trials["choosing"] if trial.kind in SINGLE]
         out = self.out(pipeline.name, "choosing")
         self.find_maps(pipeline, choosing, self.scenes["choosing"], out)
-        threshold = figures.choose_threshold(self.scenes["choosing"], out, choosing)
+        threshold = figures.choose_threshold(self.scenes["choosing"], out, choosing, self.blur)
         write_defaults(self.model, threshold=threshold)
         trials, scenes = self.trials["counting"], self.scenes["counting"]
         out, returned = self.out(pipeline.name, "counting"), self.out("round-trips")

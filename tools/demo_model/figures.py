@@ -11,7 +11,6 @@ from .trials import SINGLE
 THRESHOLDS = [round(0.05 * step, 2) for step in range(1, 15)]
 # A latent cell belongs to an object that covers more than this share of it.
 CELL_COVER = 0.35
-BLUR = 7  # latent cells, the program's default
 # What the table of figures shows: heading to name and form.
 SHOWN = {
     "overlap": ("overlap", "{:.2f}"),
@@ -41,21 +40,21 @@ def overlap(mask, truth):
     return float((mask & truth).sum() / union) if union else 1.0
 
 
-def cut(difference, threshold):
+def cut(difference, threshold, blur):
     """The program's mask from its map: threshold, then the 8-bit blur as a weighted majority."""
     mask = (difference > threshold).astype(np.uint8)
-    return cv2.GaussianBlur(mask, (BLUR, BLUR), 0) > 0.1
+    return cv2.GaussianBlur(mask, (blur, blur), 0) > 0.1
 
 
-def sweep(scenes, out, trials):
+def sweep(scenes, out, trials, blur):
     """Mean overlap of the trials' masks at each threshold."""
     maps = [(np.load(map_path(out, trial)), true_cells(scenes, trial)) for trial in trials]
-    return {t: float(np.mean([overlap(cut(each, t), truth) for each, truth in maps])) for t in THRESHOLDS}
+    return {t: float(np.mean([overlap(cut(each, t, blur), truth) for each, truth in maps])) for t in THRESHOLDS}
 
 
-def choose_threshold(scenes, out, trials):
+def choose_threshold(scenes, out, trials, blur):
     """The threshold whose masks overlap best in scenes with one object."""
-    means = sweep(scenes, out, [trial for trial in trials if trial.kind in SINGLE])
+    means = sweep(scenes, out, [trial for trial in trials if trial.kind in SINGLE], blur)
     return max(means, key=means.get)
 
 

@@ -27,25 +27,31 @@ class Recipe:
     small_steps: int = 3000
     plain_steps: int = 1800  # of the denoiser, on scenes alone; then a share of the batch are edits
     edited_share: float = 0.5
-    denoiser_steps: int = 5200
+    denoiser_steps: int = 8200
     denoiser_batch: int = 12  # a process
     denoiser_rate: float = 6e-4
     caption_dropout: float = 0.1
 
-    # The decoder, on latents of two pictures spliced.
-    decoder_steps: int = 320
+    # The decoder, on latents of two pictures spliced; then a share of the batch are edits by the trained denoiser.
+    spliced_steps: int = 1700
+    repainted_share: float = 0.5
+    repaints: int = 600
+    first_repaints: int = 128
+    repaints_a_step: int = 1
+    decoder_steps: int = 2100
     decoder_batch: int = 4  # a process
     decoder_rate: float = 4e-4
 
     # What suits edits with the model, and what it is evaluated by.
     edit_steps: int = 20
-    edit_guidance: float = 3.0
+    edit_guidance: float = 2.5
+    edit_blur: int = 3  # latent cells; wider ones round thin legs off
 
     trials: float = 1.0  # of the 200 evaluated
 
     def edit_defaults(self):
         """Under the names that `diffedit.json` and the reference share."""
-        return {"steps": self.edit_steps, "guidance": self.edit_guidance}
+        return {"steps": self.edit_steps, "guidance": self.edit_guidance, "blur": self.edit_blur}
 
 
 FULL = Recipe()
@@ -64,6 +70,9 @@ SMOKE = Recipe(
     plain_steps=3,
     denoiser_steps=6,
     denoiser_batch=2,
+    spliced_steps=2,
+    repaints=16,
+    first_repaints=4,
     decoder_steps=4,
     decoder_batch=2,
     trials=0.001,

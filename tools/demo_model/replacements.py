@@ -13,7 +13,7 @@ FAMILIES = (
 )
 
 # Among the edits that are learned: removals, and objects with a neighbour; of the others, those of ALL.
-REMOVALS, NEIGHBOURED, LISTED = 0.18, 0.4, 0.6
+REMOVALS, NEIGHBOURED, LISTED = 0.18, 0.52, 0.6
 
 
 def choose_edit(rng, book):

@@ -1,7 +1,7 @@
 """The stages of the recipe. Each goes on where it was left, and returns at once when its work is done."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from . import artwork, checkpoint, figures, parallel, trainer
@@ -12,6 +12,7 @@ from .encoder import Encoder, measure_scaling
 from .evaluate import Evaluation, make_judge, pipelines
 from .export import export
 from .recipe import Recipe
+from .repaints import Painter, RepaintBank
 from .showcase import write_scenes
 from .sprites import SpriteBook
 from .vocabulary import Vocabulary
@@ -93,7 +94,11 @@ class Workshop:
         return Denoiser(recipe, rank, self.vocabulary, scenes, edits, self.scaling(), start)
 
     def make_decoder(self, rank, world):
-        return Decoder(self.recipe, rank, self.book, self.encoder)
+        recipe = self.recipe
+        trained = checkpoint.load(self.checkpoint(Denoiser))["average"]
+        kind = partial(RepaintBank, Painter(recipe, self.vocabulary, self.scaling(), trained))
+        repaints = self.bank(kind, "repaints", recipe.repaints, rank, world, recipe.size)
+        return Decoder(recipe, rank, self.book, self.encoder, repaints)
 
     def train(self, make_task):
         parallel.launch(trainer.train, self.recipe.processes, make_task, self.folder)
