@@ -16,8 +16,8 @@ use crate::error::Result;
 
 pub use original::{MAX_SIDE, Metadata, Original};
 pub use paste::{BAND, paste_back};
-pub(crate) use placement::{SIDE_UNIT, SIDES};
 pub use placement::{Placement, Resize, size_of_area};
+pub(crate) use placement::{SIDE_UNIT, SIDES};
 pub use resize::resize;
 
 /// Reads a picture as the model sees it: [`Original::load`], then [`Original::rgb`].
