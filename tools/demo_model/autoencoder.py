@@ -50,7 +50,7 @@ class Autoencoder:
         small = step < SMALL_SHARE * self.steps
         size, count = (recipe.size // 2, 4) if small else (recipe.size, 1)
         scenes = [draw_scene(rng, self.book, size) for _ in range(recipe.autoencoder_batch * count)]
-        pictures = to_tensor(torch.from_numpy(np.stack([scene.pixels for scene in scenes])))
+        pictures = to_tensor(scenes)
         torch.manual_seed(int(rng.integers(2**32)))
         with torch.autocast("cpu", torch.bfloat16):
             posterior = self.vae.encode(pictures).latent_dist
@@ -67,8 +67,8 @@ class Decoder:
     Group norms and attention see the whole picture and convolutions see across the mask's edge: a decoder that only
     ever saw one picture's latents lets a change of the object show everywhere. The encoder is frozen.
 
-    First the latents are spliced of those of two pictures, one in the object's place. Then half of them are edits by the
-    trained denoiser, of which the decoder learns the part outside the masks alone: `repaints` are those.
+    First the latents are spliced of those of two pictures, one in the object's place. Then half of them are edits by
+    the trained denoiser, of which the decoder learns the part outside the masks alone: `repaints` are those.
     """
 
     name = "decoder"
@@ -106,9 +106,7 @@ class Decoder:
         """Latents, the pictures they are to become, and weights of the pixels."""
         pairs = [draw_pair(rng, self.book, self.recipe.size) for _ in range(count)]
         masks = torch.stack([draw_mask(rng, *pair) for pair in pairs])
-        before, after = (
-            to_tensor(torch.from_numpy(np.stack([pair[index].pixels for pair in pairs]))) for index in (0, 1)
-        )
+        before, after = map(to_tensor, zip(*pairs))
         with torch.no_grad():
             latents = splice(rng, self.encoder(before), self.encoder(after), masks)
         weight = torch.from_numpy(np.stack([object_weight(*pair) for pair in pairs]))[:, None]
@@ -118,7 +116,6 @@ class Decoder:
         """The same of edits; pixels inside masks have no weight."""
         recipe = self.recipe
         available = recipe.first_repaints + recipe.repaints_a_step * (step - recipe.spliced_steps)
-        self.repaints.grow(available)
         latents, masks, before = self.repaints.sample_edits(rng, available, count)
         return latents, before, border_weight(masks) * enlarge(1 - masks)
 
@@ -166,7 +163,7 @@ def picture_loss(decoded, pictures, weight, squares):
 
 
 def draw_mask(rng, before, after):
-    """A mask (1, h, w) as an edit may find it: nothing, a rough one, or what changes and up to three cells around it."""
+    """A mask (1, h, w) as an edit may find it: nothing, a rough one, or what changes and up to 3 cells around it."""
     cells = changed_cells(before, after)
     chance = rng.random()
     if chance < PLAIN_SHARE:

@@ -66,10 +66,12 @@ class LatentBank:
         self.descriptions += described
 
     def encode_scenes(self, scenes):
-        return self.encode(to_tensor(torch.from_numpy(np.stack([scene.pixels for scene in scenes]))))
+        return self.encode(to_tensor(scenes))
 
     def sample(self, rng, available, batch):
-        """Latents (batch, width * 4, h, w) and descriptions of entries among the first `available`."""
+        """Latents (batch, width * 4, h, w) and descriptions of entries among the first `available`, which are encoded
+        where they are not."""
+        self.grow(available)
         indices = rng.integers(0, min(available, len(self.latents)), batch)
         latents = torch.from_numpy(self.latents[indices].astype(np.float32))
         return latents, [self.descriptions[index] for index in indices]
@@ -108,6 +110,7 @@ def describe(scene):
     return [scene.ground, [placed.name for placed in scene.objects]]
 
 
-def to_tensor(pixels):
-    """Bytes (n, H, W, 3) to floats (n, 3, H, W) in -1 to 1."""
+def to_tensor(scenes):
+    """The pictures of scenes as floats (n, 3, H, W) in -1 to 1."""
+    pixels = torch.from_numpy(np.stack([scene.pixels for scene in scenes]))
     return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)

@@ -39,10 +39,7 @@ class Denoiser:
         self.steps = self.count_steps(recipe)
         self.alphas = signal_shares()
         torch.manual_seed(recipe.seed)
-        self.unet = make_unet(recipe.size).to(memory_format=torch.channels_last)
-        self.unet.set_attn_processor(MatrixAttention())
-        self.text = make_text_encoder()
-        shrink_table(self.text, vocabulary.used)
+        self.unet, self.text = make_networks(recipe.size, vocabulary.used)
         self.parameters = named_parameters(self.unet, self.text)
         if start:
             copy_parameters(self.parameters, start)
@@ -95,7 +92,6 @@ class Denoiser:
     def draw_scenes(self, rng, step, count):
         recipe = self.recipe
         available = recipe.first_scenes + recipe.scenes_a_step * step
-        self.scenes.grow(available)
         latents, scenes = self.scenes.sample(rng, available, count)
         timesteps = draw_timesteps(rng, count)
         texts = [captions.describe(rng, *scene) for scene in scenes]
@@ -105,7 +101,6 @@ class Denoiser:
     def draw_edits(self, rng, step, count):
         recipe = self.recipe
         available = recipe.first_edits + recipe.edits_a_step * (step - recipe.plain_steps)
-        self.edits.grow(available)
         pairs, scenes = self.edits.sample(rng, available, count)
         before, after = pairs.chunk(2, dim=1)
         texts = [captions.describe_edited(rng, *scene) for scene in scenes]
@@ -150,6 +145,15 @@ def draw_timesteps(rng, count):
     low = rng.integers(0, COMMON_BELOW, count)
     high = rng.integers(COMMON_BELOW, TRAINING_STEPS, count)
     return torch.from_numpy(np.where(rng.random(count) < COMMON_SHARE, low, high))
+
+
+def make_networks(size, used):
+    """UNet and text encoder with random weights, as they are trained."""
+    unet = make_unet(size).to(memory_format=torch.channels_last)
+    unet.set_attn_processor(MatrixAttention())
+    text = make_text_encoder()
+    shrink_table(text, used)
+    return unet, text
 
 
 def shrink_table(text_encoder, used):

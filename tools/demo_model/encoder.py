@@ -28,7 +28,8 @@ def measure_scaling(path, workshop):
     if not path.exists():
         recipe = workshop.recipe
         rng = np.random.default_rng([recipe.seed, 2])
-        pixels = np.stack([draw_scene(rng, workshop.book, recipe.size).pixels for _ in range(SCENES_FOR_SCALE)])
-        latents = torch.cat([workshop.encoder(to_tensor(part)) for part in torch.from_numpy(pixels).split(8)])
+        scenes = [draw_scene(rng, workshop.book, recipe.size) for _ in range(SCENES_FOR_SCALE)]
+        parts = [scenes[start : start + 8] for start in range(0, SCENES_FOR_SCALE, 8)]
+        latents = torch.cat([workshop.encoder(to_tensor(part)) for part in parts])
         path.write_text(json.dumps({"scaling_factor": round(1 / latents.std().item(), 5)}), encoding="utf-8")
     return json.loads(path.read_text(encoding="utf-8"))["scaling_factor"]

@@ -6,9 +6,8 @@ import torch
 from .autoencoder import changed_cells, draw_rough_mask
 from .bank import LatentBank, to_tensor
 from .captions import describe_edited
-from .denoiser import copy_parameters, named_parameters, shrink_table
+from .denoiser import copy_parameters, make_networks, named_parameters
 from .export import make_scheduler
-from .networks import MatrixAttention, make_text_encoder, make_unet
 from .scenes import draw_pair
 
 STRENGTH = 0.75  # the program's default
@@ -19,10 +18,7 @@ class Painter:
 
     def __init__(self, recipe, vocabulary, scaling, trained):
         self.recipe, self.vocabulary, self.scaling = recipe, vocabulary, scaling
-        self.unet = make_unet(recipe.size).to(memory_format=torch.channels_last).eval()
-        self.unet.set_attn_processor(MatrixAttention())
-        self.text = make_text_encoder().eval()
-        shrink_table(self.text, vocabulary.used)
+        self.unet, self.text = (network.eval() for network in make_networks(recipe.size, vocabulary.used))
         copy_parameters(named_parameters(self.unet, self.text), trained)
 
     @torch.no_grad()
@@ -81,4 +77,4 @@ class RepaintBank(LatentBank):
         """Latents (count, 4, h, w), masks (count, 1, h, w), and pictures (count, 3, H, W) before the edits."""
         entries, seeds = self.sample(rng, available, count)
         scenes = [draw_pair(np.random.default_rng(seed), self.book, self.size)[0] for seed in seeds]
-        return entries[:, :4], entries[:, 4:5], to_tensor(torch.from_numpy(np.stack([each.pixels for each in scenes])))
+        return entries[:, :4], entries[:, 4:5], to_tensor(scenes)
