@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::args::{CutArgs, DenoisingArgs, MapsArgs, ModelArgs};
 use super::hub;
-use crate::edit::{EditRequest, MaskSettings, MaskSource, set};
+use crate::edit::defaults::set;
+use crate::edit::{EditRequest, MaskSettings, MaskSource};
 use crate::model::{Configs, ModelFiles, Parts, VaeConfig};
 use crate::picture;
 

@@ -79,7 +79,7 @@ impl Defaults {
 }
 
 /// Sets what was given.
-pub(crate) fn set<T>(slot: &mut T, given: Option<T>) {
+pub fn set<T>(slot: &mut T, given: Option<T>) {
     if let Some(given) = given {
         *slot = given;
     }

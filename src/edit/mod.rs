@@ -1,6 +1,6 @@
 //! The edit: two prompts and a picture in, the edited picture and its mask out.
 
-mod defaults;
+pub(crate) mod defaults;
 mod dump;
 mod figures;
 mod memory;
@@ -11,7 +11,6 @@ mod settings;
 mod stages;
 mod state;
 
-pub(crate) use defaults::set;
 pub use memory::{MemoryPlan, StageMemory};
 pub use noise::{Noise, map_seed};
 pub use request::{
