@@ -9,6 +9,9 @@ pub use blur::{MAX_BLUR, gaussian_kernel_fixed};
 
 use crate::error::{Error, Result};
 
+/// The largest radius of a dilation, cells.
+pub const MAX_DILATION: usize = 64;
+
 /// How much two prompts' predictions differ in each latent cell, between 0 and 1, row by row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Map {
@@ -150,6 +153,28 @@ impl Mask {
             reached.extend(neighbours.into_iter().filter(|&(x, y)| x < width && y < height));
         }
         self.with_cells(filled)
+    }
+
+    /// Grows the mask: a cell becomes 1 where any within `radius` rows and columns is 1 (`scipy.ndimage.binary_dilation`
+    /// by a square of `2 radius + 1` cells).
+    ///
+    /// # Errors
+    /// [`Error::Request`] if the radius is above [`MAX_DILATION`].
+    pub fn dilate(&self, radius: usize) -> Result<Mask> {
+        if radius > MAX_DILATION {
+            return Err(Error::Request(format!("dilate: {radius} is more than {MAX_DILATION}")));
+        }
+        let (width, height) = (self.width, self.height);
+        let around = |at: usize, length: usize| at.saturating_sub(radius)..(at + radius + 1).min(length);
+        let mut rows = vec![0; self.cells.len()];
+        let mut dilated = rows.clone();
+        for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+            rows[y * width + x] = around(x, width).map(|x| self.cells[y * width + x]).max().unwrap_or(0);
+        }
+        for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+            dilated[y * width + x] = around(y, height).map(|y| rows[y * width + x]).max().unwrap_or(0);
+        }
+        Ok(self.with_cells(dilated))
     }
 
     /// Other cells in the same shape.

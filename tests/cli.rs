@@ -280,8 +280,13 @@ fn masks_maps_and_noise_that_do_not_fit_are_refused() {
     GrayImage::new(10, 10).save(path("small.png")).expect("a map");
     fs::write(path("noise.safetensors"), "no tensors").expect("a file");
     fs::write(path("map.npy"), "no array").expect("a file");
+    image::RgbImage::from_pixel(8, 8, image::Rgb([200, 30, 30])).save(path("red.png")).expect("a picture");
+    GrayImage::new(8, 8).save(path("black.png")).expect("a map");
     assert_refused(folder.path(), &edit(&["--mask", "text.png"]), "text.png");
     assert_refused(folder.path(), &edit(&["--mask", "missing.png"]), "missing.png");
+    assert_refused(folder.path(), &edit(&["--mask", "red.png"]), "red.png: is in colour");
+    assert_refused(folder.path(), &edit(&["--map", "red.png"]), "red.png: is in colour");
+    assert_refused(folder.path(), &edit(&["--map", "black.png", "--size", "64x64"]), "a lower --threshold");
     assert_refused(folder.path(), &edit(&["--map", "small.png"]), "10x10");
     assert_refused(folder.path(), &edit(&["--map", "map.npy"]), "map.npy");
     assert_refused(folder.path(), &edit(&["--noise", "noise.safetensors"]), "noise.safetensors");
@@ -358,6 +363,22 @@ fn without_nvrtc_one_message_says_what_was_tried() {
         assert!(said.contains(part), "{part:?} is not in {said}");
     }
     assert_eq!(files(folder.path()), ["in.png"]);
+}
+
+#[test]
+fn words_that_the_miniature_does_not_know_are_told() {
+    let folder = folder();
+    let said = |prompts: [&str; 2]| {
+        let arguments = ["edit", "--image", "in.png", "--from", prompts[0], "--to", prompts[1], "-o", "out.png"];
+        // There are no kernels, so that it ends after the warning.
+        let output = diffedit(folder.path(), &[&arguments[..], &["--kernels", "missing"]].concat());
+        assert!(!output.status.success());
+        text(&output.stderr)
+    };
+    let warned = said(["a horse on grass", "a giraffe on Mars"]);
+    assert!(warned.starts_with("warning: the model was not trained on giraffe, mars; it knows a, an, and"), "{warned}");
+    let known = said(["A horse, on grass", "a zebra on grass"]);
+    assert!(!known.contains("warning"), "{known}");
 }
 
 /// Of the model there are only the configs here.

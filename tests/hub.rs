@@ -93,6 +93,7 @@ fn repository() -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     for name in [
         "diffedit.json",
+        "words.txt",
         "model_index.json",
         "scheduler/scheduler_config.json",
         "text_encoder/config.json",

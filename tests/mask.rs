@@ -4,6 +4,7 @@ mod goldens;
 
 use std::path::Path;
 
+use diffedit::edit::MaskSettings;
 use diffedit::mask::{Map, Mask, gaussian_kernel_fixed};
 use diffedit::picture::{Placement, Resize};
 use diffedit::{Error, Result};
@@ -106,12 +107,32 @@ fn masks_of_edits_follow_from_their_maps() -> Result<()> {
     for case in goldens::cases() {
         let tensors = Goldens::open(&case.name);
         let [height, width] = tensors.shape("map")[..] else { panic!("a map has two dimensions") };
-        let threshold = Map::new(width, height, tensors.f32("map"))?.threshold(case.threshold);
-        assert_eq!(threshold.cells(), tensors.u8("mask.threshold"), "{}", case.name);
-        let blurred = threshold.blur(case.blur)?;
-        let mask = if case.fill_holes { blurred.fill_holes() } else { blurred };
-        assert_eq!(mask.cells(), tensors.u8("mask"), "{}", case.name);
+        let map = Map::new(width, height, tensors.f32("map"))?;
+        assert_eq!(map.threshold(case.threshold).cells(), tensors.u8("mask.threshold"), "{}", case.name);
+        assert_eq!(case.mask_settings().cut(&map)?.cells(), tensors.u8("mask"), "{}", case.name);
     }
+    Ok(())
+}
+
+#[test]
+fn masks_are_blurred_then_filled_then_grown() -> Result<()> {
+    let map = |inside: fn(i32, i32) -> bool| {
+        let value = |index: i32| f32::from(u8::from(inside(index % 21 - 10, index / 21 - 10)));
+        Map::new(21, 21, (0..441).map(value).collect())
+    };
+    // The blur wipes a thin ring out, so that it has no hole to fill; of a thick one it leaves enough.
+    let thin = map(|x, y| x.abs().max(y.abs()) == 6)?;
+    let thick = map(|x, y| (2..=6).contains(&x.abs().max(y.abs())))?;
+    let mut settings = MaskSettings { threshold: 0.5, blur: 7, fill_holes: true, dilate: 0 };
+    assert_eq!(settings.cut(&thin)?.coverage(), 0.0);
+    let filled = settings.cut(&thick)?;
+    assert_eq!(filled.cells()[10 * 21 + 10], 1);
+    settings.dilate = 1;
+    assert_eq!(settings.cut(&thick)?, filled.dilate(1)?);
+    assert_ne!(settings.cut(&thick)?, filled);
+    settings.dilate = 65;
+    assert!(settings.cut(&thick).is_err());
+    assert_eq!(settings.to_string(), "threshold 0.5, blur 7, holes filled, dilated by 65");
     Ok(())
 }
 

@@ -9,7 +9,7 @@ mod support;
 use std::ops::ControlFlow;
 use std::sync::{Mutex, OnceLock};
 
-use diffedit::edit::{Dump, DumpData, MapSettings, MaskSettings, MaskSource, Observer, Posterior};
+use diffedit::edit::{Dump, DumpData, MapSettings, MaskSource, Observer, Posterior};
 use diffedit::mask::Mask;
 use diffedit::model::{Model, ModelFiles, Parts, Time};
 use diffedit::ops;
@@ -53,7 +53,7 @@ fn request(case: &Case) -> EditRequest {
     request.strength = case.strength;
     request.seed = case.seed;
     request.mask = MaskSource::Prompts(MapSettings { maps: case.maps, strength: case.mask_strength, batch: None });
-    request.mask_settings = MaskSettings { threshold: case.threshold, blur: case.blur, fill_holes: case.fill_holes };
+    request.mask_settings = case.mask_settings();
     request
 }
 

@@ -51,6 +51,20 @@ fn every_kernel_opens_with_its_description() {
 }
 
 #[test]
+fn the_readmes_program_is_the_one_in_the_documentation_which_is_compiled() {
+    let text = |path: &str| fs::read_to_string(root().join(path)).expect("readable");
+    let (readme, library) = (text("README.md"), text("src/lib.rs"));
+    let (_, program) = readme.split_once("```rust\n").expect("README has a program");
+    let (program, _) = program.split_once("```").expect("it ends");
+    let documented: String = library
+        .lines()
+        .filter_map(|line| line.strip_prefix("//!"))
+        .map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line)))
+        .collect();
+    assert!(documented.contains(program), "README's program differs from that of src/lib.rs");
+}
+
+#[test]
 fn files_have_one_subject() {
     const LINES: usize = 800;
     for (folder, extension) in [

@@ -26,6 +26,7 @@ class Case:
     threshold: float = 0.25
     blur: int = 7
     fill_holes: bool = False
+    dilate: int = 0
 
 
 def run(reference, case, root):
@@ -83,7 +84,8 @@ def make_mask(reference, case, tensors):
     mask = (tensors["map"] > case.threshold).to(torch.uint8).numpy()
     tensors["mask.threshold"] = mask
     mask = stages.blur(mask, case.blur)
-    tensors["mask"] = stages.fill_holes(mask) if case.fill_holes else mask
+    mask = stages.fill_holes(mask) if case.fill_holes else mask
+    tensors["mask"] = stages.dilate(mask, case.dilate)
 
 
 def check_guided_map(guided, expected):

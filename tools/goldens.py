@@ -34,13 +34,13 @@ def cases():
         yield edit.Case(name, f"models/demo/scenes/{scene['file']}", scene["source"], scene["target"], **settings)
     # From pure noise.
     yield edit.Case(
-        "horse-noise", "models/demo/scenes/1-horse-sand.png", "horse", "zebra", strength=1.0, seed=1, **small,
+        "horse-noise", "models/demo/scenes/1-horse-sand.png", "horse", "zebra", seed=1, **small | {"strength": 1.0},
     )  # fmt: skip
     # Nothing at its default, and a picture that has to be stretched.
     yield edit.Case(
         "car-wide", "models/demo/scenes/5-car-grass.png", "a car", "a bus", negative="grass",
         size=(192, 128), steps=30, guidance=5.0, strength=0.6, seed=7, maps=4, mask_strength=0.4,
-        threshold=0.2, blur=5, fill_holes=True,
+        threshold=0.2, blur=5, fill_holes=True, dilate=1,
     )  # fmt: skip
     # Latents of 9 x 13: every level of the UNet is odd in one direction at least, or becomes so on the way down.
     yield edit.Case(

@@ -5,7 +5,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from PIL import Image
-from scipy.ndimage import binary_fill_holes
+from scipy.ndimage import binary_dilation, binary_fill_holes
 from transformers import CLIPTextModel, CLIPTokenizerFast
 
 FACTOR = 8  # pixels a latent cell, in each direction
@@ -128,3 +128,9 @@ def blur(mask, size):
 
 def fill_holes(mask):
     return binary_fill_holes(mask).astype(np.uint8)
+
+
+def dilate(mask, radius):
+    """Grown by a square of 2 radius + 1 cells."""
+    square = np.ones((2 * radius + 1,) * 2)
+    return binary_dilation(mask, square).astype(np.uint8)

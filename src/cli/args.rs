@@ -29,10 +29,11 @@ Examples:
   diffedit mask --map map.npy --threshold 0.2 --fill-holes -o mask.png
   diffedit edit --image farm.jpg --to zebra --mask mask.png --model sd15.safetensors -o out.png
   diffedit remove --image farm.jpg --what horse --background grass --model sd15 -o out.png
+sd15 stands for a Stable Diffusion 1.x model: its folder, its .safetensors file, or its id on the Hugging Face hub.
 
 Settings that are not given come from the model folder's diffedit.json, and then from the article \
 \"DiffEdit: Editing Images using Generative AI\" (J. Spruce, 2023): 50 steps, guidance 7.5, strength 0.75, seed 3; \
-10 maps at strength 0.5, threshold 0.1, blur 7.
+10 maps at strength 0.5, threshold 0.1, blur 7. The miniature has its own: see `diffedit demo`'s edit.json.
 
 Environment: DIFFEDIT_NVRTC names NVRTC's file or folder, DIFFEDIT_OFFLINE=1 forbids fetching it, \
 DIFFEDIT_KERNELS is as --kernels, XDG_CACHE_HOME holds the cache; models of the hub lie in HF_HOME, HF_TOKEN is for \
@@ -99,7 +100,7 @@ pub struct RepaintArgs {
 /// Remove a thing from a picture: find it, and repaint what is behind it.
 ///
 /// An edit in which --what is there and --background alone should be: no mask is needed. It paints what the model knows
-/// as empty ground. A lower --threshold helps where remains are left.
+/// as empty ground. A lower --threshold or a larger --dilate helps where remains are left.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -146,7 +147,7 @@ pub struct MaskArgs {
     #[arg(short, long, value_name = "FILE.png", value_parser = values::png_path)]
     pub out: PathBuf,
 
-    /// Make the mask from this saved map
+    /// Make the mask from this saved map, with the settings of --model where none are given
     #[arg(long, value_name = "FILE.png|FILE.npy")]
     pub map: Option<PathBuf>,
 
@@ -202,7 +203,7 @@ pub struct EditFiles {
     #[arg(long, value_name = "FILE.png|FILE.npy", value_parser = values::map_path, conflicts_with = "mask")]
     pub map_out: Option<PathBuf>,
 
-    /// Write a labelled sheet of every stage, from the latents to the result
+    /// Write a labelled sheet of every stage, from the latents to the result; not with --mask or --map
     #[arg(long, value_name = "FILE.png", value_parser = values::png_path, conflicts_with_all = ["mask", "map"])]
     pub sheet: Option<PathBuf>,
 }
@@ -265,6 +266,11 @@ pub struct CutArgs {
     /// Fill holes in the mask
     #[arg(long)]
     pub fill_holes: bool,
+
+    /// Grow the mask by this many latent cells in every direction, 0 to 64 [the article: 0; for remove 2, so that no
+    /// rim of the thing is left]
+    #[arg(long, value_name = "N", value_parser = values::dilation, allow_negative_numbers = true)]
+    pub dilate: Option<usize>,
 }
 
 /// Which model.

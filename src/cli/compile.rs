@@ -73,7 +73,7 @@ fn units(
 ) -> Result<Vec<Unit>> {
     let mut all = request.clone();
     (all.figures, all.dump, all.posterior) = (true, true, Posterior::Sample { seed: 0 });
-    all.mask_settings.fill_holes = true;
+    (all.mask_settings.fill_holes, all.mask_settings.dilate) = (true, 1);
     let mut units = BTreeSet::new();
     let any = device::capabilities(&DeviceChoice::Emulator(None))?;
     for multiprocessors in MULTIPROCESSORS.step_by(2) {

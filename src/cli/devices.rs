@@ -41,7 +41,7 @@ fn line(choice: &DeviceChoice, device: &Capabilities, auto: bool) -> String {
     let (major, minor) = device.compute_capability;
     let refused = if device.compute_capability < (8, 0) { "; too old, 8.0 is needed" } else { "" };
     format!(
-        "{:<18} {}: compute capability {major}.{minor}, {} multiprocessors, {:.0} GB{refused}{}",
+        "{:<24} {}: compute capability {major}.{minor}, {} multiprocessors, {:.0} GB{refused}{}",
         choice.to_string(),
         device.name,
         device.multiprocessors,

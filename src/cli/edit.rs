@@ -17,7 +17,7 @@ use super::settings;
 use super::tensors;
 use crate::edit::{Dropped, EditRequest, EditResult, MaskSource, Posterior};
 use crate::mask::{Map, Mask};
-use crate::model::{ModelFiles, VaeConfig};
+use crate::model::{ModelFiles, VaeConfig, Words};
 use crate::picture::{Metadata, Original, Placement};
 use crate::{picture, report};
 
@@ -26,22 +26,22 @@ pub const PARAMETERS: &str = "parameters";
 
 pub fn run(args: &EditArgs) -> Result<()> {
     let source = args.from.clone().unwrap_or_default();
-    repaint(&args.image, [source, args.to.clone()], None, &args.repaint)
+    repaint(&args.image, [source, args.to.clone()], |_| (), &args.repaint)
 }
 
-/// Edits the picture of a file from one prompt to another. A negative prompt goes before the model's own, and one that
-/// is given on the command line before both.
+/// Edits the picture of a file from one prompt to another. `preset` has the last word on the model's defaults, and what is
+/// given on the command line on both.
 pub fn repaint(
     image: &Path,
     [source, target]: [String; 2],
-    negative: Option<String>,
+    preset: impl FnOnce(&mut EditRequest),
     args: &RepaintArgs,
 ) -> Result<()> {
     let files = settings::model_files(&args.common.model, args.device.offline)?;
     let original = Original::load(image)?;
     let mut request = EditRequest::new(original.rgb(), source, target);
     request.take_defaults(&files)?;
-    request.negative = negative.unwrap_or(request.negative);
+    preset(&mut request);
     args.denoising.apply(&mut request);
     args.maps.apply(&mut request);
     args.cut.apply(&mut request.mask_settings);
@@ -158,6 +158,12 @@ impl Job {
                 self.size.0,
                 self.size.1
             );
+            ensure!(
+                self.request.mask_settings.cut(&map)?.coverage() > 0.0,
+                "{}: the mask is empty at {}; a lower --threshold makes it larger",
+                path.display(),
+                self.request.mask_settings
+            );
             self.request.mask = MaskSource::Map(map);
         }
         Ok(())
@@ -175,6 +181,7 @@ impl Job {
         );
 
         let mut progress = Progress::new();
+        self.warn_of_words(&mut progress)?;
         let mut engine = Engine::open(device, &self.files, &mut progress)?;
         self.announce_size(&mut progress);
         engine.announce(&self.request, part, &mut progress)?;
@@ -191,7 +198,23 @@ impl Job {
         let seconds = started.elapsed().as_secs_f64();
         warn(&result, &mut progress);
         self.write(&result, &self.report(&engine, &result, part, seconds))?;
-        progress.say(&format!("done in {seconds:.1} s"));
+        progress.say(&format!("done in {seconds:.1} s: {}", coverage(&result.mask)));
+        Ok(())
+    }
+
+    /// Says which words of the prompts mean nothing to the model, where it knows few.
+    fn warn_of_words(&self, progress: &mut Progress) -> Result<()> {
+        let Some(words) = Words::of(&self.files)? else { return Ok(()) };
+        let EditRequest { source, target, negative, .. } = &self.request;
+        let missing = words.missing(&[source.as_str(), target, negative].join(" "));
+        if !missing.is_empty() {
+            let known: Vec<&str> = words.iter().collect();
+            progress.say(&format!(
+                "warning: the model was not trained on {}; it knows {}",
+                missing.join(", "),
+                known.join(", ")
+            ));
+        }
         Ok(())
     }
 
@@ -287,13 +310,17 @@ pub fn write_mask(mut to: impl Write, mask: GrayImage) -> std::io::Result<()> {
     to.write_all(bytes.get_ref())
 }
 
+/// How much of the picture a mask covers, in words.
+pub fn coverage(mask: &Mask) -> String {
+    match mask.coverage() {
+        0.0 => "the mask is empty; a lower --threshold makes it larger".into(),
+        share => format!("the mask covers {:.0}% of the picture", (100.0 * share).max(1.0)),
+    }
+}
+
 /// Says what the result makes one wonder about.
 fn warn(result: &EditResult, progress: &mut Progress) {
     for Dropped { prompt, end } in &result.dropped {
         progress.say(&format!("warning: the {prompt} prompt is too long for the model; it leaves out {end:?}"));
-    }
-    if result.mask.coverage() == 0.0 {
-        let remedy = if result.map.is_some() { "; a lower --threshold makes it larger" } else { "" };
-        progress.say(&format!("warning: the mask is empty, so nothing is edited{remedy}"));
     }
 }

@@ -16,7 +16,7 @@ use crate::model::Part;
 const HUB_OFFLINE: &str = "HF_HUB_OFFLINE";
 
 /// Files that a model may do without.
-const OPTIONAL: [&str; 2] = ["diffedit.json", "model_index.json"];
+const OPTIONAL: [&str; 3] = ["diffedit.json", "words.txt", "model_index.json"];
 
 /// Files that it may not do without, beside weights and tokenizer.
 const CONFIGS: [&str; 4] =

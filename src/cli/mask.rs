@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 
 use super::args::MaskArgs;
-use super::edit::{Job, write_mask};
+use super::edit::{Job, coverage, write_mask};
 use super::engine::Part;
 use super::output::{self, Outputs};
 use super::settings;
@@ -61,13 +61,11 @@ fn from_map(args: &MaskArgs, path: &Path) -> Result<()> {
 
     let map = Map::load(path)?;
     let cut = &request.mask_settings;
-    let mut mask = map.threshold(cut.threshold);
-    if cut.fill_holes {
-        mask = mask.fill_holes();
-    }
-    let mask = mask.blur(cut.blur)?;
+    let mask = cut.cut(&map)?;
     let (width, height) = common.size().unwrap_or((map.width() * SCALE, map.height() * SCALE));
-    write(args, &mask, (width as u32, height as u32), cut)
+    write(args, &mask, (width as u32, height as u32), cut)?;
+    eprintln!("{cut}: {}", coverage(&mask));
+    Ok(())
 }
 
 /// Writes the mask of an edit at `size`, and what is laid over the picture: as large as the picture, where there is one.

@@ -69,6 +69,7 @@ impl CutArgs {
         set(&mut settings.threshold, self.threshold);
         set(&mut settings.blur, self.blur);
         settings.fill_holes |= self.fill_holes;
+        set(&mut settings.dilate, self.dilate);
     }
 }
 
@@ -112,6 +113,7 @@ pub fn as_json(request: &EditRequest, (width, height): (usize, usize)) -> Value 
         "threshold": cut.threshold,
         "blur": cut.blur,
         "fill-holes": cut.fill_holes,
+        "dilate": cut.dilate,
     })
 }
 
@@ -128,7 +130,10 @@ pub fn as_parameters(request: &EditRequest, (width, height): (usize, usize), mod
     };
     let cut = match &request.mask {
         MaskSource::Mask(_) => String::new(),
-        _ => format!("Mask threshold: {}, Mask blur: {}, Fill holes: {}, ", cut.threshold, cut.blur, cut.fill_holes),
+        _ => format!(
+            "Mask threshold: {}, Mask blur: {}, Fill holes: {}, Mask dilation: {}, ",
+            cut.threshold, cut.blur, cut.fill_holes, cut.dilate
+        ),
     };
     format!(
         "{}\nNegative prompt: {}\nSteps: {}, Sampler: DDIM, CFG scale: {}, Seed: {}, Size: {width}x{height}, \

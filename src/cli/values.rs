@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::edit::VaeTiling;
-use crate::mask::MAX_BLUR;
+use crate::mask::{MAX_BLUR, MAX_DILATION};
 use crate::picture::{SIDE_UNIT, SIDES};
 
 pub fn steps(text: &str) -> Result<usize, String> {
@@ -38,6 +38,10 @@ pub fn threshold(text: &str) -> Result<f32, String> {
 pub fn blur(text: &str) -> Result<usize, String> {
     let value = in_range(number(text)?, 1..=MAX_BLUR)?;
     if value % 2 == 1 { Ok(value) } else { Err("must be odd; 1 is no blur".into()) }
+}
+
+pub fn dilation(text: &str) -> Result<usize, String> {
+    in_range(number(text)?, 0..=MAX_DILATION)
 }
 
 pub fn size(text: &str) -> Result<(usize, usize), String> {
@@ -114,6 +118,9 @@ mod tests {
         }
         for (text, valid) in [("0", false), ("1", true), ("2", false), ("255", true), ("257", false)] {
             assert_eq!(blur(text).is_ok(), valid, "blur {text}");
+        }
+        for (text, valid) in [("0", true), ("64", true), ("65", false), ("-1", false)] {
+            assert_eq!(dilation(text).is_ok(), valid, "dilation {text}");
         }
         for (text, valid) in [("7.5", true), ("-2", true), ("inf", false), ("NaN", false), ("", false)] {
             assert_eq!(guidance(text).is_ok(), valid, "guidance {text}");

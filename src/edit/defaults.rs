@@ -27,6 +27,7 @@ struct Defaults {
     threshold: Option<f32>,
     blur: Option<usize>,
     fill_holes: Option<bool>,
+    dilate: Option<usize>,
 }
 
 impl EditRequest {
@@ -65,6 +66,7 @@ impl Defaults {
         set(&mut cut.threshold, self.threshold);
         set(&mut cut.blur, self.blur);
         set(&mut cut.fill_holes, self.fill_holes);
+        set(&mut cut.dilate, self.dilate);
         if let MaskSource::Prompts(maps) = &mut request.mask {
             set(&mut maps.maps, self.maps);
             set(&mut maps.strength, self.mask_strength);

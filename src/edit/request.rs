@@ -1,13 +1,14 @@
 //! What an edit is asked for and what it gives.
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Display};
 use std::time::Duration;
 
 use image::{DynamicImage, RgbImage};
 
 use super::noise::Noise;
 use crate::error::{Error, Result};
-use crate::mask::{MAX_BLUR, Map, Mask};
+use crate::mask::{MAX_BLUR, MAX_DILATION, Map, Mask};
 use crate::picture::{self, Placement, Resize};
 
 /// Where the picture may change.
@@ -39,7 +40,7 @@ impl Default for MapSettings {
     }
 }
 
-/// How a map becomes a mask.
+/// How a map becomes a mask: the steps are in the order of the fields.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MaskSettings {
     /// Cells of the map over this are edited, in [0, 1].
@@ -48,11 +49,13 @@ pub struct MaskSettings {
     pub blur: usize,
     /// Whether holes inside the mask are filled.
     pub fill_holes: bool,
+    /// Cells by which the mask grows in every direction, up to [`MAX_DILATION`]: what is removed must go with its rim.
+    pub dilate: usize,
 }
 
 impl Default for MaskSettings {
     fn default() -> Self {
-        MaskSettings { threshold: 0.1, blur: 7, fill_holes: false }
+        MaskSettings { threshold: 0.1, blur: 7, fill_holes: false, dilate: 0 }
     }
 }
 
@@ -161,13 +164,48 @@ impl EditRequest {
     }
 }
 
+/// As "threshold 0.1, blur 7, holes filled, dilated by 2".
+impl Display for MaskSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "threshold {}", self.threshold)?;
+        match self.blur {
+            0 | 1 => write!(f, ", no blur")?,
+            blur => write!(f, ", blur {blur}")?,
+        }
+        if self.fill_holes {
+            write!(f, ", holes filled")?;
+        }
+        match self.dilate {
+            0 => Ok(()),
+            radius => write!(f, ", dilated by {radius}"),
+        }
+    }
+}
+
 impl MaskSettings {
+    /// The mask that an edit makes of a map, on the host.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if the blur is even, or it or the dilation is too large.
+    pub fn cut(&self, map: &Map) -> Result<Mask> {
+        let blurred = map.threshold(self.threshold).blur(self.blur)?;
+        let filled = if self.fill_holes { blurred.fill_holes() } else { blurred };
+        filled.dilate(self.dilate)
+    }
+
     fn is_valid(&self) -> bool {
-        (0.0..=1.0).contains(&self.threshold) && self.blur % 2 == 1 && self.blur <= MAX_BLUR
+        (0.0..=1.0).contains(&self.threshold)
+            && self.blur % 2 == 1
+            && self.blur <= MAX_BLUR
+            && self.dilate <= MAX_DILATION
     }
 
     fn complaint(&self) -> String {
-        format!("threshold {} must be in 0..=1 and blur {} odd, up to {}", self.threshold, self.blur, MAX_BLUR)
+        let MaskSettings { threshold, blur, dilate, .. } = self;
+        format!(
+            "threshold {threshold} must be in 0..=1, blur {blur} odd and up to {MAX_BLUR}, and dilate {dilate} up to \
+             {MAX_DILATION}"
+        )
     }
 }
 

@@ -227,12 +227,16 @@ fn record_map(
     Ok(())
 }
 
-/// Map to mask: threshold, holes, blur.
+/// Map to mask, as [`MaskSettings::cut`](super::MaskSettings::cut) does it on the host.
 fn record_mask(plan: &mut Plan, settings: &Settings, state: &State) -> Result<()> {
     let thresholded = ops::threshold::threshold(plan, &state.map, settings.mask.threshold)?;
     plan.place(&thresholded, &state.thresholded);
     let blurred = ops::gaussian_blur::gaussian_blur(plan, &thresholded, &state.blur_kernel)?;
-    let mask = if settings.mask.fill_holes { ops::fill_holes::fill_holes(plan, &blurred)? } else { blurred };
+    let filled = if settings.mask.fill_holes { ops::fill_holes::fill_holes(plan, &blurred)? } else { blurred };
+    let mask = match settings.mask.dilate {
+        0 => filled,
+        radius => ops::dilate::dilate(plan, &filled, radius)?,
+    };
     plan.place(&mask, &state.mask);
     Ok(())
 }

@@ -122,14 +122,25 @@ fn is_npy(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy"))
 }
 
-/// Opens a picture by its contents, whatever its name.
+/// How far a grey pixel's channels may lie apart, of 255: JPEG moves them.
+const GREY: u8 = 24;
+
+/// Opens a grey picture by its contents, whatever its name.
 fn open(path: &Path) -> Result<DynamicImage> {
     let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-    let decoded = reader.map_err(|source| file_error(path, source))?.decode();
-    decoded.map_err(|error| match error {
+    let reader = reader.map_err(|source| file_error(path, source))?;
+    if reader.format().is_none() {
+        return Err(picture_error(path, "is not a picture; PNG, JPEG and WebP are read, and maps as .npy".into()));
+    }
+    let picture = reader.decode().map_err(|error| match error {
         ImageError::IoError(source) => file_error(path, source),
         other => picture_error(path, other.to_string()),
-    })
+    })?;
+    let is_grey = |[red, green, blue]: [u8; 3]| red.abs_diff(green).max(green.abs_diff(blue)) <= GREY;
+    if picture.color().has_color() && !picture.to_rgb8().pixels().all(|pixel| is_grey(pixel.0)) {
+        return Err(picture_error(path, "is in colour; masks and maps are black, white and grey".into()));
+    }
+    Ok(picture)
 }
 
 fn encode_png(path: &Path, picture: &DynamicImage) -> Result<Vec<u8>> {

@@ -10,6 +10,7 @@ mod tokenizer;
 mod transformer;
 mod unet;
 mod vae;
+mod words;
 
 pub use bands::Bands;
 pub use config::{TextConfig, UNetConfig, VaeConfig};
@@ -19,6 +20,7 @@ pub use text::TextEncoder;
 pub use tokenizer::{Tokenizer, Tokens};
 pub use unet::{Time, UNet};
 pub use vae::Vae;
+pub use words::Words;
 
 use crate::device::Device;
 use crate::error::Result;

@@ -5,6 +5,7 @@ pub mod add_noise;
 pub mod attention;
 pub mod conv2d;
 pub mod difference;
+pub mod dilate;
 pub mod fill_holes;
 pub mod gaussian_blur;
 pub mod group_norm;

@@ -6,7 +6,7 @@ mod tint;
 
 use image::{DynamicImage, RgbImage};
 
-use crate::edit::{EditFigures, EditRequest, EditResult, MaskSource};
+use crate::edit::{EditFigures, EditRequest, EditResult, MaskSettings, MaskSource};
 use crate::error::Result;
 use crate::mask::{Map, Mask};
 use sheet::{Row, Sheet, Tile};
@@ -22,7 +22,7 @@ const BLURS: [usize; 5] = [1, 3, 7, 15, 21];
 /// does not come from the prompts.
 ///
 /// # Errors
-/// As [`Mask::blur`], which the settings of a finished edit do not cause.
+/// As [`MaskSettings::cut`], which the settings of a finished edit do not cause.
 pub fn contact_sheet(request: &EditRequest, result: &EditResult) -> Result<Option<RgbImage>> {
     let (Some(figures), Some(map)) = (&result.figures, &result.map) else { return Ok(None) };
     let aspect = [result.original.width(), result.original.height()];
@@ -72,20 +72,13 @@ fn quoted(prompt: &str) -> String {
 
 /// The settings in one line.
 fn settings(request: &EditRequest) -> String {
-    let mask = &request.mask_settings;
     let maps = match &request.mask {
         MaskSource::Prompts(maps) => format!("{} maps at strength {}, ", maps.maps, maps.strength),
         MaskSource::Map(_) | MaskSource::Mask(_) => String::new(),
     };
-    let fill = if mask.fill_holes { ", holes filled" } else { "" };
     format!(
-        "{} steps, guidance {}, strength {}, seed {}; {maps}threshold {}, {}{fill}",
-        request.steps,
-        request.guidance,
-        request.strength,
-        request.seed,
-        mask.threshold,
-        blur_name(mask.blur)
+        "{} steps, guidance {}, strength {}, seed {}; {maps}{}",
+        request.steps, request.guidance, request.strength, request.seed, request.mask_settings
     )
 }
 
@@ -134,12 +127,8 @@ fn thresholds(request: &EditRequest, map: &Map, tile: [u32; 2]) -> Row {
 
 fn blurs(request: &EditRequest, map: &Map, tile: [u32; 2]) -> Result<Row> {
     let settings = &request.mask_settings;
-    let mut cut = map.threshold(settings.threshold);
-    if settings.fill_holes {
-        cut = cut.fill_holes();
-    }
     let tiles = with(BLURS.to_vec(), settings.blur).into_iter().map(|blur| {
-        let mask = cut.blur(blur)?;
+        let mask = MaskSettings { blur, ..settings.clone() }.cut(map)?;
         let caption = format!("{}: {}", blur_name(blur), percent(&mask));
         Ok(Tile::new(caption, mask_picture(&mask, tile)).chosen(blur == settings.blur))
     });

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use diffedit::edit::MaskSettings;
 use half::f16;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -38,6 +39,14 @@ pub struct Case {
     pub threshold: f32,
     pub blur: usize,
     pub fill_holes: bool,
+    pub dilate: usize,
+}
+
+impl Case {
+    pub fn mask_settings(&self) -> MaskSettings {
+        let Case { threshold, blur, fill_holes, dilate, .. } = *self;
+        MaskSettings { threshold, blur, fill_holes, dilate }
+    }
 }
 
 /// All edits of which there are goldens.

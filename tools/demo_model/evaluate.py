@@ -16,7 +16,7 @@ CHOOSING, COUNTING = (101, 0.3), (102, 1.0)
 
 
 class Evaluation:
-    """The folder of an evaluation; what another model left in it is removed."""
+    """The folder of an evaluation; what another model or other settings left in it is removed."""
 
     def __init__(self, folder, model, books, recipe):
         self.model, self.blur = model, recipe.edit_blur
@@ -27,7 +27,7 @@ class Evaluation:
             self.scenes[name] = folder / name
             self.trials[name] = make_trials(folder / name, seed, part * recipe.trials, books, recipe.size)
         self.results = folder / "results"
-        digest = fingerprint(model)
+        digest = fingerprint(model, recipe.edit_defaults())
         mark = self.results / "model.sha256"
         if not mark.exists() or mark.read_text() != digest:
             shutil.rmtree(self.results, ignore_errors=True)
@@ -91,9 +91,9 @@ def make_judge(folder, book, scale, seed):
     return Judge(folder / "judge.pt", book, max(30, round(JUDGE_SCENES * scale)), seed)
 
 
-def fingerprint(model):
-    """SHA-256 of the weights."""
-    digest = hashlib.sha256()
+def fingerprint(model, settings):
+    """SHA-256 of the weights and of the settings of edits."""
+    digest = hashlib.sha256(json.dumps(settings).encode())
     for file in sorted(model.rglob("*.safetensors")):
         digest.update(file.read_bytes())
     return digest.hexdigest()

@@ -20,20 +20,21 @@ PARTS = {
 }
 
 
-def export(folder, recipe, average, used, vae, scaling, tokenizer):
+def export(folder, recipe, average, vocabulary, vae, scaling, tokenizer):
     """The model folder, from the moving average of the denoiser's parameters, the VAE with its scaling factor, and
     the folder of the tokenizer."""
     shutil.rmtree(folder, ignore_errors=True)
     unet = make_unet(recipe.size)
     unet.load_state_dict(part(average, "unet"))
     unet.half().save_pretrained(folder / "unet")
-    save_text_encoder(folder / "text_encoder", part(average, "text_encoder"), used, recipe.seed)
+    save_text_encoder(folder / "text_encoder", part(average, "text_encoder"), vocabulary.used, recipe.seed)
     vae.register_to_config(scaling_factor=scaling, sample_size=recipe.size)
     vae.half().save_pretrained(folder / "vae")
     forget_origin(folder / "vae/config.json")
     make_scheduler().save_pretrained(folder / "scheduler")
     shutil.copytree(tokenizer, folder / "tokenizer")
     write_index(folder / "model_index.json")
+    (folder / "words.txt").write_text("\n".join(vocabulary.words) + "\n", encoding="utf-8")
     write_defaults(folder, size=[recipe.size] * 2, **recipe.edit_defaults())
     StableDiffusionPipeline.from_pretrained(folder)  # loads, or says why not
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

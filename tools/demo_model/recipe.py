@@ -44,14 +44,20 @@ class Recipe:
 
     # What suits edits with the model, and what it is evaluated by.
     edit_steps: int = 20
-    edit_guidance: float = 2.5
+    edit_strength: float = 0.65
+    edit_guidance: float = 4.0
     edit_blur: int = 3  # latent cells; wider ones round thin legs off
 
     trials: float = 1.0  # of the 200 evaluated
 
     def edit_defaults(self):
         """Under the names that `diffedit.json` and the reference share."""
-        return {"steps": self.edit_steps, "guidance": self.edit_guidance, "blur": self.edit_blur}
+        return {
+            "steps": self.edit_steps,
+            "strength": self.edit_strength,
+            "guidance": self.edit_guidance,
+            "blur": self.edit_blur,
+        }
 
 
 FULL = Recipe()

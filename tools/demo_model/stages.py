@@ -135,9 +135,9 @@ def export_model(workshop):
         vae.load_state_dict(checkpoint.load(workshop.checkpoint(Decoder))["average"], strict=False)
     denoiser = checkpoint.load(workshop.checkpoint(Denoiser))
     print(f"the denoiser has had {denoiser['progress']['step']} of {recipe.denoiser_steps} steps", flush=True)
-    used, tokenizer = workshop.vocabulary.used, workshop.start / "tokenizer"
+    vocabulary, tokenizer = workshop.vocabulary, workshop.start / "tokenizer"
     model = workshop.folder / "model"
-    export(model, recipe, denoiser["average"], used, vae, workshop.scaling(), tokenizer)
+    export(model, recipe, denoiser["average"], vocabulary, vae, workshop.scaling(), tokenizer)
     write_scenes(model / "scenes", workshop.folder / "packages", recipe)
 
 

@@ -11,13 +11,15 @@ OTHER_WORDS = "a an two and photo picture of fruits cars"
 
 
 class Vocabulary:
-    """CLIP's tokenizer, with the tokens of all captions numbered anew from 0: `used` holds their true ids."""
+    """CLIP's tokenizer, with the tokens of all captions numbered anew from 0: `used` holds their true ids, `words` the
+    words of captions."""
 
     def __init__(self, folder):
         self.tokenizer = CLIPTokenizerFast.from_pretrained(folder)
         texts = [OTHER_WORDS, " ".join(CAR_HUES), *SHARES, *(plural(concept) for concept in SHARES)]
         texts += [text for each in (*PLACES.values(), *EMPTY.values()) for text in each]
         self.used = torch.unique(self.tokenize(texts))
+        self.words = sorted({word for text in texts for word in text.split()})
 
     def tokenize(self, texts):
         """True token ids (n, CONTEXT)."""

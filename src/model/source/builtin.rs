@@ -36,6 +36,7 @@ files! { merges_of_clip, "models/demo/": "tokenizer/merges.txt" }
 #[cfg(feature = "demo-model")]
 files! { miniature, "models/demo/":
     "diffedit.json"
+    "words.txt"
     "scheduler/scheduler_config.json"
     "text_encoder/config.json"
     "text_encoder/model.safetensors"
