@@ -23,6 +23,9 @@ struct Scene {
     file: String,
     source: String,
     target: String,
+    /// Whether the target is what remains when the source is removed.
+    #[serde(default)]
+    removal: bool,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -35,7 +38,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for scene in scenes {
         println!("{}: {} to {}", scene.file, scene.source, scene.target);
         let picture = picture::load(&folder.join(&scene.file))?;
-        let mut request = EditRequest::new(picture, &scene.source, &scene.target);
+        let make = if scene.removal { EditRequest::removal } else { EditRequest::new };
+        let mut request = make(picture, scene.source, scene.target);
         request.take_defaults(&model)?;
         let result = editor.edit(&request, &mut |_| ControlFlow::Continue(()))?;
         edits.push((request, result));

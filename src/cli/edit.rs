@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use image::{DynamicImage, GrayImage, ImageFormat};
+use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use serde_json::{Value, json};
 
 use super::args::{CommonArgs, DeviceArgs, EditArgs, EditFiles, PictureArgs, RepaintArgs};
@@ -26,22 +26,16 @@ pub const PARAMETERS: &str = "parameters";
 
 pub fn run(args: &EditArgs) -> Result<()> {
     let source = args.from.clone().unwrap_or_default();
-    repaint(&args.image, [source, args.to.clone()], |_| (), &args.repaint)
+    repaint(&args.image, |picture| EditRequest::new(picture, source, args.to.clone()), &args.repaint)
 }
 
-/// Edits the picture of a file from one prompt to another. `preset` has the last word on the model's defaults, and what is
-/// given on the command line on both.
-pub fn repaint(
-    image: &Path,
-    [source, target]: [String; 2],
-    preset: impl FnOnce(&mut EditRequest),
-    args: &RepaintArgs,
-) -> Result<()> {
+/// Edits the picture of a file as `make` asks for; the model's defaults win over that, and what is given on the command
+/// line over both.
+pub fn repaint(image: &Path, make: impl FnOnce(RgbImage) -> EditRequest, args: &RepaintArgs) -> Result<()> {
     let files = settings::model_files(&args.common.model, args.device.offline)?;
     let original = Original::load(image)?;
-    let mut request = EditRequest::new(original.rgb(), source, target);
+    let mut request = make(original.rgb());
     request.take_defaults(&files)?;
-    preset(&mut request);
     args.denoising.apply(&mut request);
     args.maps.apply(&mut request);
     args.cut.apply(&mut request.mask_settings);

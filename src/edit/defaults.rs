@@ -33,7 +33,7 @@ struct Defaults {
 impl EditRequest {
     /// Sets what the model's author recommends: the values in the model folder's `diffedit.json`, whose names are those
     /// of the command line's long options. What the file does not name stays as it is, and so does everything where
-    /// there is no such file.
+    /// there is no such file. A removal keeps what it leads away from, and its dilation where that is larger.
     ///
     /// # Errors
     /// [`Error::Model`] where the file has other names than these, or a value out of range; then nothing is set.
@@ -66,7 +66,7 @@ impl Defaults {
         set(&mut cut.threshold, self.threshold);
         set(&mut cut.blur, self.blur);
         set(&mut cut.fill_holes, self.fill_holes);
-        set(&mut cut.dilate, self.dilate);
+        cut.dilate = cut.dilate.max(self.dilate.unwrap_or(0));
         if let MaskSource::Prompts(maps) = &mut request.mask {
             set(&mut maps.maps, self.maps);
             set(&mut maps.strength, self.mask_strength);
@@ -75,7 +75,9 @@ impl Defaults {
         set(&mut request.guidance, self.guidance);
         set(&mut request.strength, self.strength);
         set(&mut request.seed, self.seed);
-        set(&mut request.negative, self.negative_prompt.clone());
+        if request.negative.is_empty() {
+            set(&mut request.negative, self.negative_prompt.clone());
+        }
         request.size = self.size.or(request.size);
     }
 }
@@ -92,13 +94,17 @@ mod tests {
     use super::*;
 
     fn take(text: &str) -> Result<EditRequest> {
+        let mut request = EditRequest::new(RgbImage::new(1, 1), "horse", "zebra");
+        take_into(&mut request, text)?;
+        Ok(request)
+    }
+
+    fn take_into(request: &mut EditRequest, text: &str) -> Result<()> {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(folder.path().join("unet")).expect("a folder");
         std::fs::write(folder.path().join(FILE), text).expect("a file");
         let files = ModelFiles::folder(folder.path()).expect("a model");
-        let mut request = EditRequest::new(RgbImage::new(1, 1), "horse", "zebra");
-        request.take_defaults(&files)?;
-        Ok(request)
+        request.take_defaults(&files)
     }
 
     #[test]
@@ -109,6 +115,22 @@ mod tests {
         assert_eq!((request.mask_settings.threshold, request.mask_settings.blur), (0.25, 7));
         let MaskSource::Prompts(maps) = &request.mask else { panic!("the mask is found") };
         assert_eq!((maps.maps, maps.strength), (10, 0.4));
+    }
+
+    #[test]
+    fn a_removal_takes_the_rim_and_leads_away_where_it_has_nothing_to_lead_to() {
+        let removal = |background, defaults| {
+            let mut request = EditRequest::removal(RgbImage::new(1, 1), "a horse", background);
+            take_into(&mut request, defaults).expect("valid defaults");
+            (request.mask_settings.dilate, request.negative)
+        };
+        assert_eq!(removal("grass", "{}"), (2, String::new()));
+        assert_eq!(removal("", "{}"), (2, "a horse".to_owned()));
+        let defaults = r#"{"dilate": 1, "negative-prompt": "blurred"}"#;
+        assert_eq!(removal("grass", defaults), (2, "blurred".to_owned()));
+        assert_eq!(removal("", r#"{"dilate": 5, "negative-prompt": "blurred"}"#), (5, "a horse".to_owned()));
+        let edit = take(defaults).expect("valid defaults");
+        assert_eq!((edit.mask_settings.dilate, edit.negative.as_str()), (1, "blurred"));
     }
 
     #[test]

@@ -11,6 +11,9 @@ use crate::error::{Error, Result};
 use crate::mask::{MAX_BLUR, MAX_DILATION, Map, Mask};
 use crate::picture::{self, Placement, Resize};
 
+/// Cells by which the mask of a removal grows: less leaves feet standing.
+const REMOVAL_DILATION: usize = 2;
+
 /// Where the picture may change.
 #[derive(Clone, Debug)]
 pub enum MaskSource {
@@ -135,6 +138,18 @@ impl EditRequest {
             dump: false,
             figures: false,
         }
+    }
+
+    /// The removal of `what` from `picture`, which leaves `background`: an edit between the two, whose mask is grown so that
+    /// no rim of the thing is left. Without a background the edit is only led away from the thing.
+    pub fn removal(picture: RgbImage, what: impl Into<String>, background: impl Into<String>) -> EditRequest {
+        let mut request = EditRequest::new(picture, what, background);
+        request.mask_settings.dilate = REMOVAL_DILATION;
+        // Guidance has no direction unless there is something to lead to or away from.
+        if request.target.is_empty() {
+            request.negative.clone_from(&request.source);
+        }
+        request
     }
 
     /// Fails with the first setting that is out of range.

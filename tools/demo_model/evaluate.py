@@ -55,7 +55,7 @@ class Evaluation:
         do_all(trials, lambda trial: map_path(out, trial), find, f"maps by {pipeline.name}")
 
     def run(self, pipeline, judge):
-        """All edits by a pipeline; returns the means over their kinds."""
+        """All edits by a pipeline; returns the figures of each."""
         choosing = [trial for trial in self.trials["choosing"] if trial.kind in SINGLE]
         out = self.out(pipeline.name, "choosing")
         self.find_maps(pipeline, choosing, self.scenes["choosing"], out)
@@ -80,7 +80,7 @@ class Evaluation:
         path = self.results / f"{pipeline.name}.json"
         path.write_text(json.dumps({"summary": summary, "trials": details}, indent=1) + "\n", encoding="utf-8")
         print(json.dumps(summary, indent=1), flush=True)
-        return means
+        return rows
 
 
 def pipelines(evaluation, program, model):

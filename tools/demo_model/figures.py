@@ -107,6 +107,20 @@ def table(pipelines):
     return "\n".join(lines) + "\n"
 
 
+def seen_by_edit(pipelines):
+    """How often each edit was seen as its target, as a table in Markdown: `pipelines` has (trial, figures) by name."""
+    lines = ["| edit | trials | target seen |", "|---|---:|---:|"]
+    edits = dict.fromkeys((trial.before, trial.after) for trial, _ in next(iter(pipelines.values())))
+    for before, after in sorted(edits, key=lambda edit: not edit[1]):
+        of_edit = [
+            [row["target_seen"] for trial, row in rows if (trial.before, trial.after) == (before, after)]
+            for rows in pipelines.values()
+        ]
+        counts = " / ".join(str(sum(seen)) for seen in of_edit)
+        lines.append(f"| {before} to {after or 'nothing'} | {len(of_edit[0])} | {counts} |")
+    return "\n".join(lines) + "\n"
+
+
 def sheet(path, scenes, outs, trials):
     """A contact sheet: a column a trial; original, then map, mask and result of each pipeline."""
     columns = []

@@ -26,13 +26,14 @@ class Showpiece:
     source: str
     target: str
     take: int = 0
+    removal: bool = False  # of what the source names; the target is what remains
 
 
 SHOWPIECES = (
     Showpiece("0-horse-grass", "fxemoji", ("horse",), "grass", "horse", "zebra"),
     Showpiece("1-horse-sand", "fluent-emoji", ("horse",), "sand", "horse", "zebra"),
     Showpiece("2-horse-snow", "noto", ("horse",), "snow", "a horse on snow", "a zebra on snow"),
-    Showpiece("3-horse-grass", "noto-v1", ("horse",), "grass", "a horse on grass", "grass"),
+    Showpiece("3-horse-grass", "noto-v1", ("horse",), "grass", "a horse on grass", "grass", removal=True),
     Showpiece("4-apple-grass", "noto", ("apple",), "grass", "apple", "orange"),
     Showpiece("5-car-grass", "fluent-emoji", ("car",), "grass", "car", "bus"),
     Showpiece("6-bowl-sand", "noto", ("bowl of fruit",), "sand", "bowl of fruit", "sports car"),
@@ -55,5 +56,6 @@ def write_scenes(folder, packages, recipe):
         files = {"file": f"{piece.name}.png", "outline": f"{piece.name}-outline.png"}
         Image.fromarray(scene.pixels).save(folder / files["file"], optimize=True)
         Image.fromarray(outline).save(folder / files["outline"], optimize=True)
-        listed.append(files | {"source": piece.source, "target": piece.target})
+        removal = {"removal": True} if piece.removal else {}
+        listed.append(files | {"source": piece.source, "target": piece.target} | removal)
     (folder / "scenes.json").write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")

@@ -155,7 +155,9 @@ def evaluate(workshop):
     judge = make_judge(workshop.folder, workshop.all_book, recipe.trials, recipe.seed)
     whole = evaluation(workshop)
     used = pipelines(whole, workshop.program, workshop.folder / "model")
-    table = figures.table({pipeline.name: whole.run(pipeline, judge) for pipeline in used})
+    rows = {pipeline.name: whole.run(pipeline, judge) for pipeline in used}
+    means = {name: figures.summarise(each) for name, each in rows.items()}
+    table = f"{figures.table(means)}\n{figures.seen_by_edit(rows)}"
     (whole.results / "figures.md").write_text(table, encoding="utf-8")
     print(table, flush=True)
 
