@@ -1,4 +1,5 @@
-//! The README's pictures: every scene of the miniature model edited with its own prompts and the model's defaults.
+//! The README's pictures: every scene of the miniature model edited with its own prompts and seed, and the model's
+//! defaults.
 //!
 //! Run with `cargo run --release --example gallery`; it writes `docs/demo.png` and `docs/gallery.png`. NVRTC is looked
 //! for, not fetched: if there is none, run `diffedit demo` first, or name its file in `DIFFEDIT_NVRTC`.
@@ -26,6 +27,8 @@ struct Scene {
     /// Whether the target is what remains when the source is removed.
     #[serde(default)]
     removal: bool,
+    /// The model's default where there is none.
+    seed: Option<u64>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -41,6 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let make = if scene.removal { EditRequest::removal } else { EditRequest::new };
         let mut request = make(picture, scene.source, scene.target);
         request.take_defaults(&model)?;
+        request.seed = scene.seed.unwrap_or(request.seed);
         let result = editor.edit(&request, &mut |_| ControlFlow::Continue(()))?;
         edits.push((request, result));
     }

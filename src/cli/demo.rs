@@ -20,12 +20,13 @@ pub fn run(args: &DemoArgs) -> Result<()> {
 
     const SCENE: &[u8] = include_bytes!("../../models/demo/scenes/2-horse-snow.png");
     const PROMPTS: [&str; 2] = ["a horse on snow", "a zebra on snow"];
+    const SEED: u64 = 1;
 
     let original = Original::decode(SCENE).map_err(anyhow::Error::msg)?;
     let files = settings::model_files(&ModelArgs::default(), args.device.offline)?;
     let mut request = EditRequest::new(original.rgb(), PROMPTS[0], PROMPTS[1]);
     request.take_defaults(&files)?;
-    request.figures = true;
+    (request.seed, request.figures) = (SEED, true);
     let mut job = Job::new(request, original, files, &CommonArgs::default(), &PictureArgs::default())?;
     output::make_folder(&args.out)?;
     let path = |name: &str| Some(args.out.join(name));

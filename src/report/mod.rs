@@ -43,19 +43,22 @@ pub fn contact_sheet(request: &EditRequest, result: &EditResult) -> Result<Optio
 }
 
 /// Edits side by side, each a column: the picture with the source prompt, the mask over it, and below the target prompt
-/// the picture with the edit laid back into it. The settings below the heading are those of the first edit.
+/// the picture with the edit laid back into it. The settings below the heading are those of the first edit, but for the
+/// seed, which stands below each mask.
 ///
 /// # Errors
 /// As [`EditResult::paste_back`].
 pub fn gallery(heading: &str, edits: &[(EditRequest, EditResult)]) -> Result<RgbImage> {
     let Some((first, result)) = edits.first() else { return Ok(RgbImage::new(1, 1)) };
     let aspect = [result.original.width(), result.original.height()];
-    let sheet = Sheet::new(heading.to_owned(), settings(first), aspect);
+    let sheet = Sheet::new(heading.to_owned(), format!("{}; {}", repainting(first), masking(first)), aspect);
     let mut rows = Vec::new();
     for edits in edits.chunks(sheet::COLUMNS as usize) {
         let pictures = edits.iter().map(|(request, _)| Tile::new(quoted(&request.source), request.picture.clone()));
         rows.push(Row::new("Pictures", pictures));
-        let masks = edits.iter().map(|(_, result)| Tile::new(percent(&result.mask), covered(result)));
+        let masks = edits.iter().map(|(request, result)| {
+            Tile::new(format!("{}, seed {}", percent(&result.mask), request.seed), covered(result))
+        });
         rows.push(Row::new("Masks", masks));
         let results = edits.iter().map(|(request, result)| {
             let pasted = result.paste_back(&DynamicImage::from(request.picture.clone()))?;
@@ -72,14 +75,19 @@ fn quoted(prompt: &str) -> String {
 
 /// The settings in one line.
 fn settings(request: &EditRequest) -> String {
+    format!("{}, seed {}; {}", repainting(request), request.seed, masking(request))
+}
+
+fn repainting(request: &EditRequest) -> String {
+    format!("{} steps, guidance {}, strength {}", request.steps, request.guidance, request.strength)
+}
+
+fn masking(request: &EditRequest) -> String {
     let maps = match &request.mask {
         MaskSource::Prompts(maps) => format!("{} maps at strength {}, ", maps.maps, maps.strength),
         MaskSource::Map(_) | MaskSource::Mask(_) => String::new(),
     };
-    format!(
-        "{} steps, guidance {}, strength {}, seed {}; {maps}{}",
-        request.steps, request.guidance, request.strength, request.seed, request.mask_settings
-    )
+    format!("{maps}{}", request.mask_settings)
 }
 
 fn blur_name(blur: usize) -> String {
