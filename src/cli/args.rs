@@ -309,8 +309,9 @@ pub struct PictureArgs {
     #[arg(long, value_name = "stretch|fit|fill", default_value_t)]
     pub resize: Resize,
 
-    /// Write what the model made, at the size it was edited at. Otherwise the edit is laid back into the picture, at its
-    /// own size: outside the mask every pixel stays, and inside the edit fades in over half a latent cell
+    /// Write picture and mask at the size it is edited at, the picture as the model made it. Otherwise they have the
+    /// picture's own size and the edit is laid back into it: outside the mask every pixel stays, and inside the edit fades
+    /// in over half a latent cell
     #[arg(long)]
     pub raw: bool,
 }

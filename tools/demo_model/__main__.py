@@ -5,8 +5,12 @@ import dataclasses
 import os
 from pathlib import Path
 
-from . import stages
 from .recipe import FULL, SMOKE
+
+try:
+    from . import stages
+except ModuleNotFoundError as missing:
+    raise SystemExit(f"{missing}; see tools/demo_model/requirements.txt") from None
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "diffedit-demo-model"
 
