@@ -116,7 +116,7 @@ pub struct RemoveArgs {
     pub what: Option<String>,
 
     /// What remains, such as grass or a beach; without it the result is only led away from --what, as by
-    /// --negative-prompt
+    /// --negative-prompt, and may show another thing in its place
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub background: String,
 
@@ -267,8 +267,8 @@ pub struct CutArgs {
     #[arg(long)]
     pub fill_holes: bool,
 
-    /// Grow the mask by this many latent cells in every direction, 0 to 64 [the article: 0; for remove 2, so that no
-    /// rim of the thing is left]
+    /// Grow the mask by this many latent cells in every direction, 0 to 64 [the article: 0; for remove 2, so that little
+    /// of the thing's rim is left]
     #[arg(long, value_name = "N", value_parser = values::dilation, allow_negative_numbers = true)]
     pub dilate: Option<usize>,
 }

@@ -141,7 +141,7 @@ impl EditRequest {
     }
 
     /// The removal of `what` from `picture`, which leaves `background`: an edit between the two, whose mask is grown so
-    /// that no rim of the thing is left. Without a background the edit is only led away from the thing.
+    /// that little of the thing's rim is left. Without a background the edit is only led away from the thing.
     pub fn removal(picture: RgbImage, what: impl Into<String>, background: impl Into<String>) -> EditRequest {
         let mut request = EditRequest::new(picture, what, background);
         request.mask_settings.dilate = REMOVAL_DILATION;
