@@ -6,13 +6,7 @@
 // Grid (ceil(W / TILE_WIDTH), ceil(H / TILE_HEIGHT)), block TILE_WIDTH * TILE_HEIGHT, one pixel a thread.
 // Dynamic shared memory (TILE_HEIGHT + 2 * radius) * TILE_WIDTH bytes: whether a row has some mask within the radius.
 #include "fp16.cuh"
-
-#ifndef TILE_WIDTH
-#define TILE_WIDTH 32
-#endif
-#ifndef TILE_HEIGHT
-#define TILE_HEIGHT 8
-#endif
+#include "pixel_tile.cuh"
 
 extern "C" __global__ void __launch_bounds__(TILE_WIDTH * TILE_HEIGHT)
     dilate(const u8* __restrict__ mask, u8* __restrict__ dilated, int height, int width, int radius) {

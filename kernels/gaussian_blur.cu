@@ -10,13 +10,7 @@
 // Dynamic shared memory (TILE_HEIGHT + k - 1) * TILE_WIDTH * 4 bytes: the rows' sums.
 // Numeric policy: integers throughout; s <= 255 * 65536 fits 32 bits.
 #include "fp16.cuh"
-
-#ifndef TILE_WIDTH
-#define TILE_WIDTH 32
-#endif
-#ifndef TILE_HEIGHT
-#define TILE_HEIGHT 8
-#endif
+#include "pixel_tile.cuh"
 
 // OpenCV's borderInterpolate for BORDER_REFLECT_101: gfedcb|abcdefgh|gfedcba.
 __device__ __forceinline__ int reflect(int position, int length) {

@@ -280,7 +280,7 @@ fn masks_maps_and_noise_that_do_not_fit_are_refused() {
     GrayImage::new(10, 10).save(path("small.png")).expect("a map");
     fs::write(path("noise.safetensors"), "no tensors").expect("a file");
     fs::write(path("map.npy"), "no array").expect("a file");
-    image::RgbImage::from_pixel(8, 8, image::Rgb([200, 30, 30])).save(path("red.png")).expect("a picture");
+    RgbImage::from_pixel(8, 8, Rgb([200, 30, 30])).save(path("red.png")).expect("a picture");
     GrayImage::new(8, 8).save(path("black.png")).expect("a map");
     assert_refused(folder.path(), &edit(&["--mask", "text.png"]), "text.png");
     assert_refused(folder.path(), &edit(&["--mask", "missing.png"]), "missing.png");
@@ -336,6 +336,7 @@ fn a_saved_map_becomes_a_mask_without_model_or_device() {
         serde_json::from_slice(&fs::read(path("mask.json")).expect("a report")).expect("JSON");
     let used = report["settings"]["threshold"].as_f64().expect("a threshold");
     assert!((used - recommended).abs() < 1e-6, "{used}");
+    assert_eq!(report["settings"]["dilate"], 0);
     assert_eq!(report["mask-coverage"], 63.0 / 128.0);
 }
 

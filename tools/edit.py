@@ -81,6 +81,11 @@ def make_mask(reference, case, tensors):
     tensors["maps"] = torch.stack(maps)
     tensors["map"] = stages.normalise(tensors["maps"].mean(dim=0))
     check_guided_map(guided, tensors["map"])
+    cut_map(case, tensors)
+
+
+def cut_map(case, tensors):
+    """mask.threshold, mask."""
     mask = (tensors["map"] > case.threshold).to(torch.uint8).numpy()
     tensors["mask.threshold"] = mask
     mask = stages.blur(mask, case.blur)

@@ -85,7 +85,7 @@ fn write(args: &MaskArgs, mask: &Mask, size: (u32, u32), cut: &crate::edit::Mask
             "diffedit": env!("CARGO_PKG_VERSION"),
             "command": "mask",
             "map": args.map,
-            "settings": { "threshold": cut.threshold, "blur": cut.blur, "fill-holes": cut.fill_holes },
+            "settings": settings::cut_as_json(cut),
             "mask-coverage": mask.coverage(),
         });
         outputs.add(path, |to| writeln!(to, "{report:#}"))?;

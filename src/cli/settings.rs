@@ -98,8 +98,7 @@ pub fn as_json(request: &EditRequest, (width, height): (usize, usize)) -> Value 
         MaskSource::Map(_) => json!("a map that was given"),
         MaskSource::Mask(_) => json!("a mask that was given"),
     };
-    let cut = &request.mask_settings;
-    json!({
+    let mut settings = json!({
         "from": request.source,
         "to": request.target,
         "negative-prompt": request.negative,
@@ -110,6 +109,16 @@ pub fn as_json(request: &EditRequest, (width, height): (usize, usize)) -> Value 
         "strength": request.strength,
         "seed": request.seed,
         "mask": maps,
+    });
+    if let (Value::Object(all), Value::Object(cut)) = (&mut settings, cut_as_json(&request.mask_settings)) {
+        all.extend(cut);
+    }
+    settings
+}
+
+/// How a map becomes a mask, under the names of the options.
+pub fn cut_as_json(cut: &MaskSettings) -> Value {
+    json!({
         "threshold": cut.threshold,
         "blur": cut.blur,
         "fill-holes": cut.fill_holes,

@@ -182,11 +182,7 @@ impl EditRequest {
 /// As "threshold 0.1, blur 7, holes filled, dilated by 2".
 impl Display for MaskSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "threshold {}", self.threshold)?;
-        match self.blur {
-            0 | 1 => write!(f, ", no blur")?,
-            blur => write!(f, ", blur {blur}")?,
-        }
+        write!(f, "threshold {}, {}", self.threshold, self.blur_name())?;
         if self.fill_holes {
             write!(f, ", holes filled")?;
         }
@@ -206,6 +202,11 @@ impl MaskSettings {
         let blurred = map.threshold(self.threshold).blur(self.blur)?;
         let filled = if self.fill_holes { blurred.fill_holes() } else { blurred };
         filled.dilate(self.dilate)
+    }
+
+    /// "blur 7" or "no blur".
+    pub(crate) fn blur_name(&self) -> String {
+        if self.blur <= 1 { "no blur".into() } else { format!("blur {}", self.blur) }
     }
 
     fn is_valid(&self) -> bool {

@@ -1,6 +1,6 @@
 //! Filling the holes of a mask.
 
-use super::{ensure, ensure_tensor};
+use super::{ensure, ensure_mask};
 use crate::error::Result;
 use crate::plan::{Arg, DType, Launch, Plan, Tensor, Unit};
 
@@ -16,14 +16,12 @@ const WORDS: usize = 2;
 /// background joins to the outside becomes mask. Gives (height, width) u8, 0 or 1. Fails over 256 x 256 pixels (over
 /// 2048 words of 32 pixels, each row beginning a word).
 pub fn fill_holes(plan: &mut Plan, mask: &Tensor) -> Result<Tensor> {
-    let shape = mask.shape();
-    ensure(OP, shape.len() == 2 && mask.elements() > 0, || format!("mask is {shape:?}"))?;
-    ensure_tensor(OP, "mask", mask, DType::U8, shape)?;
+    let shape = ensure_mask(OP, mask)?;
     let words = shape[0] * shape[1].div_ceil(32);
     ensure(OP, words <= THREADS * WORDS, || {
         format!("mask is {shape:?}: {words} words of 32 pixels, at most {} fit", THREADS * WORDS)
     })?;
-    let filled = plan.tensor(DType::U8, shape);
+    let filled = plan.tensor(DType::U8, &shape);
     plan.launch(Launch {
         unit: Unit { file: "fill_holes", defines: vec![("THREADS", THREADS as i64), ("WORDS", WORDS as i64)] },
         entry: OP,

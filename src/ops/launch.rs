@@ -1,4 +1,4 @@
-//! Launches of one thread an element, and the choices of dtype that kernels take as macros.
+//! Launches of one thread an element or a pixel, and the choices of dtype that kernels take as macros.
 
 use super::{count, ensure};
 use crate::error::Result;
@@ -19,6 +19,27 @@ pub(super) fn per_element(
     ensure(entry, samples <= 65_535, || format!("{samples} samples; a grid has at most 65535"))?;
     let blocks = count(entry, elements)?.div_ceil(BLOCK);
     Ok(Launch { unit, entry, grid: [blocks, samples as u32, 1], block: BLOCK, shared_bytes: 0, args, macs: 0 })
+}
+
+/// Width and height of a block's tile of pixels; the kernels' `TILE_WIDTH` and `TILE_HEIGHT`.
+pub(super) const TILE: (usize, usize) = (32, 8);
+
+/// A launch of one thread a pixel of (height, width), in tiles, of the kernel whose file has the name of its entry.
+pub(super) fn per_pixel(
+    entry: &'static str,
+    [height, width]: [usize; 2],
+    shared_bytes: usize,
+    args: Vec<Arg>,
+) -> Launch {
+    Launch {
+        unit: Unit { file: entry, defines: vec![("TILE_WIDTH", TILE.0 as i64), ("TILE_HEIGHT", TILE.1 as i64)] },
+        entry,
+        grid: [width.div_ceil(TILE.0) as u32, height.div_ceil(TILE.1) as u32, 1],
+        block: (TILE.0 * TILE.1) as u32,
+        shared_bytes: shared_bytes as u32,
+        args,
+        macs: 0,
+    }
 }
 
 /// The value of a kernel's `..._F32` macro: 1 for fp32, 0 for fp16; fails for other dtypes.

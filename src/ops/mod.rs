@@ -45,6 +45,14 @@ pub(crate) fn ensure_tensor(
     })
 }
 
+/// Fails unless `mask` is (height, width) u8 and not empty; gives height and width.
+pub(crate) fn ensure_mask(op: &'static str, mask: &Tensor) -> Result<[usize; 2]> {
+    let shape = mask.shape();
+    ensure(op, shape.len() == 2 && mask.elements() > 0, || format!("mask is {shape:?}"))?;
+    ensure_tensor(op, "mask", mask, DType::U8, shape)?;
+    Ok([shape[0], shape[1]])
+}
+
 /// A count for a kernel's 32-bit parameter.
 pub(crate) fn count(op: &'static str, value: usize) -> Result<u32> {
     u32::try_from(value).map_err(|_| Error::Shape { op, message: format!("{value} does not fit 32 bits") })

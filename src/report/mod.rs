@@ -90,10 +90,6 @@ fn masking(request: &EditRequest) -> String {
     format!("{maps}{}", request.mask_settings)
 }
 
-fn blur_name(blur: usize) -> String {
-    if blur <= 1 { "no blur".into() } else { format!("blur {blur}") }
-}
-
 fn latents(result: &EditResult, figures: &EditFigures, grid: [usize; 2], tile: [u32; 2]) -> Row {
     let original = Tile::new("original", result.original.clone());
     let planes = channels(&figures.latents, grid, tile);
@@ -136,8 +132,9 @@ fn thresholds(request: &EditRequest, map: &Map, tile: [u32; 2]) -> Row {
 fn blurs(request: &EditRequest, map: &Map, tile: [u32; 2]) -> Result<Row> {
     let settings = &request.mask_settings;
     let tiles = with(BLURS.to_vec(), settings.blur).into_iter().map(|blur| {
-        let mask = MaskSettings { blur, ..settings.clone() }.cut(map)?;
-        let caption = format!("{}: {}", blur_name(blur), percent(&mask));
+        let cut = MaskSettings { blur, ..settings.clone() };
+        let mask = cut.cut(map)?;
+        let caption = format!("{}: {}", cut.blur_name(), percent(&mask));
         Ok(Tile::new(caption, mask_picture(&mask, tile)).chosen(blur == settings.blur))
     });
     let tiles: Vec<Tile> = tiles.collect::<Result<_>>()?;

@@ -52,10 +52,9 @@ class PyTorch:
     def edit(self, pictures, trial, out, threshold):
         case = self.case(pictures, trial, threshold)
         tensors = self.begin(pictures, case, trial, out)
-        mask = stages.blur((tensors["map"] > threshold).to(torch.uint8).numpy(), case.blur)
-        tensors["mask"] = mask
+        edit.cut_map(case, tensors)
         edit.denoise(self.reference, case, tensors)
-        Image.fromarray(np.kron(mask, np.full((LATENT_FACTOR, LATENT_FACTOR), 255, np.uint8))).save(
+        Image.fromarray(np.kron(tensors["mask"], np.full((LATENT_FACTOR, LATENT_FACTOR), 255, np.uint8))).save(
             mask_path(out, trial)
         )
         decoded = self.reference.decode(tensors["latents.final"])

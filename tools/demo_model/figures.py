@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from .edits import map_path, mask_path, pasted_path, picture_path
+from .edits import map_path, mask_path, pasted_path, picture_path, stages
 from .networks import LATENT_FACTOR
 from .trials import SINGLE
 
@@ -41,9 +41,8 @@ def overlap(mask, truth):
 
 
 def cut(difference, threshold, blur):
-    """The program's mask from its map: threshold, then the 8-bit blur as a weighted majority."""
-    mask = (difference > threshold).astype(np.uint8)
-    return cv2.GaussianBlur(mask, (blur, blur), 0) > 0.1
+    """The program's mask from its map."""
+    return stages.blur((difference > threshold).astype(np.uint8), blur) > 0
 
 
 def sweep(scenes, out, trials, blur):

@@ -10,8 +10,6 @@ from .denoiser import copy_parameters, make_networks, named_parameters
 from .export import make_scheduler
 from .scenes import draw_pair
 
-STRENGTH = 0.75  # the program's default
-
 
 class Painter:
     """The trained UNet and text encoder. It edits latents inside masks, as the program does."""
@@ -28,7 +26,7 @@ class Painter:
         context = self.text(self.vocabulary.number([""] * len(captions) + captions)).last_hidden_state
         scheduler = make_scheduler()
         scheduler.set_timesteps(self.recipe.edit_steps)
-        timesteps = scheduler.timesteps[-int(STRENGTH * self.recipe.edit_steps) :]
+        timesteps = scheduler.timesteps[-int(self.recipe.edit_strength * self.recipe.edit_steps) :]
         current = noised(rng, scheduler, kept, timesteps[0])
         for index, timestep in enumerate(timesteps):
             with torch.autocast("cpu", torch.bfloat16):
